@@ -1,0 +1,99 @@
+"""What a provider may be able to do to a node. Faults reach providers only through these protocols.
+
+A provider offers a capability by having the attribute; one that cannot do it leaves it `None`, and the fault
+raises `FaultUnsupported`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class ProcessStatus(StrEnum):
+    """What a node's process is doing."""
+
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """A node's process as last observed.
+
+    Attributes:
+        incarnation: 1 for the first start in the cell, one more for each restart.
+        exit_code: as the operating system reports it, negative for a signal; None while it lives.
+    """
+
+    node: str
+    status: ProcessStatus
+    incarnation: int
+    exit_code: int | None = None
+
+
+class ProcessControl(Protocol):
+    """Kill, suspend and start nodes. Every call returns when its effect has been observed."""
+
+    def state(self, node: str) -> ProcessState:
+        """What the node's process is doing now."""
+        ...
+
+    def terminate(self, node: str, *, timeout_s: float = 10.0) -> ProcessState:
+        """Asks the node to shut down gracefully and waits until it has exited.
+
+        Raises:
+            NotReady: it has not exited after `timeout_s`.
+        """
+        ...
+
+    def kill(self, node: str) -> ProcessState:
+        """Ends the node at once (SIGKILL), suspended or not, and waits until it is gone."""
+        ...
+
+    def suspend(self, node: str) -> ProcessState:
+        """Freezes the node (SIGSTOP): its sockets stay open and nothing is answered."""
+        ...
+
+    def resume(self, node: str) -> ProcessState:
+        """Lets a suspended node go on."""
+        ...
+
+    def start(self, node: str, *, timeout_s: float = 20.0) -> ProcessState:
+        """Starts an exited node on the same address and waits until it is ready.
+
+        Raises:
+            NotReady: it is not ready after `timeout_s`, or exited again; the message holds its last log lines.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line a node wrote. `level` is `error` and the like where the node logs JSON, else empty."""
+
+    node: str
+    text: str
+    level: str = ""
+    logger: str = ""
+
+
+class LogAccess(Protocol):
+    """The captured output of every node."""
+
+    def mark(self) -> dict[str, int]:
+        """The present end of every node's log, to be given to `since`."""
+        ...
+
+    def since(self, mark: dict[str, int]) -> list[LogLine]:
+        """What was written after `mark`, per node in order."""
+        ...
+
+
+class Capabilities(Protocol):
+    """What can be done to the nodes of one cell."""
+
+    processes: ProcessControl | None
+    logs: LogAccess | None

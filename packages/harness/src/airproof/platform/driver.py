@@ -1,0 +1,192 @@
+"""What a driver implements: how to launch a platform, and typed access to a running cell of it.
+
+A driver is loaded by name from the entry point group `airproof.platforms`. Suites use `Platform` and what it returns;
+providers use the launching half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from airproof.environment.topology import CellDescription
+from airproof.platform.manifest import Manifest, Saga
+from airproof.platform.observation import BusMessage, MessageKind, SagaObservation, SagaReadout
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of the platform, without the cell's prefix."""
+
+    name: str
+    partitions: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLaunch:
+    """How one service process is started.
+
+    Attributes:
+        entry: `module:function`, called without arguments in a process forked from the preloaded parent.
+        environment: the whole configuration, as environment variables.
+    """
+
+    entry: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """How the databases get their schema.
+
+    Attributes:
+        argv: a command; `DATABASE_URL_TEMPLATE` in its environment has `{database}` where the name goes.
+        schema_package, schema_glob: the source files the schema depends on; their content keys the prepared data.
+    """
+
+    argv: tuple[str, ...]
+    schema_package: str
+    schema_glob: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A customer of the platform; every test makes its own."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SagaInput:
+    """What a saga is started with.
+
+    Attributes:
+        subject: what identifies its effects: the e-mail address.
+        fields: what the platform's start request carries.
+    """
+
+    tenant: Tenant
+    subject: str
+    fields: dict[str, str]
+
+
+class SagaAccess(Protocol):
+    """Drives one kind of saga and reads what it did. All times are seconds."""
+
+    saga: Saga
+
+    def make_input(self, tenant: Tenant, *, subject: str | None = None) -> SagaInput:
+        """A new input, unique, the same for the same seed. `subject` asks for that very subject."""
+        ...
+
+    def start(self, given: SagaInput, *, key: str | None = None, deadline_s: float | None = None) -> str:
+        """Starts the saga and returns its id. Safe to call from several threads.
+
+        Args:
+            key: the idempotency key; the same key is the same start. A new one if None.
+            deadline_s: how long the platform may try before it gives up and compensates; its default if None.
+
+        Raises:
+            PlatformError: the platform did not accept the start.
+        """
+        ...
+
+    def read(self, saga_id: str) -> SagaReadout:
+        """The saga as the orchestrator reports it now."""
+        ...
+
+    def wait_terminal(self, saga_id: str, *, timeout_s: float) -> SagaReadout:
+        """Waits until the saga is terminal.
+
+        Raises:
+            WaitTimeout: it is not; the message holds the last read-out.
+        """
+        ...
+
+    def refuse(self, step: str, given: SagaInput) -> AbstractContextManager[None]:
+        """Arranges the step's business precondition, so that the participant refuses this input."""
+        ...
+
+    def refuse_compensation(self, step: str, given: SagaInput) -> AbstractContextManager[None]:
+        """Arranges the precondition that makes the participant refuse to undo the step."""
+        ...
+
+    def block_effect(self, step: str) -> AbstractContextManager[EffectBlock]:
+        """Holds the participant's transaction at the write of its effect until the context ends or `release` is called."""
+        ...
+
+    def wait_message(
+        self, saga_id: str, kind: MessageKind, type_: str, *, count: int = 1, timeout_s: float
+    ) -> BusMessage:
+        """Waits until the bus holds the count-th such message of the saga. `type_` as in `BusMessage.type`."""
+        ...
+
+    def redeliver(self, message: BusMessage) -> BusMessage:
+        """Produces the record once more, key, headers and body unchanged, and returns the copy."""
+        ...
+
+    def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
+        """Sets a stopped service's consumer group back to the record, so that it and all after it come again."""
+        ...
+
+    def observe(self, tenant: Tenant) -> SagaObservation:
+        """Reads everything the tenant's sagas left behind. Wait for the barrier first."""
+        ...
+
+
+class EffectBlock(Protocol):
+    """A participant's transaction held from outside."""
+
+    def wait_blocked(self, *, timeout_s: float) -> None:
+        """Waits until a transaction of the participant is really waiting at the block."""
+        ...
+
+    def release(self) -> None:
+        """Lets the transaction go on."""
+        ...
+
+
+class Platform(Protocol):
+    """Typed access to one running cell."""
+
+    manifest: Manifest
+    cell: CellDescription
+
+    def new_tenant(self, seed: str) -> Tenant:
+        """A tenant of its own for a test; the same seed gives the same names."""
+        ...
+
+    def sagas(self, name: str) -> SagaAccess:
+        """Access to the saga of that name."""
+        ...
+
+    def quiet(self) -> list[str]:
+        """What keeps the cell from being quiet: undrained outboxes, running sagas, lag of groups, open transactions. Empty: quiet."""
+        ...
+
+    def close(self) -> None:
+        """Closes all connections."""
+        ...
+
+
+class Driver(Protocol):
+    """The launching half: everything a provider needs to bring the platform up."""
+
+    manifest: Manifest
+    preload: tuple[str, ...]
+    migration: Migration
+    topics: tuple[Topic, ...]
+
+    def databases(self) -> Sequence[str]:
+        """The databases of the platform."""
+        ...
+
+    def launch(self, service: str, cell: CellDescription) -> ServiceLaunch:
+        """How to start a service in a cell whose endpoints are known but need not answer yet."""
+        ...
+
+    def connect(self, cell: CellDescription, *, seed: int) -> Platform:
+        """Access to a running cell; connects lazily."""
+        ...

@@ -1,0 +1,121 @@
+"""The manifest: what a platform promises, as data. Scenarios are generated from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A business precondition that makes a participant say no.
+
+    Attributes:
+        name: short and stable: `email-taken`.
+        meaning: one clause for the report: "the e-mail belongs to another account".
+    """
+
+    name: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compensation:
+    """What undoes a step.
+
+    Attributes:
+        event: the event type that tells the bus the effect is gone.
+        refusal: the precondition that makes the participant refuse to undo; None if it never may.
+    """
+
+    event: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a saga.
+
+    Attributes:
+        participant: the service that does it.
+        effect: the kind of business fact it leaves at the participant: `credential`.
+        event: the event type that tells the bus the effect is there.
+        compensation: None for a step that cannot be undone (the pivot and what follows it).
+        refusal: None for a step that must succeed in the end (retriable).
+    """
+
+    name: str
+    participant: str
+    effect: str
+    event: str
+    refusal: Refusal | None = None
+    compensation: Compensation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saga:
+    """A business transaction over several services.
+
+    Attributes:
+        name: as the platform calls it: `user_registration`.
+        orchestrator: the service that drives it.
+        steps: in forward order; compensations run in reverse.
+        pivot: the step after whose success the saga can only go forward.
+        started, completed, failed, compensated: event types of the saga itself.
+        sends_mail_in: the step that sends a mail, if one does.
+    """
+
+    name: str
+    orchestrator: str
+    steps: tuple[Step, ...]
+    pivot: str
+    started: str
+    completed: str
+    failed: str
+    compensated: str
+    sends_mail_in: str | None = None
+
+    def step(self, name: str) -> Step:
+        """The step of that name."""
+        return next(step for step in self.steps if step.name == name)
+
+    def before(self, name: str) -> tuple[Step, ...]:
+        """The steps that are done before the step of that name."""
+        names = [step.name for step in self.steps]
+        return self.steps[: names.index(name)]
+
+    @property
+    def compensable(self) -> tuple[Step, ...]:
+        """The steps that can be undone."""
+        return tuple(step for step in self.steps if step.compensation)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A deployable of the platform.
+
+    Attributes:
+        database: its own database, or None.
+        ready_path: answers 200 when it can work.
+    """
+
+    name: str
+    database: str | None = None
+    health_path: str = "/health"
+    ready_path: str = "/ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything a platform declares about itself."""
+
+    name: str
+    services: tuple[Service, ...]
+    sagas: tuple[Saga, ...]
+
+    def service(self, name: str) -> Service:
+        """The service of that name."""
+        return next(service for service in self.services if service.name == name)
+
+    def saga(self, name: str) -> Saga:
+        """The saga of that name."""
+        return next(saga for saga in self.sagas if saga.name == name)

@@ -1,0 +1,168 @@
+"""What was seen of a platform after a scenario: the read-outs that checkers judge. Plain data, kept in the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class SagaState(StrEnum):
+    """The states a saga reports."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPENSATING = "compensating"
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+    FAILED = "failed"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the saga does nothing any more. `failed` needs somebody's attention."""
+        return self in {SagaState.COMPLETED, SagaState.COMPENSATED, SagaState.FAILED}
+
+
+class StepState(StrEnum):
+    """The states a step of a saga reports."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    REFUSED = "refused"
+    COMPENSATING = "compensating"
+    COMPENSATED = "compensated"
+    COMPENSATION_FAILED = "compensation_failed"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class StepReadout:
+    """One step as the orchestrator reports it."""
+
+    name: str
+    state: StepState
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SagaReadout:
+    """One saga as the orchestrator reports it."""
+
+    saga_id: str
+    state: SagaState
+    correlation_id: str
+    tenant_id: str
+    steps: tuple[StepReadout, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A business fact that a step left at a participant, read from the participant's own database.
+
+    Attributes:
+        kind: as in the manifest's step.
+        subject: what it is about and shared by the effects of one saga: the e-mail address or the user id.
+        saga_id: the saga that made it, where the participant knows.
+    """
+
+    participant: str
+    kind: str
+    id: str
+    subject: str
+    saga_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as its service's own event store holds it."""
+
+    service: str
+    event_id: str
+    event_type: str
+    aggregate_id: str
+    version: int
+    tenant_id: str
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A message that its service still holds back: not published, or parked."""
+
+    service: str
+    message_id: str
+    topic: str
+    status: str
+    attempts: int
+    last_error: str = ""
+
+
+class MessageKind(StrEnum):
+    """What a message on the bus is."""
+
+    EVENT = "event"
+    COMMAND = "command"
+    REPLY = "reply"
+    DEAD_LETTER = "dead-letter"
+
+
+@dataclass(frozen=True, slots=True)
+class BusMessage:
+    """A record on the bus.
+
+    Attributes:
+        type: event type, or `<step>.execute` and `<step>.compensate` for commands and replies.
+        topic: without the cell's prefix.
+        outcome: of a reply: `done` or `refused`.
+        injected: true for a record that the harness itself produced.
+    """
+
+    kind: MessageKind
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    message_id: str
+    type: str
+    tenant_id: str
+    correlation_id: str
+    saga_id: str = ""
+    aggregate_id: str = ""
+    version: int = 0
+    outcome: str = ""
+    injected: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that the SMTP sink accepted."""
+
+    message_id: str
+    recipient: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class SagaObservation:
+    """All that one tenant's sagas left behind, read after the cell became quiet.
+
+    Attributes:
+        sagas: every saga instance of the tenant, not only those the test started.
+        effects: of the tenant, at every participant.
+        outbox: rows of the tenant that are not published.
+        bus: records of the tenant, in order per partition.
+        usable: per subject, whether the outcome works for the user (a login succeeds); empty if not asked.
+    """
+
+    tenant_id: str
+    sagas: tuple[SagaReadout, ...]
+    effects: tuple[Effect, ...]
+    events: tuple[StoredEvent, ...]
+    outbox: tuple[OutboxRow, ...]
+    bus: tuple[BusMessage, ...]
+    mails: tuple[Mail, ...]
+    usable: dict[str, bool] = field(default_factory=dict)
