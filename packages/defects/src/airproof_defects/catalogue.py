@@ -1,0 +1,50 @@
+"""All defects, by id. One module per category of failure-modes.csv holds them."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from airproof.errors import UsageError
+from airproof_defects import outbox, saga
+from airproof_defects.defect import Defect
+
+
+@dataclass(frozen=True, slots=True)
+class FailureMode:
+    """A row of failure-modes.csv: what goes wrong in practice, and what shows it."""
+
+    id: str
+    category: str
+    failure_mode: str
+    oracle: str
+
+
+def failure_modes() -> dict[str, FailureMode]:
+    """The catalogue of what goes wrong in practice, by id."""
+    text = files("airproof_defects").joinpath("failure-modes.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return {row["id"]: FailureMode(row["id"], row["category"], row["failure_mode"], row["oracle"]) for row in rows}
+
+
+def defects() -> dict[str, Defect]:
+    """Every seeded defect, in the order of the modules."""
+    return {defect.id: defect for module in (saga, outbox) for defect in module.DEFECTS}
+
+
+def choose(ids: Sequence[str]) -> list[Defect]:
+    """The defects of those ids, or all of them.
+
+    Raises:
+        UsageError: there is no such defect; names the nearest.
+    """
+    known = defects()
+    for name in ids:
+        if name not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.3)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(f"no defect {name!r}; {hint}there are {', '.join(known)}")
+    return [known[name] for name in ids] if ids else list(known.values())

@@ -1,0 +1,90 @@
+"""`airproof prove`: the matrix of defects against scenarios, on the terminal and as proof.json."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from airproof.errors import AirproofError, ExitStatus
+from airproof_defects.catalogue import choose, failure_modes
+from airproof_defects.defect import Defect
+from airproof_defects.overlay import apply_patch
+from airproof_defects.prove import Outcome, Row, Run, Subject, write_proof
+
+_COLOURS = {Outcome.CAUGHT: "green", Outcome.GREEN: "green"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the proof and returns the exit status: 0 when every defect is caught and the healthy platform is green."""
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=True)
+    try:
+        rows = _prove(options, console)
+    except AirproofError as error:
+        console.print(f"airproof prove: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return error.exit_status
+    write_proof(rows, options.report / "proof.json")
+    Console().print(_matrix(rows))
+    return ExitStatus.OK if all(row.good for row in rows) else ExitStatus.FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="airproof prove", description=__doc__)
+    parser.add_argument("defects", nargs="*", metavar="ID", help="defects to try, such as SG01; all of them if none is named")
+    parser.add_argument("--patch", action="append", default=[], type=Path, metavar="FILE", help="try a unified diff of the reference platform instead; may be repeated")
+    parser.add_argument("--environment", default="local", metavar="NAME", help="where to run (default: %(default)s)")
+    parser.add_argument("--healthy", type=int, default=1, metavar="N", help="how often the healthy platform must be green first (default: %(default)s)")
+    parser.add_argument("--stop-after", type=int, default=1, metavar="N", help="red scenarios after which a defect counts as caught; 0 runs all (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="pytest-xdist processes (default: %(default)s)")
+    parser.add_argument("--report", type=Path, default=Path("reports/proof"), metavar="DIR", help="logs, JUnit files and proof.json (default: %(default)s)")
+    return parser
+
+
+def _prove(options: argparse.Namespace, console: Console) -> list[Row]:
+    run = Run(options.environment, options.workers, options.stop_after, options.report)
+    subjects = [*_healthy(options.healthy), *_changed(options.defects, options.patch)]
+    rows: list[Row] = []
+    for number, subject in enumerate(subjects, 1):
+        with console.status(f"{number}/{len(subjects)} {subject.name}: {subject.what}"):
+            row = run.prove(subject)
+        rows.append(row)
+        colour = _COLOURS.get(row.outcome, "red")
+        console.print(f"{number}/{len(subjects)} {row.subject}: [{colour}]{row.outcome}[/] in {row.seconds:g} s", highlight=False)
+    return rows
+
+
+def _healthy(times: int) -> Iterable[Subject]:
+    for number in range(1, times + 1):
+        name = "healthy" if times == 1 else f"healthy-{number}"
+        yield Subject(name, "the reference platform as it is", "", None)
+
+
+def _changed(ids: Sequence[str], patches: Sequence[Path]) -> Iterable[Subject]:
+    for patch in patches:
+        yield Subject(patch.stem, f"patch {patch.name}", "", lambda package, patch=patch: apply_patch(patch, package.parent))
+    if ids or not patches:
+        yield from (_subject(defect) for defect in choose(ids))
+
+
+def _subject(defect: Defect) -> Subject:
+    return Subject(defect.id, failure_modes()[defect.id].failure_mode, defect.category, defect.apply)
+
+
+def _matrix(rows: Sequence[Row]) -> Table:
+    table = Table(title="Proof: defects against scenarios", title_justify="left")
+    for heading in ("subject", "what is wrong", "outcome", "blamed", "first scenario", "first message", "s"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "s" else "left")
+    for row in rows:
+        outcome = f"[{_COLOURS.get(row.outcome, 'bold red')}]{row.outcome}[/]"
+        scenario = row.scenarios[0] if row.scenarios else ""
+        table.add_row(row.subject, row.what, outcome, " ".join(row.blamed), scenario, row.message, f"{row.seconds:.1f}")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

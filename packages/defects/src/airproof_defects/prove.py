@@ -1,0 +1,172 @@
+"""Runs the suites against a changed platform and says whether they noticed.
+
+A suite that stays green on a defect it is meant to catch is itself broken, and so is one that is red on the healthy
+platform. Each subject (the healthy platform, a defect, somebody's patch) is run in a pytest process of its own, as a
+user would run it, and judged by that run's JUnit file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from xml.etree import ElementTree
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from airproof.errors import UsageError
+from airproof_defects.overlay import make_overlay
+
+_BLAME = re.compile(r"\[(?P<category>[A-Z_]+)/(?P<anomaly>[a-z0-9-]+)\] (?P<promise>.*)")
+
+
+class Outcome(StrEnum):
+    """How a subject ended."""
+
+    CAUGHT = "caught"
+    MISSED = "missed"
+    GREEN = "green"
+    RED = "red"
+    BROKEN = "does not run"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A platform to run the suites against.
+
+    Attributes:
+        change: makes the change in a copied package; None for the healthy platform.
+        category: which category is to be blamed; empty for somebody's patch.
+    """
+
+    name: str
+    what: str
+    category: str
+    change: Callable[[Path], None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the proof.
+
+    Attributes:
+        blamed: categories named by the failed scenarios, in the order they failed.
+        scenarios: the scenarios that turned red.
+        message: the first failure's promise, or the reason why nothing ran.
+    """
+
+    subject: str
+    what: str
+    category: str
+    outcome: Outcome
+    blamed: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    message: str
+    seconds: float
+
+    @property
+    def good(self) -> bool:
+        """Whether this is what a sound suite does."""
+        return self.outcome in {Outcome.CAUGHT, Outcome.GREEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How the suites are run.
+
+    Attributes:
+        workers: pytest-xdist processes.
+        stop_after: ends a run after so many red scenarios; 0 runs them all.
+        pytest_arguments: passed on as they are.
+    """
+
+    environment: str
+    workers: int
+    stop_after: int
+    report: Path
+    pytest_arguments: tuple[str, ...] = ()
+
+    def prove(self, subject: Subject) -> Row:
+        """Runs every installed suite against the subject."""
+        with tempfile.TemporaryDirectory(prefix="airproof-overlay-") as directory:
+            options = []
+            if subject.change:
+                subject.change(make_overlay(Path(directory)))
+                options = ["--airproof-platform-path", directory]
+            folder = self.report / subject.name
+            folder.mkdir(parents=True, exist_ok=True)
+            junit = folder / "junit.xml"
+            junit.unlink(missing_ok=True)
+            began = time.monotonic()
+            stop_after = self.stop_after if subject.change else 0
+            command = [sys.executable, "-m", "pytest", "--pyargs", *installed_suites(), "-q", f"--junitxml={junit}"]
+            command += ["--airproof-env", self.environment, "--airproof-report", str(folder), *options]
+            command += ["-n", str(self.workers), f"--maxfail={stop_after}", "-p", "no:cacheprovider", *self.pytest_arguments]
+            with (folder / "pytest.log").open("w", encoding="utf-8") as log:
+                status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+            return judge(subject, status, junit, folder / "pytest.log", time.monotonic() - began)
+
+
+def installed_suites() -> list[str]:
+    """The modules of the suites that are installed, from the entry point group `airproof.suites`."""
+    suites = sorted(entry.value for entry in entry_points(group="airproof.suites"))
+    if not suites:
+        raise UsageError("no suite is installed; install one, for instance airproof-e2e")
+    return suites
+
+
+def judge(subject: Subject, status: int, junit: Path, log: Path, seconds: float) -> Row:
+    """What a pytest run says about the subject.
+
+    Args:
+        status: pytest's exit status: 0 all green, 1 some red, anything else did not run.
+    """
+    failures = _failures(junit) if status in {0, 1} and junit.exists() else None
+    if failures is None or (status == 1 and not failures):
+        tail = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        message = next((line for line in tail if line.startswith(("ERROR", "E  "))), tail[-1] if tail else "no output")
+        outcome, blamed, scenarios = Outcome.BROKEN, (), ()
+    else:
+        blames = [match for _, text in failures for match in _BLAME.finditer(text)]
+        blamed = tuple(dict.fromkeys(match["category"] for match in blames))
+        scenarios = tuple(name for name, _ in failures)
+        message = blames[0]["promise"] if blames else _first_line(failures)
+        outcome = _outcome(subject, failed=bool(failures))
+    return Row(subject.name, subject.what, subject.category, outcome, blamed, scenarios, message.strip(), round(seconds, 1))
+
+
+def _outcome(subject: Subject, *, failed: bool) -> Outcome:
+    if subject.change is None:
+        return Outcome.RED if failed else Outcome.GREEN
+    return Outcome.CAUGHT if failed else Outcome.MISSED
+
+
+def _first_line(failures: list[tuple[str, str]]) -> str:
+    return failures[0][1].strip().splitlines()[0] if failures and failures[0][1].strip() else ""
+
+
+def _failures(junit: Path) -> list[tuple[str, str]] | None:
+    """Name and text of every failed or broken case; None if the file is unreadable or holds no case."""
+    try:
+        cases = list(ElementTree.parse(junit).iter("testcase"))
+    except ElementTree.ParseError:
+        return None
+    if not cases:
+        return None
+    return [
+        (case.get("name", ""), f"{bad.get('message', '')}\n{bad.text or ''}")
+        for case in cases
+        for bad in [*case.findall("failure"), *case.findall("error")]
+    ]
+
+
+def write_proof(rows: list[Row], file: Path) -> None:
+    """Stores the matrix as JSON, for the ledger report."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,56 @@
+"""A run is judged by its exit status and its JUnit file, and nothing that did not run counts as caught."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airproof_defects.prove import Outcome, Row, Subject, judge
+
+RED = """<testsuites><testsuite><testcase name="happy"/><testcase name="refused"><failure message="verdict">
+[SAGA/effect-remains] a failed saga leaves nothing behind
+  expected: none
+  seen: 1
+[OUTBOX/ghost] no event without a commit
+</failure></testcase></testsuite></testsuites>"""
+GREEN = '<testsuites><testsuite><testcase name="happy"/></testsuite></testsuites>'
+EMPTY = "<testsuites><testsuite/></testsuites>"
+
+
+def keep(package: Path) -> None:
+    """Changes nothing: the judge only asks whether there is a change."""
+
+
+def verdict_of(tmp_path: Path, *, status: int, junit: str | None, healthy: bool = False) -> Row:
+    file = tmp_path / "junit.xml"
+    if junit is not None:
+        file.write_text(junit)
+    log = tmp_path / "pytest.log"
+    log.write_text("starting\nERROR: nothing could start\n")
+    return judge(Subject("X", "a bug", "SAGA", None if healthy else keep), status, file, log, 1.0)
+
+
+def test_a_red_scenario_catches_the_defect_and_names_whom_it_blames(tmp_path: Path) -> None:
+    row = verdict_of(tmp_path, status=1, junit=RED)
+    assert (row.outcome, row.blamed, row.scenarios) == (Outcome.CAUGHT, ("SAGA", "OUTBOX"), ("refused",))
+    assert row.message == "a failed saga leaves nothing behind"
+
+
+def test_a_green_run_misses_the_defect(tmp_path: Path) -> None:
+    assert verdict_of(tmp_path, status=0, junit=GREEN).outcome is Outcome.MISSED
+
+
+def test_the_healthy_platform_must_be_green(tmp_path: Path) -> None:
+    assert verdict_of(tmp_path, status=0, junit=GREEN, healthy=True).outcome is Outcome.GREEN
+    assert verdict_of(tmp_path, status=1, junit=RED, healthy=True).outcome is Outcome.RED
+
+
+@pytest.mark.parametrize(
+    ("status", "junit"), [(4, None), (5, EMPTY), (0, EMPTY), (1, GREEN), (1, "<truncated"), (3, RED), (2, GREEN)]
+)
+def test_a_run_that_did_not_finish_proves_nothing(tmp_path: Path, status: int, junit: str | None) -> None:
+    row = verdict_of(tmp_path, status=status, junit=junit)
+    assert row.outcome is Outcome.BROKEN
+    assert not row.good
+    assert row.message == "ERROR: nothing could start"
