@@ -1,0 +1,59 @@
+"""A history as a file: JSON Lines, the first a header, written entry by entry and readable after a crash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from airproof.errors import UsageError
+from airproof.history.records import Entry, EntryKind, Recording, fold
+from airproof.history.redaction import Redactor
+
+FORMAT = 1
+
+
+class HistoryFile:
+    """Writes entries to a file, redacted. Not thread-safe: the recorder holds the lock."""
+
+    def __init__(self, path: Path, *, header: Mapping[str, Any], redactor: Redactor) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.redactor = redactor
+        self._stream: TextIO = path.open("w", encoding="utf-8", buffering=1)
+        self._line({"format": FORMAT, **header})
+
+    def write(self, entry: Entry) -> None:
+        """Appends one entry."""
+        self._line({"kind": entry.kind.value, "at": round(entry.at, 6), "id": entry.id, **entry.data})
+
+    def close(self) -> None:
+        """Closes the file; it may be closed twice."""
+        self._stream.close()
+
+    def _line(self, data: Mapping[str, Any]) -> None:
+        self._stream.write(json.dumps(self.redactor.value(data), ensure_ascii=False) + "\n")
+
+
+def read_history(path: Path) -> Recording:
+    """The recording in a history file. A last line that a crash cut off is left out.
+
+    Raises:
+        UsageError: the file is not a history.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    try:
+        header, *entries = [json.loads(line) for line in lines]
+        if header.pop("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        return fold(header, [_entry(data) for data in entries])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{str(path)!r} is not a history: {type(error).__name__}: {error}") from error
+
+
+def _entry(data: dict[str, Any]) -> Entry:
+    kind, at, id_ = EntryKind(data.pop("kind")), data.pop("at"), data.pop("id")
+    return Entry(kind, at, id_, data)

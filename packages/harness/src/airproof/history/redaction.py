@@ -1,0 +1,107 @@
+"""Keeps secrets out of everything that is written: known values wherever they stand, and what looks like a secret.
+
+Two nets, because each has holes: a generated secret is known by its value but may stand anywhere; a user's password is
+known only by the name of the field it stands in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+REDACTED = "[redacted]"
+
+_SECRET_NAME = (
+    r"(?:[a-z0-9]+[_-])*(?:password|passwd|pwd|secret|token|authorization|api[_-]?key|admin[_-]?key|cookie)s?"
+    r"(?:[_-](?:hash|value|key))?"
+)
+_NAME = re.compile(_SECRET_NAME, re.IGNORECASE)
+_TEXT = (
+    (
+        re.compile(r"(?i)\b(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(?:bearer|basic|digest)\s+)?[^\s\"',;\\}]+"),
+        r"\1",
+    ),
+    (re.compile(r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{12,}"), r"\1"),
+    (re.compile(r"()\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"), r"\1"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)[^\s/@\"']+(?=@)", re.IGNORECASE), r"\1"),
+    (re.compile(rf"(?i)(\b{_SECRET_NAME}\s*=\s*)(?![\"'\\])[^\s,;&)}}\]]+"), r"\1"),
+    (re.compile(r"(?i)(\bx-api-key\s*:\s*)(?![\"'\\])[^\s,;]+"), r"\1"),
+)
+_QUOTED = re.compile(rf"(?:\\*[\"']|\b){_SECRET_NAME}(?:\\*[\"'])?\s*[:=]\s*(\\*[\"'])", re.IGNORECASE)
+_SHORTEST_KNOWN = 6
+
+
+class Redactor:
+    """Replaces secrets in texts and JSON values.
+
+    Args:
+        secrets: values known to be secret; those shorter than 6 characters are ignored, as they would blank ordinary text.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._known: re.Pattern[str] | None = None
+        self._secrets: set[str] = set()
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Adds values known to be secret, also as they look inside JSON and URLs."""
+        for secret in secrets:
+            if len(secret) >= _SHORTEST_KNOWN:
+                self._secrets |= {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}
+        if self._secrets:
+            longest_first = sorted(self._secrets, key=len, reverse=True)
+            self._known = re.compile("|".join(re.escape(secret) for secret in longest_first))
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        if self._known:
+            text = self._known.sub(REDACTED, text)
+        for pattern, kept in _TEXT:
+            text = pattern.sub(kept + REDACTED, text)
+        return _quoted(text)
+
+    def value(self, value: Any) -> Any:
+        """The JSON value without secrets; fields with the name of a secret lose their content."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {
+                self.text(str(key)): _blank(inner) if _NAME.fullmatch(str(key)) else self.value(inner)
+                for key, inner in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self.value(inner) for inner in value]
+        return value
+
+
+def _blank(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _blank(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_blank(inner) for inner in value]
+    return REDACTED if isinstance(value, str) and value else value
+
+
+def _quoted(text: str) -> str:
+    """Blanks the quoted strings after a secret's name. It may be JSON inside JSON, so the end quote is searched."""
+    parts: list[str] = []
+    at = 0
+    while found := _QUOTED.search(text, at):
+        parts += [text[at : found.end()], REDACTED]
+        at = _closing(text, found.end(), found.group(1))
+    return "".join([*parts, text[at:]])
+
+
+def _closing(text: str, start: int, opening: str) -> int:
+    """Where the string that `opening` began ends; the end of the text if it is cut off."""
+    escapes = len(opening) - 1
+    at = start
+    while (at := text.find(opening[-1], at)) != -1:
+        backslashes = len(text[start:at]) - len(text[start:at].rstrip("\\"))
+        if backslashes == escapes or (escapes == 0 and backslashes % 2 == 0):
+            return at - escapes
+        at += 1
+    return len(text)
