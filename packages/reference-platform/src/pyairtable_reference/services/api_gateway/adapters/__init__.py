@@ -1,0 +1,1 @@
+"""How the api-gateway stores and sends."""

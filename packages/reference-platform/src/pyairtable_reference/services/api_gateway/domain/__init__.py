@@ -1,0 +1,1 @@
+"""What the api-gateway is about, free of technology."""

@@ -1,0 +1,1 @@
+"""How the api-gateway is reached."""

@@ -1,0 +1,1 @@
+"""What the notification-service is about, free of technology."""

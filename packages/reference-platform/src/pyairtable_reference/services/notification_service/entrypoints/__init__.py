@@ -1,0 +1,1 @@
+"""How the notification-service is reached."""

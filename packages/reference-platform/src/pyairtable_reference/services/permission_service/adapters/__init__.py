@@ -1,0 +1,1 @@
+"""How the permission-service stores and sends."""

@@ -1,0 +1,1 @@
+"""What the permission-service is about, free of technology."""

@@ -1,0 +1,1 @@
+"""How the saga-orchestrator stores and sends."""

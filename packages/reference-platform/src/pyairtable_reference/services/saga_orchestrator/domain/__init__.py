@@ -1,0 +1,1 @@
+"""What the saga-orchestrator is about, free of technology."""

@@ -1,0 +1,1 @@
+"""How the user-service stores and sends."""

@@ -1,0 +1,1 @@
+"""What the user-service is about, free of technology."""

@@ -1,0 +1,1 @@
+"""How the workspace-service stores and sends."""

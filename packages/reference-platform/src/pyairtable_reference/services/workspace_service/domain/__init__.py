@@ -1,0 +1,1 @@
+"""What the workspace-service is about, free of technology."""
