@@ -93,6 +93,20 @@ class PlatformError(AirproofError):
     """The platform answered something a driver cannot make sense of."""
 
 
+class StartRefused(PlatformError):
+    """The platform refused a start because of what it was given.
+
+    Attributes:
+        status: the status it answered, such as 409.
+        code: its short name for the reason.
+    """
+
+    def __init__(self, message: str, *, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
 class DefectError(UsageError):
     """A defect or patch cannot be applied to the reference platform: correct the patch."""
 

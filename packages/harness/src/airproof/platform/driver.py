@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from airproof.environment.topology import CellDescription
 from airproof.platform.manifest import Manifest, Saga
-from airproof.platform.observation import BusMessage, MessageKind, SagaObservation, SagaReadout
+from airproof.platform.observation import BusMessage, Effect, MessageKind, OutboxRow, SagaObservation, SagaReadout
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,13 @@ class SagaInput:
     Attributes:
         subject: what identifies its effects: the e-mail address.
         fields: what the platform's start request carries.
+        secrets: values among them that may appear in no message and no log.
     """
 
     tenant: Tenant
     subject: str
     fields: dict[str, str]
+    secrets: tuple[str, ...] = ()
 
 
 class SagaAccess(Protocol):
@@ -89,7 +92,8 @@ class SagaAccess(Protocol):
             deadline_s: how long the platform may try before it gives up and compensates; its default if None.
 
         Raises:
-            PlatformError: the platform did not accept the start.
+            StartRefused: the platform says that this start is wrong.
+            PlatformError: the platform did not accept the start for another reason; it may have happened all the same.
         """
         ...
 
@@ -115,6 +119,14 @@ class SagaAccess(Protocol):
 
     def block_effect(self, step: str) -> AbstractContextManager[EffectBlock]:
         """Holds the participant's transaction at the write of its effect until the context ends or `release` is called."""
+        ...
+
+    def block_write(self, service: str, write: Write) -> AbstractContextManager[EffectBlock]:
+        """Holds the transactions of a participant or of the orchestrator at that write, in the same way."""
+        ...
+
+    def effect(self, step: str, saga_id: str) -> Effect | None:
+        """The committed effect of the step, as the participant's database holds it now."""
         ...
 
     def wait_message(
@@ -147,12 +159,88 @@ class EffectBlock(Protocol):
         """Lets the transaction go on."""
         ...
 
+    def break_off(self) -> int:
+        """Cuts the database connection of every transaction that waits at the block; returns how many there were."""
+        ...
+
+    def break_off_others(self) -> int:
+        """Cuts every other transaction that the service has left open meanwhile; returns how many there were.
+
+        A service that does one thing in one transaction has none.
+        """
+        ...
+
+
+class Write(StrEnum):
+    """What a transaction that handles a message writes.
+
+    `BUSINESS` is the participant's effect, or the orchestrator's saga.
+    """
+
+    BUSINESS = "business"
+    EVENT = "event"
+    OUTBOX = "outbox"
+    INBOX = "inbox"
+
+
+class BusAccess(Protocol):
+    """The message bus, as an operator of the platform may touch it."""
+
+    def messages(self, saga_id: str) -> tuple[BusMessage, ...]:
+        """Everything of the saga that the bus holds at this moment: nothing sent before the call is missing."""
+        ...
+
+    def send_poison(self, service: str, tenant: Tenant) -> BusMessage:
+        """Sends the service a message of the tenant that it cannot understand, and returns it."""
+        ...
+
+    def refusing(self, event_type: str) -> AbstractContextManager[None]:
+        """Makes the broker refuse, for good, every record of the topic that events of this type go to."""
+        ...
+
+    def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
+        """Waits until the message lies among the dead letters.
+
+        Raises:
+            WaitTimeout: it does not.
+        """
+        ...
+
+
+class OutboxAccess(Protocol):
+    """The outboxes of the services, as an operator of the platform may touch them."""
+
+    def held_back(self, service: str, tenant: Tenant) -> tuple[OutboxRow, ...]:
+        """The tenant's messages that the service has not published."""
+        ...
+
+    def retry(self, service: str, message_id: str) -> None:
+        """Asks the service to send a parked message once more."""
+        ...
+
+    def late_commit(self, service: str, tenant: Tenant) -> AbstractContextManager[str]:
+        """Holds a transaction of the service's database open that has taken its place in the outbox, and yields its message id.
+
+        It commits when the context ends, after messages that took a later place.
+        """
+        ...
+
 
 class Platform(Protocol):
     """Typed access to one running cell."""
 
     manifest: Manifest
     cell: CellDescription
+
+    @property
+    def bus(self) -> BusAccess:
+        """The message bus."""
+        ...
+
+    @property
+    def outbox(self) -> OutboxAccess:
+        """The outboxes of the services."""
+        ...
 
     def new_tenant(self, seed: str) -> Tenant:
         """A tenant of its own for a test; the same seed gives the same names."""

@@ -61,6 +61,7 @@ class Saga:
         steps: in forward order; compensations run in reverse.
         pivot: the step after whose success the saga can only go forward.
         started, completed, failed, compensated: event types of the saga itself.
+        needs_attention: event type that says that a compensation failed for good; None if the platform has none.
         sends_mail_in: the step that sends a mail, if one does.
     """
 
@@ -72,6 +73,7 @@ class Saga:
     completed: str
     failed: str
     compensated: str
+    needs_attention: str | None = None
     sends_mail_in: str | None = None
 
     def step(self, name: str) -> Step:
@@ -87,6 +89,19 @@ class Saga:
     def compensable(self) -> tuple[Step, ...]:
         """The steps that can be undone."""
         return tuple(step for step in self.steps if step.compensation)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An event that a service consumes to keep a figure of its own.
+
+    Attributes:
+        figure: as in `observation.Figure.name`.
+    """
+
+    service: str
+    event: str
+    figure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +126,7 @@ class Manifest:
     name: str
     services: tuple[Service, ...]
     sagas: tuple[Saga, ...]
+    subscriptions: tuple[Subscription, ...] = ()
 
     def service(self, name: str) -> Service:
         """The service of that name."""

@@ -65,6 +65,7 @@ class Effect:
         kind: as in the manifest's step.
         subject: what it is about and shared by the effects of one saga: the e-mail address or the user id.
         saga_id: the saga that made it, where the participant knows.
+        tenant_id: whose it is, as the participant stored it.
     """
 
     participant: str
@@ -72,6 +73,7 @@ class Effect:
     id: str
     subject: str
     saga_id: str = ""
+    tenant_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class StoredEvent:
     version: int
     tenant_id: str
     correlation_id: str
+    causation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ class OutboxRow:
     status: str
     attempts: int
     last_error: str = ""
+    tenant_id: str = ""
 
 
 class MessageKind(StrEnum):
@@ -116,6 +120,9 @@ class BusMessage:
         type: event type, or `<step>.execute` and `<step>.compensate` for commands and replies.
         topic: without the cell's prefix.
         outcome: of a reply: `done` or `refused`.
+        in_reply_to: of a reply: the message id of the command it answers.
+        timestamp_ms: when it was sent, by its sender's clock; 0 if unknown.
+        contradictions: where its key, headers and body do not say the same, one clause each.
         injected: true for a record that the harness itself produced.
     """
 
@@ -132,6 +139,10 @@ class BusMessage:
     aggregate_id: str = ""
     version: int = 0
     outcome: str = ""
+    causation_id: str = ""
+    in_reply_to: str = ""
+    timestamp_ms: int = 0
+    contradictions: tuple[str, ...] = ()
     injected: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)
@@ -147,6 +158,23 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A number that a service keeps from another's events, beside the truth at its owner.
+
+    Attributes:
+        subject: whose figure it is: the e-mail address or the user id.
+        shown: what the service that keeps it says.
+        actual: what its owner's own data says.
+    """
+
+    service: str
+    name: str
+    subject: str
+    shown: int
+    actual: int
+
+
+@dataclass(frozen=True, slots=True)
 class SagaObservation:
     """All that one tenant's sagas left behind, read after the cell became quiet.
 
@@ -155,7 +183,9 @@ class SagaObservation:
         effects: of the tenant, at every participant.
         outbox: rows of the tenant that are not published.
         bus: records of the tenant, in order per partition.
-        usable: per subject, whether the outcome works for the user (a login succeeds); empty if not asked.
+        usable: per saga id, whether the outcome works for the user who started it (a login succeeds); empty if not asked.
+        figures: numbers kept from events, for the tenant's own data.
+        unread: what could not be read; a checker that needs it does not know.
     """
 
     tenant_id: str
@@ -166,3 +196,5 @@ class SagaObservation:
     bus: tuple[BusMessage, ...]
     mails: tuple[Mail, ...]
     usable: dict[str, bool] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    unread: tuple[str, ...] = ()
