@@ -118,7 +118,7 @@ class SagaAccess(Protocol):
         ...
 
     def block_effect(self, step: str) -> AbstractContextManager[EffectBlock]:
-        """Holds the participant's transaction at the write of its effect until the context ends or `release` is called."""
+        """Holds the participant's transaction at the write of its effect until the context ends or it is released."""
         ...
 
     def block_write(self, service: str, write: Write) -> AbstractContextManager[EffectBlock]:
@@ -219,7 +219,7 @@ class OutboxAccess(Protocol):
         ...
 
     def late_commit(self, service: str, tenant: Tenant) -> AbstractContextManager[str]:
-        """Holds a transaction of the service's database open that has taken its place in the outbox, and yields its message id.
+        """Holds a transaction open that has taken its place in the service's outbox, and yields its message id.
 
         It commits when the context ends, after messages that took a later place.
         """
@@ -251,7 +251,10 @@ class Platform(Protocol):
         ...
 
     def quiet(self) -> list[str]:
-        """What keeps the cell from being quiet: undrained outboxes, running sagas, lag of groups, open transactions. Empty: quiet."""
+        """What keeps the cell from being quiet; empty when it is.
+
+        Undrained outboxes, running sagas, lag of consumer groups, open transactions.
+        """
         ...
 
     def close(self) -> None:

@@ -183,7 +183,7 @@ class SagaObservation:
         effects: of the tenant, at every participant.
         outbox: rows of the tenant that are not published.
         bus: records of the tenant, in order per partition.
-        usable: per saga id, whether the outcome works for the user who started it (a login succeeds); empty if not asked.
+        usable: per saga id, whether it works for the user who started it (a login succeeds); empty if not asked.
         figures: numbers kept from events, for the tenant's own data.
         unread: what could not be read; a checker that needs it does not know.
     """
