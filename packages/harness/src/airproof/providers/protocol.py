@@ -31,12 +31,14 @@ class Finding:
         ok: whether the environment can come up with what was found.
         detail: what was found, or what is missing.
         remedy: what to do about it; empty where nothing needs doing.
+        extra: the extra of `airproof` that would supply the thing, such as `jre`; the install step of nox adds it.
     """
 
     what: str
     ok: bool
     detail: str
     remedy: str = ""
+    extra: str = ""
 
 
 class Progress(Protocol):
@@ -83,12 +85,20 @@ class Provision(Protocol):
         """What can be done to the nodes of the cell."""
         ...
 
+    def cells(self) -> list[CellDescription]:
+        """The cells there are, leased or free; what `health` and `inspect` show."""
+        ...
+
     def exits(self, cell: CellDescription, after: int) -> list[ProcessEvent]:
         """The exits of the cell's nodes, and of what it shares, with a sequence number above `after`."""
         ...
 
     def close(self) -> None:
         """Ends this process's use: an environment that is not kept goes away with its first process."""
+        ...
+
+    def stop(self) -> None:
+        """Ends the environment, kept or not, and removes everything it had."""
         ...
 
 
@@ -111,6 +121,10 @@ class Provider(Protocol):
             ProviderUnavailable: something cannot be had on this machine.
             NotReady: something was started and did not become ready.
         """
+        ...
+
+    def attach(self, environment: Environment, driver: Driver) -> Provision | None:
+        """The kept environment, for the command line, if it is up; starts nothing."""
         ...
 
     def join(self, environment: Environment, driver: Driver, handle: str) -> Provision:
