@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -35,8 +37,9 @@ class Anomaly:
     witness: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        lines = [f"[{self.category}/{self.name}] {self.promise}", f"  expected: {self.expected}", f"  seen:     {self.seen}"]
-        return "\n".join(lines + [f"    · {fact}" for fact in self.witness])
+        promise = f"[{self.category}/{self.name}] {self.promise}"
+        facts = [f"    · {fact}" for fact in self.witness]
+        return "\n".join([promise, f"  expected: {self.expected}", f"  seen:     {self.seen}", *facts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +58,36 @@ class Verdict:
         if self.validity is Validity.UNKNOWN:
             return f"unknown: {self.why_unknown}"
         return "\n".join(str(anomaly) for anomaly in self.anomalies) or "valid"
+
+
+def judged(checked: str, anomalies: Iterable[Anomaly], *, unread: Iterable[str] = ()) -> Verdict:
+    """The verdict of one checker: what is wrong stays wrong, whatever else could not be read."""
+    found = tuple(anomalies)
+    missing = ", ".join(unread)
+    if found:
+        return Verdict(Validity.INVALID, found, checked=(checked,))
+    if missing:
+        return Verdict(Validity.UNKNOWN, why_unknown=f"{checked}: could not read {missing}", checked=(checked,))
+    return Verdict(Validity.VALID, checked=(checked,))
+
+
+def combine(verdicts: Iterable[Verdict]) -> Verdict:
+    """One verdict of many: invalid if any is, else unknown if any is."""
+    all_of_them = list(verdicts)
+    anomalies = tuple(anomaly for verdict in all_of_them for anomaly in verdict.anomalies)
+    checked = tuple(name for verdict in all_of_them for name in verdict.checked)
+    unknown = "; ".join(verdict.why_unknown for verdict in all_of_them if verdict.validity is Validity.UNKNOWN)
+    if anomalies:
+        return Verdict(Validity.INVALID, anomalies, unknown, checked)
+    validity = Validity.UNKNOWN if unknown or not all_of_them else Validity.VALID
+    return Verdict(validity, (), unknown or ("" if all_of_them else "nothing was checked"), checked)
+
+
+def attempt(checked: str, check: Callable[[], Verdict]) -> Verdict:
+    """The verdict of a checker; unknown if the checker itself breaks."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001  a broken checker must not pass, nor hide what the others found
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        why = f"{checked}: the checker broke in {place.name}, line {place.lineno}: {type(error).__name__}: {error}"
+        return Verdict(Validity.UNKNOWN, why_unknown=why, checked=(checked,))

@@ -1,0 +1,144 @@
+"""Saga atomicity: complete or nothing at every participant, with events that say the same, and one mail id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from airproof.checkers.expectation import Expectation
+from airproof.checkers.verdict import Anomaly, Verdict, judged
+from airproof.checkers.view import SagaView, described, make_views, witness
+from airproof.platform.manifest import Saga, Step
+from airproof.platform.observation import SagaObservation, StepState
+
+SAGA = "SAGA"
+_HELD = frozenset({StepState.DONE, StepState.COMPENSATION_FAILED})
+
+
+def check_effects(saga: Saga, observation: SagaObservation, expectation: Expectation) -> Verdict:
+    """Judges what a tenant's sagas left at the participants."""
+    return judged("effects", _anomalies(saga, observation, expectation), unread=observation.unread)
+
+
+def _anomalies(saga: Saga, observation: SagaObservation, expectation: Expectation) -> Iterator[Anomaly]:
+    for view in make_views(saga, observation, expectation):
+        if view.readout.state.terminal:
+            yield from _effects_agree_with_steps(view)
+            yield from _events_agree_with_effects(view)
+    yield from _strays(saga, observation, expectation)
+    yield from _figures(observation, expectation)
+    yield from _mails(saga, observation, expectation)
+
+
+def _effects_agree_with_steps(view: SagaView) -> Iterator[Anomaly]:
+    for step in view.saga.steps:
+        state, effects = view.step_state(step.name), view.effects(step)
+        wanted = 1 if state in _HELD else 0
+        if len(effects) == wanted:
+            continue
+        name = "effect-missing" if len(effects) < wanted else "effect-remains" if wanted == 0 else "effect-twice"
+        yield Anomaly(
+            SAGA,
+            name,
+            "a saga is complete or nothing at every participant",
+            f"{wanted} {step.effect} at {step.participant}, as {step.name} is {state.value if state else 'unknown'}",
+            f"{len(effects)} {step.effect}",
+            (*witness(effects), described(view)),
+        )
+    wrong = [e for step in view.saga.steps for e in view.effects(step) if e.subject != view.ending.subject]
+    if wrong:
+        yield Anomaly(
+            SAGA, "effect-of-another", "an effect belongs to its saga", view.ending.subject, "", witness(wrong)
+        )
+
+
+def _events_agree_with_effects(view: SagaView) -> Iterator[Anomaly]:
+    for step in view.saga.steps:
+        created = view.events(step.event)
+        removed = view.events(step.compensation.event) if step.compensation else ()
+        counted = f"{len(created)} {step.event}, {len(removed)} undone"
+        expected = _expected_events(view, step)
+        if (len(created), len(removed)) not in expected:
+            wanted = " or ".join(f"{made} {step.event}, {undone} undone" for made, undone in sorted(expected))
+            yield Anomaly(
+                SAGA,
+                "effect-not-once",
+                "a step takes effect exactly once, and is undone at most once",
+                wanted,
+                counted,
+                witness([*created, *removed]),
+            )
+        held = {effect.id for effect in view.effects(step)}
+        told = {event.aggregate_id for event in created} - {event.aggregate_id for event in removed}
+        if told != held and len(created) <= 1:
+            yield Anomaly(
+                "EVENT_STORE",
+                "events-contradict-effects",
+                "an effect is there exactly if an event says that it came and none that it went",
+                f"{step.effect} {sorted(told) or 'none'}, as the events of {step.participant} say",
+                f"{step.effect} {sorted(held) or 'none'}",
+                witness([*view.effects(step), *created, *removed]),
+            )
+
+
+def _expected_events(view: SagaView, step: Step) -> set[tuple[int, int]]:
+    """How many events may say that the effect came and went."""
+    execute, compensate = view.execute(step.name), view.compensate(step.name)
+    if compensate.issued:
+        # A compensation that overtook its step, or a step that was refused meanwhile, leaves nothing to undo.
+        undone = 0 if compensate.refused else 1
+        return {(1, undone)} if execute.done else {(0, 0)}
+    return {(1, 0)} if execute.done else {(0, 0)}
+
+
+def _strays(saga: Saga, observation: SagaObservation, expectation: Expectation) -> Iterator[Anomaly]:
+    """Effects and events of no saga."""
+    known = {ending.saga_id for ending in expectation.endings}
+    stray = [effect for effect in observation.effects if effect.saga_id not in known]
+    if stray:
+        promise = "every effect belongs to a saga that was started"
+        yield Anomaly(SAGA, "effect-without-saga", promise, "none", str(len(stray)), witness(stray))
+    own = {event for step in saga.steps for event in (step.event, step.compensation and step.compensation.event)}
+    own |= {saga.started, saga.completed, saga.failed, saga.compensated, saga.needs_attention}
+    correlations = {readout.correlation_id for readout in observation.sagas}
+    orphans = [e for e in observation.events if e.event_type in own and e.correlation_id not in correlations]
+    if orphans:
+        promise = "every event of a saga carries the saga's correlation id"
+        yield Anomaly("XSERVICE", "event-without-saga", promise, "none", str(len(orphans)), witness(orphans))
+
+
+def _figures(observation: SagaObservation, expectation: Expectation) -> Iterator[Anomaly]:
+    subjects = {ending.subject for ending in expectation.endings}
+    for figure in observation.figures:
+        if figure.subject in subjects and figure.shown != figure.actual:
+            yield Anomaly(
+                "BUS",
+                "figure-differs",
+                "a figure that is kept from events counts each event once",
+                f"{figure.name} {figure.actual}, as its owner holds",
+                f"{figure.name} {figure.shown} at {figure.service}",
+                (figure.subject,),
+            )
+
+
+def _mails(saga: Saga, observation: SagaObservation, expectation: Expectation) -> Iterator[Anomaly]:
+    """At least one mail with exactly one id for each saga that says so, and none else."""
+    step = saga.sends_mail_in
+    if step is None:
+        return
+    views = make_views(saga, observation, expectation)
+    sending: dict[str, int] = {view.ending.subject: 0 for view in views}
+    for view in views:
+        sending[view.ending.subject] += view.step_state(step) is StepState.DONE
+    for recipient in {*sending, *(mail.recipient for mail in observation.mails)}:
+        mails = [mail for mail in observation.mails if mail.recipient == recipient]
+        ids = {mail.message_id for mail in mails}
+        wanted = sending.get(recipient, 0)
+        if len(ids) != wanted:
+            yield Anomaly(
+                SAGA,
+                "mail-missing" if len(ids) < wanted else "mail-without-cause",
+                "each saga that says so sends at least one mail, always with the same Message-ID, and no other does",
+                f"{wanted} Message-ID for {recipient}",
+                f"{len(ids)} in {len(mails)} mails",
+                witness(sorted(f"mail {mail.message_id} {mail.subject}" for mail in mails)),
+            )

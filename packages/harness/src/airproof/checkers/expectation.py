@@ -1,0 +1,52 @@
+"""What a scenario allows: how each saga may end, and what may be left on the bus and in the outboxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airproof.platform.observation import SagaState
+
+SETTLED = frozenset({SagaState.COMPLETED, SagaState.COMPENSATED})
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one saga may end.
+
+    Attributes:
+        subject: what identifies its effects.
+        states: the terminal states that are allowed.
+        refused: the step that must be the one refused unless the saga completes; None: any, or none.
+        kept: the steps whose compensation was made impossible, so that their effects stay.
+        may_time_out: whether its deadline may pass, so that it may give up though nobody refused.
+    """
+
+    saga_id: str
+    subject: str
+    states: frozenset[SagaState] = frozenset({SagaState.COMPLETED})
+    refused: str | None = None
+    kept: frozenset[str] = frozenset()
+    may_time_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What one tenant's sagas may leave behind.
+
+    Attributes:
+        endings: one for every saga of the tenant; there may be no other.
+        completed: how many of them complete, where only the number is certain.
+        calm: nothing was broken and nothing sent again, so no event may be on the bus twice.
+        parked: ids of the messages that must lie among the dead letters.
+        held_back: ids of the messages that must lie unpublished in an outbox.
+        foreign: ids of messages that the harness made up; they belong to no saga.
+        secrets: values that may be in no message.
+    """
+
+    endings: tuple[Ending, ...]
+    completed: int | None = None
+    calm: bool = False
+    parked: frozenset[str] = frozenset()
+    held_back: frozenset[str] = frozenset()
+    foreign: frozenset[str] = frozenset()
+    secrets: tuple[str, ...] = ()

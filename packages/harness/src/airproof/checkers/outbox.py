@@ -1,0 +1,65 @@
+"""Outboxes and dead letters: everything is sent, or parked with its cause where the scenario says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from airproof.checkers.expectation import Expectation
+from airproof.checkers.verdict import Anomaly, Verdict, judged
+from airproof.checkers.view import witness
+from airproof.platform.observation import MessageKind, SagaObservation
+
+OUTBOX = "OUTBOX"
+
+
+def check_outbox(observation: SagaObservation, expectation: Expectation) -> Verdict:
+    """Judges what the services still hold back and what they parked."""
+    unread = [what for what in observation.unread if what in {"bus", "outbox"}]
+    return judged("outbox", _anomalies(observation, expectation), unread=unread)
+
+
+def _anomalies(observation: SagaObservation, expectation: Expectation) -> Iterator[Anomaly]:
+    rows = {row.message_id: row for row in observation.outbox}
+    for row in rows.values():
+        if row.message_id not in expectation.held_back:
+            yield Anomaly(
+                OUTBOX,
+                "not-drained",
+                "nothing stays behind in an outbox",
+                "none",
+                f"{row.status} after {row.attempts} attempts in {row.service}",
+                (f"{row.message_id} for {row.topic}: {row.last_error or 'no error'}",),
+            )
+    for missing in sorted(expectation.held_back - rows.keys()):
+        promise = "a message that the broker refuses for good stays in the outbox, parked"
+        yield Anomaly(OUTBOX, "not-parked", promise, f"{missing} parked", "not in an outbox")
+    yield from _dead_letters(observation, expectation)
+
+
+def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Iterator[Anomaly]:
+    letters = [message for message in observation.bus if message.kind is MessageKind.DEAD_LETTER]
+    unexpected = [letter for letter in letters if letter.message_id not in expectation.parked]
+    if unexpected:
+        promise = "only a message that cannot be delivered is parked"
+        causes = sorted({letter.headers.get("dlq-cause", "no cause") for letter in unexpected})
+        yield Anomaly(OUTBOX, "parked", promise, "no dead letter", "; ".join(causes), witness(unexpected))
+    for wanted in sorted(expectation.parked - {letter.message_id for letter in letters}):
+        promise = "a message that cannot be delivered is parked among the dead letters after so many tries"
+        yield Anomaly(OUTBOX, "no-dead-letter", promise, f"{wanted} among the dead letters", "not there")
+    originals = {m.message_id: m for m in observation.bus if m.kind is not MessageKind.DEAD_LETTER}
+    for letter in letters:
+        if not letter.headers.get("dlq-cause"):
+            promise = "a dead letter says why it is one"
+            yield Anomaly(OUTBOX, "no-cause", promise, "a cause", "none", witness([letter]))
+        original = originals.get(letter.message_id)
+        if original and (original.key, original.body) != (letter.key, letter.body):
+            promise = "a dead letter is the original message, untouched"
+            yield Anomaly(OUTBOX, "letter-changed", promise, "the same body", "another", witness([original, letter]))
+        changed = {
+            name: letter.headers.get(name)
+            for name, value in (original.headers if original else {}).items()
+            if letter.headers.get(name) != value
+        }
+        if changed:
+            promise = "a dead letter keeps the headers of the original"
+            yield Anomaly(OUTBOX, "letter-changed", promise, "the same headers", str(changed), witness([letter]))
