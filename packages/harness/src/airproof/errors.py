@@ -115,10 +115,12 @@ class CleanUpError(AirproofError):
     """Several clean-up steps failed; all of them are listed.
 
     Attributes:
+        what: what was being cleaned up.
         failures: the exceptions, in the order they happened.
     """
 
     def __init__(self, what: str, failures: list[BaseException]) -> None:
         lines = "; ".join(f"{type(failure).__name__}: {failure}" for failure in failures)
         super().__init__(f"{what}: {len(failures)} clean-up step(s) failed: {lines}")
+        self.what = what
         self.failures = failures

@@ -49,6 +49,16 @@ class ForkSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ZygoteSpec:
+    """A process to fork others from, with the modules it imports beforehand."""
+
+    name: str
+    group: str
+    preload: tuple[str, ...]
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessEvent:
     """An exit.
 

@@ -1,0 +1,92 @@
+"""Starts programs as children of the supervisor: own session, own log, killed with the supervisor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from airproof.errors import ProviderUnavailable
+from airproof.supervision.kernel import NOBODY, become_nobody, die_with, enter_user_namespace, user_namespaces_work
+from airproof.supervision.runs import OWNER_VARIABLE, Run
+
+Become = Callable[[], None]
+
+
+def launch_program(
+    run: Run,
+    name: str,
+    argv: Sequence[str],
+    *,
+    environment: dict[str, str],
+    directory: str | None = None,
+    inherited: Sequence[int] = (),
+    become: Become | None = None,
+) -> int:
+    """Starts a program and returns its pid when it has been executed. Call it from the main thread only (see `die_with`).
+
+    Args:
+        name: decides where the log is.
+        inherited: descriptors it may keep.
+        become: gives up privileges in the child.
+
+    Raises:
+        ProviderUnavailable: it cannot be executed.
+    """
+    supervisor = os.getpid()
+
+    def prepare() -> None:
+        if become:
+            become()
+        die_with(supervisor)
+
+    log = run.log_path(name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                argv,
+                env={**environment, OWNER_VARIABLE: run.id},
+                cwd=directory or run.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=inherited,
+                start_new_session=True,
+                preexec_fn=prepare,  # noqa: PLW1509 - the supervisor has one thread
+            )
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = f"{error.strerror}: {error.filename!r}" if isinstance(error, OSError) else str(error)
+        raise ProviderUnavailable(f"cannot start {name}, command {argv[0]!r}: {reason}") from error
+    # The reaper collects it; Popen would only warn that nobody waited.
+    process.returncode = 0
+    return process.pid
+
+
+def without_privileges(run: Run, directory: str | None) -> Become | None:
+    """How a program that refuses root is started on this machine.
+
+    Args:
+        directory: its working directory. If it has to run as `nobody`, the directory that was made for its group and
+            holds this one is given to `nobody`.
+    """
+    if os.getuid():
+        return None
+    if user_namespaces_work():
+        return enter_user_namespace
+    if directory:
+        _give_to_nobody(run, Path(directory))
+    return become_nobody
+
+
+def _give_to_nobody(run: Run, directory: Path) -> None:
+    for root in run.roots:
+        if root not in directory.parents:
+            continue
+        group, made = directory.relative_to(root).parts[:2]
+        for above in (root.parent, root, root / group):
+            above.chmod(0o711)
+        for folder, _, files in os.walk(root / group / made):
+            for path in (folder, *(os.path.join(folder, file) for file in files)):
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
