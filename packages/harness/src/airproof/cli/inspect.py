@@ -26,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints a table per cell."""
     from airproof.cli.provision import attached
+    from airproof.history.redaction import Redactor
 
     with attached(options) as (selection, provision):
         cells = [_masked(cell) for cell in provision.cells()]
         if options.json:
-            shown = {"environment": selection.environment.model_dump(mode="json"), "sources": dict(provision.sources)}
+            environment = Redactor().value(selection.environment.model_dump(mode="json"))
+            shown = {"environment": environment, "sources": dict(provision.sources)}
             print(json.dumps({**shown, "cells": [cell.to_json() for cell in cells]}, indent=2))
         else:
             _print(provision, cells)
