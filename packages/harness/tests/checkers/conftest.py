@@ -60,7 +60,8 @@ class Story:
     bus: list[BusMessage] = field(default_factory=list)
     events: list[StoredEvent] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
-    steps: dict[str, StepState] = field(default_factory=lambda: dict.fromkeys([s.name for s in TRIP.steps], StepState.PENDING))
+    steps: dict[str, StepState] = field(default_factory=lambda: {step.name: StepState.PENDING for step in TRIP.steps})
+    state: SagaState = SagaState.RUNNING
     mails: list[Mail] = field(default_factory=list)
     clock: Any = field(default_factory=lambda: count(1))
     changes: dict[str, Any] = field(default_factory=dict)
@@ -69,12 +70,29 @@ class Story:
         version = sum(1 for event in self.events if event.aggregate_id == aggregate) + 1
         id_ = f"{type_}-{self.saga_id}"
         self.events.append(StoredEvent(service, id_, type_, aggregate, version, "t1", f"key-{self.saga_id}", cause))
-        self._record(MessageKind.EVENT, f"{aggregate.split('-')[0]}.events", aggregate, id_, type_, cause, aggregate_id=aggregate, version=version)
+        self._record(
+            MessageKind.EVENT,
+            f"{aggregate.split('-', maxsplit=1)[0]}.events",
+            aggregate,
+            id_,
+            type_,
+            cause,
+            aggregate_id=aggregate,
+            version=version,
+        )
         return id_
 
     def exchange(self, step: Step, action: str, outcome: str, cause: str) -> str:
         command, reply = f"c-{step.name}-{action}-{self.saga_id}", f"r-{step.name}-{action}-{self.saga_id}"
-        self._record(MessageKind.COMMAND, f"{step.participant}.commands", self.saga_id, command, f"{step.name}.{action}", cause, saga_id=self.saga_id)
+        self._record(
+            MessageKind.COMMAND,
+            f"{step.participant}.commands",
+            self.saga_id,
+            command,
+            f"{step.name}.{action}",
+            cause,
+            saga_id=self.saga_id,
+        )
         aggregate = f"{step.effect}-{self.saga_id}"
         if outcome == "done" and action == "execute":
             self.effects.append(Effect(step.participant, step.effect, aggregate, self.subject, self.saga_id, "t1"))
@@ -82,7 +100,17 @@ class Story:
         elif outcome == "done" and step.compensation:
             self.effects = [effect for effect in self.effects if effect.id != aggregate]
             self.event(step.participant, step.compensation.event, aggregate, command)
-        self._record(MessageKind.REPLY, "replies", self.saga_id, reply, f"{step.name}.{action}", command, saga_id=self.saga_id, outcome=outcome, in_reply_to=command)
+        self._record(
+            MessageKind.REPLY,
+            "replies",
+            self.saga_id,
+            reply,
+            f"{step.name}.{action}",
+            command,
+            saga_id=self.saga_id,
+            outcome=outcome,
+            in_reply_to=command,
+        )
         return reply
 
     def run(self, *, refused: str | None = None, kept: str | None = None) -> Story:
@@ -110,7 +138,20 @@ class Story:
 
     def _record(self, kind: MessageKind, topic: str, key: str, id_: str, type_: str, cause: str, **more: Any) -> None:
         at = next(self.clock)
-        message = BusMessage(kind, topic, 0, at, key, id_, type_, "t1", f"key-{self.saga_id}", causation_id=cause, timestamp_ms=at, **more)
+        message = BusMessage(
+            kind,
+            topic,
+            0,
+            at,
+            key,
+            id_,
+            type_,
+            "t1",
+            f"key-{self.saga_id}",
+            causation_id=cause,
+            timestamp_ms=at,
+            **more,
+        )
         self.bus.append(message)
 
     def observation(self) -> SagaObservation:

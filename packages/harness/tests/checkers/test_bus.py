@@ -2,132 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from airproof.checkers.verdict import Verdict
 from airproof.platform.observation import BusMessage, MessageKind, OutboxRow
 
-LETTER = BusMessage(MessageKind.DEAD_LETTER, "dlq", 0, 1, "k", "bad", "car.made", "t1", "key-s1", headers={"dlq-cause": "too large"})
+Story = Any
+Names = Callable[[Verdict], set[str]]
+LETTER = BusMessage(
+    MessageKind.DEAD_LETTER, "dlq", 0, 1, "k", "bad", "car.made", "t1", "key-s1", headers={"dlq-cause": "too large"}
+)
 HELD = OutboxRow("cars", "bad", "car.events", "failed", 5, "too large", "t1")
 
 
-def test_a_stored_event_that_never_arrives(completed, names):
+def test_a_stored_event_that_never_arrives(completed: Story, names: Names) -> None:
     completed.drop("car.made-s1")
     assert "OUTBOX/lost-message" in names(completed.judge())
 
 
-def test_an_event_that_no_database_holds(completed, names):
+def test_an_event_that_no_database_holds(completed: Story, names: Names) -> None:
     completed.again("car.made-s1", message_id="ghost", aggregate_id="car-9", key="car-9")
     assert names(completed.judge()) == {"OUTBOX/ghost-message"}
 
 
-def test_an_event_that_the_harness_made_up_is_no_ghost(completed):
+def test_an_event_that_the_harness_made_up_is_no_ghost(completed: Story) -> None:
     completed.again("car.made-s1", message_id="ghost", aggregate_id="car-9", key="car-9")
     assert completed.judge(foreign=frozenset({"ghost"}))
 
 
 @pytest.mark.parametrize("change", [{"version": 2}, {"type": "car.sold"}, {"aggregate_id": "car-9", "key": "car-9"}])
-def test_an_event_that_arrives_changed(completed, names, change):
+def test_an_event_that_arrives_changed(completed: Story, names: Names, change: dict[str, Any]) -> None:
     completed.change("car.made-s1", **change)
     assert "OUTBOX/changed-message" in names(completed.judge())
 
 
-def test_events_that_overtake_each_other(compensated, names):
+def test_events_that_overtake_each_other(compensated: Story, names: Names) -> None:
     first, second = compensated.find("car.made-s1"), compensated.find("car.gone-s1")
     compensated.change("car.made-s1", offset=second.offset)
     compensated.change("car.gone-s1", offset=first.offset)
     assert "OUTBOX/reordered" in names(compensated.judge())
 
 
-def test_a_stream_with_a_gap(compensated, names):
+def test_a_stream_with_a_gap(compensated: Story, names: Names) -> None:
     compensated.events = [replace(e, version=3) if e.event_type == "car.gone" else e for e in compensated.events]
     assert "EVENT_STORE/stream-broken" in names(compensated.judge())
 
 
-def test_an_event_sent_twice_without_a_fault(completed, names):
+def test_an_event_sent_twice_without_a_fault(completed: Story, names: Names) -> None:
     completed.again("car.made-s1")
     assert names(completed.judge(calm=True)) == {"OUTBOX/sent-twice"}
 
 
-def test_one_id_for_two_messages(completed, names):
+def test_one_id_for_two_messages(completed: Story, names: Names) -> None:
     completed.again("car.made-s1", body={"other": True})
     assert "BUS/id-reused" in names(completed.judge())
 
 
-def test_a_message_without_an_id(completed, names):
+def test_a_message_without_an_id(completed: Story, names: Names) -> None:
     completed.change("r-book_car-execute-s1", message_id="")
     assert "BUS/no-id" in names(completed.judge())
 
 
-def test_a_key_in_two_partitions(completed, names):
+def test_a_key_in_two_partitions(completed: Story, names: Names) -> None:
     completed.again("car.made-s1", partition=1)
     assert "BUS/key-spread" in names(completed.judge())
 
 
 @pytest.mark.parametrize("id_", ["car.made-s1", "c-book_car-execute-s1"])
-def test_a_record_with_another_key(completed, names, id_):
+def test_a_record_with_another_key(completed: Story, names: Names, id_: str) -> None:
     completed.change(id_, key="random")
     assert "BUS/wrong-key" in names(completed.judge())
 
 
-def test_a_record_that_contradicts_itself(completed, names):
+def test_a_record_that_contradicts_itself(completed: Story, names: Names) -> None:
     completed.change("car.made-s1", contradictions=("header tenant-id is 't2'",))
     assert "BUS/contradictory-record" in names(completed.judge())
 
 
-def test_a_secret_in_a_message(completed, names):
+def test_a_secret_in_a_message(completed: Story, names: Names) -> None:
     completed.change("c-book_car-execute-s1", body={"password": "sesame-1"})
     assert "SECURITY/secret-on-the-bus" in names(completed.judge(secrets=("sesame-1",)))
 
 
-def test_a_row_that_stays_in_the_outbox(completed, names):
+def test_a_row_that_stays_in_the_outbox(completed: Story, names: Names) -> None:
     completed.changes["outbox"] = (HELD,)
     assert names(completed.judge()) == {"OUTBOX/not-drained"}
 
 
-def test_a_row_that_should_be_parked_and_is_not(completed, names):
+def test_a_row_that_should_be_parked_and_is_not(completed: Story, names: Names) -> None:
     assert "OUTBOX/not-parked" in names(completed.judge(held_back=frozenset({"bad"})))
 
 
-def test_a_dead_letter_nobody_expects(completed, names):
+def test_a_dead_letter_nobody_expects(completed: Story, names: Names) -> None:
     completed.bus.append(LETTER)
     assert names(completed.judge()) == {"OUTBOX/parked"}
 
 
-def test_a_dead_letter_that_is_missing(completed, names):
+def test_a_dead_letter_that_is_missing(completed: Story, names: Names) -> None:
     assert "OUTBOX/no-dead-letter" in names(completed.judge(parked=frozenset({"bad"})))
 
 
-def test_a_dead_letter_without_its_cause(completed, names):
+def test_a_dead_letter_without_its_cause(completed: Story, names: Names) -> None:
     completed.bus.append(replace(LETTER, headers={}))
     assert names(completed.judge(parked=frozenset({"bad"}))) == {"OUTBOX/no-cause"}
 
 
 @pytest.mark.parametrize("change", [{"body": {"other": True}}, {"headers": {"dlq-cause": "x"}}])
-def test_a_dead_letter_that_is_not_the_original(completed, names, change):
+def test_a_dead_letter_that_is_not_the_original(completed: Story, names: Names, change: dict[str, Any]) -> None:
     completed.change("car.made-s1", headers={"message-id": "car.made-s1"})
     made = completed.find("car.made-s1")
-    letter = {"headers": {**made.headers, "dlq-cause": "x"}, "kind": MessageKind.DEAD_LETTER, "topic": "dlq", "aggregate_id": ""}
+    letter = {
+        "headers": {**made.headers, "dlq-cause": "x"},
+        "kind": MessageKind.DEAD_LETTER,
+        "topic": "dlq",
+        "aggregate_id": "",
+    }
     completed.bus.append(replace(made, **{**letter, **change}))
     assert names(completed.judge(parked=frozenset({"car.made-s1"}))) == {"OUTBOX/letter-changed"}
 
 
-def test_what_belongs_to_another_tenant(completed, names):
+def test_what_belongs_to_another_tenant(completed: Story, names: Names) -> None:
     completed.effects[0] = replace(completed.effects[0], tenant_id="t2")
     assert names(completed.judge()) == {"TENANCY/wrong-tenant"}
 
 
-def test_a_message_that_lost_its_correlation(completed, names):
+def test_a_message_that_lost_its_correlation(completed: Story, names: Names) -> None:
     completed.change("c-book_car-execute-s1", correlation_id="")
     assert "XSERVICE/correlation-lost" in names(completed.judge())
 
 
-def test_a_message_that_lost_its_cause(completed, names):
+def test_a_message_that_lost_its_cause(completed: Story, names: Names) -> None:
     completed.change("c-book_car-execute-s1", causation_id="")
     assert "XSERVICE/causation-lost" in names(completed.judge())
 
 
-def test_a_reply_caused_by_another_message(completed, names):
+def test_a_reply_caused_by_another_message(completed: Story, names: Names) -> None:
     completed.change("r-book_car-execute-s1", causation_id="trip.started-s1")
     assert "XSERVICE/causation-wrong" in names(completed.judge())

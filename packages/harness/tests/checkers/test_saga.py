@@ -2,58 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from airproof.checkers.verdict import Validity
+from airproof.checkers.verdict import Validity, Verdict
 from airproof.platform.observation import Effect, Figure, Mail, SagaState, StepState
 
-COMPLETED, COMPENSATED = {SagaState.COMPLETED}, {SagaState.COMPENSATED}
+Story = Any
+Names = Callable[[Verdict], set[str]]
+COMPLETED = {SagaState.COMPLETED}
 
 
-def test_a_completed_saga_is_valid(completed):
+def test_a_completed_saga_is_valid(completed: Story) -> None:
     assert completed.judge(calm=True), completed.judge(calm=True)
 
 
-def test_a_compensated_saga_is_valid(compensated):
+def test_a_compensated_saga_is_valid(compensated: Story) -> None:
     assert compensated.judge(refused="send_ticket", calm=True), compensated.judge(refused="send_ticket")
 
 
-def test_a_failed_saga_is_valid_where_a_compensation_is_refused(failed):
+def test_a_failed_saga_is_valid_where_a_compensation_is_refused(failed: Story) -> None:
     assert failed.judge(kept=frozenset({"book_car"})), failed.judge(kept=frozenset({"book_car"}))
 
 
-def test_a_saga_with_messages_sent_again_is_valid(completed):
+def test_a_saga_with_messages_sent_again_is_valid(completed: Story) -> None:
     for message in list(completed.bus):
         completed.again(message.message_id)
     assert completed.judge(), completed.judge()
 
 
-def test_what_cannot_be_read_makes_the_verdict_unknown(completed):
+def test_what_cannot_be_read_makes_the_verdict_unknown(completed: Story) -> None:
     completed.changes["unread"] = ("bus",)
     assert completed.judge().validity is Validity.UNKNOWN
 
 
-def test_a_saga_that_is_not_terminal_is_stuck(completed, names):
+def test_a_saga_that_is_not_terminal_is_stuck(completed: Story, names: Names) -> None:
     completed.state = SagaState.RUNNING
     assert "SAGA/stuck" in names(completed.judge(COMPLETED))
 
 
-def test_another_ending_than_allowed(compensated, names):
+def test_another_ending_than_allowed(compensated: Story, names: Names) -> None:
     assert "SAGA/wrong-ending" in names(compensated.judge(COMPLETED))
 
 
-def test_another_step_refused_than_must_be(compensated, names):
+def test_another_step_refused_than_must_be(compensated: Story, names: Names) -> None:
     assert "SAGA/refusal-lost" in names(compensated.judge(refused="book_room"))
 
 
-def test_giving_up_without_a_reason(compensated, names):
+def test_giving_up_without_a_reason(compensated: Story, names: Names) -> None:
     compensated.change("r-send_ticket-execute-s1", outcome="done")
     assert "SAGA/gave-up-without-reason" in names(compensated.judge())
 
 
-def test_a_passed_deadline_is_a_reason(compensated):
+def test_a_passed_deadline_is_a_reason(compensated: Story) -> None:
     steps = compensated.steps
     for id_ in ("c-send_ticket-execute-s1", "r-send_ticket-execute-s1"):
         compensated.drop(id_)
@@ -64,113 +68,113 @@ def test_a_passed_deadline_is_a_reason(compensated):
     assert compensated.judge(may_time_out=True), compensated.judge(may_time_out=True)
 
 
-def test_a_second_saga_for_one_start(completed, names):
+def test_a_second_saga_for_one_start(completed: Story, names: Names) -> None:
     readout = completed.observation().sagas[0]
     completed.changes["sagas"] = (readout, replace(readout, saga_id="s2"))
     assert "SAGA/second-instance" in names(completed.judge())
 
 
-def test_a_forgotten_saga(completed, names):
+def test_a_forgotten_saga(completed: Story, names: Names) -> None:
     completed.changes["sagas"] = ()
     assert "SAGA/lost-saga" in names(completed.judge())
 
 
-def test_more_rivals_complete_than_there_is_room_for(completed, names):
+def test_more_rivals_complete_than_there_is_room_for(completed: Story, names: Names) -> None:
     assert "SAGA/wrong-number-completed" in names(completed.judge(completed=0))
 
 
-def test_an_effect_that_remains(compensated, names):
+def test_an_effect_that_remains(compensated: Story, names: Names) -> None:
     compensated.effects.append(Effect("cars", "car", "car-s1", compensated.subject, "s1", "t1"))
     assert {"SAGA/effect-remains", "EVENT_STORE/events-contradict-effects"} <= names(compensated.judge())
 
 
-def test_an_effect_that_is_missing(completed, names):
+def test_an_effect_that_is_missing(completed: Story, names: Names) -> None:
     completed.effects.pop(0)
     assert "SAGA/effect-missing" in names(completed.judge())
 
 
-def test_an_effect_that_is_there_twice(completed, names):
+def test_an_effect_that_is_there_twice(completed: Story, names: Names) -> None:
     completed.effects.append(replace(completed.effects[0], id="car-2"))
     assert "SAGA/effect-twice" in names(completed.judge())
 
 
-def test_an_effect_about_somebody_else(completed, names):
+def test_an_effect_about_somebody_else(completed: Story, names: Names) -> None:
     completed.effects[0] = replace(completed.effects[0], subject="bob@example.org")
     assert "SAGA/effect-of-another" in names(completed.judge())
 
 
-def test_an_effect_of_no_saga(completed, names):
+def test_an_effect_of_no_saga(completed: Story, names: Names) -> None:
     completed.effects.append(Effect("cars", "car", "car-9", "bob@example.org", "s9", "t1"))
     assert "SAGA/effect-without-saga" in names(completed.judge())
 
 
-def test_an_effect_undone_twice(compensated, names):
+def test_an_effect_undone_twice(compensated: Story, names: Names) -> None:
     compensated.event("cars", "car.gone", "car-s1", "c-book_car-compensate-s1")
     assert "SAGA/effect-not-once" in names(compensated.judge())
 
 
-def test_a_step_reported_done_that_was_undone(compensated, names):
+def test_a_step_reported_done_that_was_undone(compensated: Story, names: Names) -> None:
     compensated.steps["book_car"] = StepState.DONE
     assert {"SAGA/dishonest-step", "SAGA/dishonest-state", "SAGA/effect-missing"} <= names(compensated.judge())
 
 
-def test_a_failed_compensation_that_is_swallowed(failed, names):
+def test_a_failed_compensation_that_is_swallowed(failed: Story, names: Names) -> None:
     failed.state = SagaState.COMPENSATED
     failed.steps["book_car"] = StepState.COMPENSATED
     found = names(failed.judge({SagaState.FAILED}, kept=frozenset({"book_car"})))
     assert {"SAGA/wrong-ending", "SAGA/dishonest-step", "SAGA/effect-remains"} <= found
 
 
-def test_a_compensation_that_fails_though_it_can_be_done(failed, names):
+def test_a_compensation_that_fails_though_it_can_be_done(failed: Story, names: Names) -> None:
     assert "SAGA/compensation-failed" in names(failed.judge())
 
 
-def test_a_step_that_was_never_declared(completed, names):
+def test_a_step_that_was_never_declared(completed: Story, names: Names) -> None:
     completed.steps["dance"] = StepState.DONE
     assert "SAGA/wrong-steps" in names(completed.judge())
 
 
 @pytest.mark.parametrize("event", ["trip.started", "trip.completed"])
-def test_a_saga_that_does_not_tell_of_itself(completed, names, event):
+def test_a_saga_that_does_not_tell_of_itself(completed: Story, names: Names, event: str) -> None:
     completed.events = [one for one in completed.events if one.event_type != event]
     assert "SAGA/saga-events-contradict-state" in names(completed.judge())
 
 
-def test_a_user_who_cannot_use_what_was_completed(completed, names):
+def test_a_user_who_cannot_use_what_was_completed(completed: Story, names: Names) -> None:
     completed.changes["usable"] = {"s1": False}
     assert "SAGA/not-usable" in names(completed.judge())
 
 
-def test_a_user_who_can_use_what_was_undone(compensated, names):
+def test_a_user_who_can_use_what_was_undone(compensated: Story, names: Names) -> None:
     compensated.changes["usable"] = {"s1": True}
     assert "SAGA/usable-all-the-same" in names(compensated.judge())
 
 
-def test_a_figure_that_counts_an_event_twice(completed, names):
+def test_a_figure_that_counts_an_event_twice(completed: Story, names: Names) -> None:
     completed.changes["figures"] = (Figure("rooms", "cars", completed.subject, 2, 1),)
     assert "BUS/figure-differs" in names(completed.judge())
 
 
-def test_a_mail_that_never_comes(completed, names):
+def test_a_mail_that_never_comes(completed: Story, names: Names) -> None:
     completed.mails.clear()
     assert "SAGA/mail-missing" in names(completed.judge())
 
 
-def test_a_mail_with_two_ids(completed, names):
+def test_a_mail_with_two_ids(completed: Story, names: Names) -> None:
     completed.mails.append(Mail("<other@example.org>", completed.subject, "Welcome"))
     assert "SAGA/mail-without-cause" in names(completed.judge())
 
 
-def test_a_mail_sent_twice_with_one_id_is_valid(completed):
+def test_a_mail_sent_twice_with_one_id_is_valid(completed: Story) -> None:
     completed.mails.append(completed.mails[0])
     assert completed.judge()
 
 
-def test_a_mail_of_a_saga_that_failed(compensated, names):
+def test_a_mail_of_a_saga_that_failed(compensated: Story, names: Names) -> None:
     compensated.mails.append(Mail("<s1@example.org>", compensated.subject, "Welcome"))
     assert "SAGA/mail-without-cause" in names(compensated.judge())
 
 
-def test_an_event_of_a_saga_without_its_correlation(completed, names):
+def test_an_event_of_a_saga_without_its_correlation(completed: Story, names: Names) -> None:
     completed.events[1] = replace(completed.events[1], correlation_id="lost")
     assert "XSERVICE/event-without-saga" in names(completed.judge())

@@ -20,10 +20,7 @@ SAGA = "SAGA"
 def check_commands(saga: Saga, observation: SagaObservation, expectation: Expectation) -> Verdict:
     """Judges the conversation of every saga of a tenant."""
     anomalies = (
-        anomaly
-        for view in make_views(saga, observation, expectation)
-        for check in _CHECKS
-        for anomaly in check(view)
+        anomaly for view in make_views(saga, observation, expectation) for check in _CHECKS for anomaly in check(view)
     )
     return judged("commands", anomalies, unread=[what for what in observation.unread if what == "bus"])
 
