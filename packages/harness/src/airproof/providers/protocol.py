@@ -1,8 +1,8 @@
 """What a provider is: brings environments up and hands out cells.
 
 A provider registers under the entry point group `airproof.providers`. Nothing here assumes that a node is a process of
-this machine or that an address is loopback: a node is what a `CellDescription` names, and what can be done to it is what
-`Capabilities` offer.
+this machine or that an address is loopback: a node is what a `CellDescription` names, and what can be done to it is
+what `Capabilities` offer.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Provision(Protocol):
         handle: a string with which another process of the run joins.
         sources: backing to what it took: `{"PostgreSQL": "installed server 15.18"}`.
         stand_ins: the backings that are not the real product.
+        notes: what the reader of the run should know besides, one sentence each: "the cache … is read-only …".
     """
 
     @property
@@ -66,6 +67,9 @@ class Provision(Protocol):
 
     @property
     def stand_ins(self) -> tuple[str, ...]: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
         """A free kept cell or a new one, healthy and ready.
@@ -112,9 +116,7 @@ class Provider(Protocol):
         """What the environment needs and whether it is there. Changes nothing."""
         ...
 
-    def open(
-        self, environment: Environment, driver: Driver, *, keep: bool = False, progress: Progress
-    ) -> Provision:
+    def open(self, environment: Environment, driver: Driver, *, keep: bool = False, progress: Progress) -> Provision:
         """Brings the environment up, or attaches to a kept one; called by the first process of a run.
 
         Raises:

@@ -29,11 +29,15 @@ def run_to_end(supervisor: Supervisor, spec: ProcessSpec, *, timeout_s: float) -
     said = last_lines(supervisor, spec.name)
     if NO_SPACE in said:
         where = spec.directory or supervisor.run_directory
-        raise CacheError(f"no space left in {where} for {spec.argv[0]}; free some, or set {CACHE_VARIABLE} to another disk")
+        raise CacheError(
+            f"no space left in {where} for {spec.argv[0]}; free some, or set {CACHE_VARIABLE} to another disk"
+        )
     raise ProviderUnavailable(f"{' '.join(spec.argv[:4])} … ended with status {state.exit_code}; {said}")
 
 
-def copy_tree(supervisor: Supervisor, group: str, name: str, source: Path, target: Path, *, timeout_s: float = 60.0) -> None:
+def copy_tree(
+    supervisor: Supervisor, group: str, name: str, source: Path, target: Path, *, timeout_s: float = 60.0
+) -> None:
     """Copies the content of a directory into another one that exists."""
     argv = ("cp", "-R", f"{source}/.", str(target))
     spec = ProcessSpec(name=f"{group}/{name}", group=group, argv=argv, environment=dict(PLAIN_ENVIRONMENT))

@@ -1,7 +1,8 @@
 """Apache Kafka's jars: named and sealed by `kafka.lock`, fetched in pure Python, kept in the cache.
 
-A jar is taken from the machine's own Maven repository if it lies there with the right checksum, else downloaded from the
-repository that `AIRPROOF_MAVEN_REPOSITORY` names, the mirror of Maven Central in `~/.m2/settings.xml`, or Maven Central.
+A jar is taken from the machine's own Maven repository if it lies there with the right checksum, else downloaded from
+the repository that `AIRPROOF_MAVEN_REPOSITORY` names, the mirror of Maven Central in `~/.m2/settings.xml`, or Maven
+Central itself.
 Proxies and certificates are those of the environment (`HTTPS_PROXY`, `SSL_CERT_FILE`).
 """
 
@@ -22,6 +23,7 @@ from xml.etree import ElementTree
 
 from airproof.errors import CacheError, ProviderUnavailable
 from airproof.providers.native.prepared import Cache, content_key
+from airproof.providers.protocol import Progress
 
 KAFKA_VERSION = "4.4.0"
 REPOSITORY_VARIABLE = "AIRPROOF_MAVEN_REPOSITORY"
@@ -79,7 +81,7 @@ def jars_cached(cache: Cache) -> bool:
     return cache.find(KIND, jars_key(locked_jars())) is not None
 
 
-def provide_jars(cache: Cache, *, jars: Sequence[LockedJar] | None = None) -> list[Path]:
+def provide_jars(cache: Cache, progress: Progress, *, jars: Sequence[LockedJar] | None = None) -> list[Path]:
     """The jars as files of the cache, in class path order.
 
     Raises:
@@ -88,7 +90,12 @@ def provide_jars(cache: Cache, *, jars: Sequence[LockedJar] | None = None) -> li
     """
     jars = jars or locked_jars()
     needs_bytes = 2 * sum(jar.size_bytes for jar in jars)
-    directory = cache.provide(KIND, jars_key(jars), lambda target: _fetch_all(jars, target), needs_bytes=needs_bytes)
+
+    def build(target: Path) -> None:
+        with progress.step(f"Apache Kafka {KAFKA_VERSION}: {len(jars)} jars, once"):
+            _fetch_all(jars, target)
+
+    directory = cache.provide(KIND, jars_key(jars), build, needs_bytes=needs_bytes)
     return [directory / jar.file_name for jar in jars]
 
 

@@ -18,6 +18,7 @@ from airproof.providers.native.jars import KAFKA_VERSION, JarsUnreachable, provi
 from airproof.providers.native.jvm import Java, find_java
 from airproof.providers.native.prepared import Cache, content_key
 from airproof.providers.native.stand_in import find_stand_in, stand_in_argv
+from airproof.providers.protocol import Progress
 from airproof.supervision import ProcessSpec, Supervisor
 
 NODE = "kafka"
@@ -83,7 +84,7 @@ class Broker:
     formatted: Path | None = None
 
 
-def provide_broker(cache: Cache, supervisor: Supervisor, choice: KafkaSource) -> Broker:
+def provide_broker(cache: Cache, supervisor: Supervisor, choice: KafkaSource, progress: Progress) -> Broker:
     """The first broker there is: KAFKA_HOME, the jars, the stand-in; or what the environment insists on.
 
     Raises:
@@ -94,13 +95,15 @@ def provide_broker(cache: Cache, supervisor: Supervisor, choice: KafkaSource) ->
         return _stand_in()
     home = kafka_home()
     if choice is KafkaSource.INSTALLED and home is None:
-        raise ProviderUnavailable(f"the environment insists on an installed Kafka; set {HOME_VARIABLE} to its directory")
+        raise ProviderUnavailable(
+            f"the environment insists on an installed Kafka; set {HOME_VARIABLE} to its directory"
+        )
     java = find_java()
     if home is not None and choice is not KafkaSource.JARS:
         version, class_path = home
-        return _formatted(cache, supervisor, java, class_path, f"Apache Kafka {version} of {HOME_VARIABLE}")
+        return _formatted(cache, supervisor, progress, java, class_path, f"Apache Kafka {version} of {HOME_VARIABLE}")
     try:
-        jars = provide_jars(cache)
+        jars = provide_jars(cache, progress)
     except JarsUnreachable as error:
         if choice is KafkaSource.JARS:
             raise
@@ -108,7 +111,7 @@ def provide_broker(cache: Cache, supervisor: Supervisor, choice: KafkaSource) ->
             return _stand_in()
         except ProviderUnavailable as missing:
             raise ProviderUnavailable(f"{error}; {missing}") from error
-    return _formatted(cache, supervisor, java, tuple(jars), f"Apache Kafka {KAFKA_VERSION} from jars")
+    return _formatted(cache, supervisor, progress, java, tuple(jars), f"Apache Kafka {KAFKA_VERSION} from jars")
 
 
 def kafka_home() -> tuple[str, tuple[Path, ...]] | None:
@@ -132,12 +135,15 @@ def _stand_in() -> Broker:
     return Broker(source=source, stand_in=str(executable))
 
 
-def _formatted(cache: Cache, supervisor: Supervisor, java: Java, class_path: tuple[Path, ...], source: str) -> Broker:
+def _formatted(
+    cache: Cache, supervisor: Supervisor, progress: Progress, java: Java, class_path: tuple[Path, ...], source: str
+) -> Broker:
     key = content_key(FORMAT, repr(sorted(SETTINGS.items())), *(jar.name for jar in class_path))
 
     def build(target: Path) -> None:
         try:
-            _format(supervisor, java, class_path, target)
+            with progress.step("formatting Kafka's log directory, once"):
+                _format(supervisor, java, class_path, target)
         finally:
             supervisor.remove(GROUP)
 

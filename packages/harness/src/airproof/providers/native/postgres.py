@@ -63,7 +63,6 @@ KEPT_WAL = "wal_keep_size=256MB"
 """So much a stopped replica may fall behind and still catch up."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
     """The programs of one PostgreSQL version.
@@ -83,7 +82,7 @@ class PostgresServer:
 
 
 def find_postgres(choice: PostgresSource) -> PostgresServer:
-    """The first server that is new enough: the newest installed one, then the wheel; or what the environment insists on.
+    """The first server that is new enough: the newest installed one, then the wheel; or what is insisted on.
 
     Raises:
         ProviderUnavailable: there is none.
@@ -160,7 +159,9 @@ def replica_spec(
     server: PostgresServer, group: str, directory: Path, endpoint: Endpoint, primary: Endpoint
 ) -> ProcessSpec:
     """The replica on another copy, which `mark_as_replica` has marked."""
-    upstream = f"host={primary.host} port={primary.port} user={SUPERUSER} application_name={Role.POSTGRES_REPLICA.value}"
+    upstream = (
+        f"host={primary.host} port={primary.port} user={SUPERUSER} application_name={Role.POSTGRES_REPLICA.value}"
+    )
     name = Role.POSTGRES_REPLICA.value
     return server_spec(server, group, name, directory, endpoint, f"primary_conninfo={upstream}")
 

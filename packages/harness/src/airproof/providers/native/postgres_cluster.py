@@ -19,6 +19,7 @@ from airproof.providers.native.commands import PLAIN_ENVIRONMENT, copy_tree, run
 from airproof.providers.native.postgres import PostgresServer
 from airproof.providers.native.prepared import Cache, content_key
 from airproof.providers.native.readiness import await_ready
+from airproof.providers.protocol import Progress
 from airproof.supervision import ProcessSpec, Supervisor
 
 KIND = "postgres-clusters"
@@ -52,6 +53,7 @@ def provide_cluster(
     user: str,
     platform_environment: dict[str, str],
     platform_path: Path | None,
+    progress: Progress,
 ) -> Path:
     """The prepared cluster of the platform, made if it is not in the cache.
 
@@ -70,10 +72,11 @@ def provide_cluster(
 
     def build(target: Path) -> None:
         try:
-            data = supervisor.make_directory(GROUP, "data", room_mb=ROOM_MB)
-            _initialise(supervisor, server, data)
-            _fill(supervisor, server, data, databases, user, driver.migration, platform_environment)
-            copy_tree(supervisor, GROUP, "keep", data, target)
+            with progress.step("PostgreSQL: a migrated cluster, once"):
+                data = supervisor.make_directory(GROUP, "data", room_mb=ROOM_MB)
+                _initialise(supervisor, server, data)
+                _fill(supervisor, server, data, databases, user, driver.migration, platform_environment)
+                copy_tree(supervisor, GROUP, "keep", data, target)
         finally:
             supervisor.remove(GROUP)
 

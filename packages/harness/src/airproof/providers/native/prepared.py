@@ -71,9 +71,7 @@ class Cache:
                 return entry / CONTENT
         return None
 
-    def provide(
-        self, kind: str, key: str, build: Build, *, hashed: Sequence[str] = (), needs_bytes: int = 0
-    ) -> Path:
+    def provide(self, kind: str, key: str, build: Build, *, hashed: Sequence[str] = (), needs_bytes: int = 0) -> Path:
         """The entry's directory, built by `build` in an empty directory where it is missing or damaged.
 
         Args:
@@ -106,15 +104,13 @@ class Cache:
         except OSError as error:
             if error.errno not in READ_ONLY:
                 raise
-            note = f"the cache {self.root} is read-only ({error.strerror}); what is missing in it is made anew in every run"
+            note = f"the cache {self.root} is read-only ({error.strerror}); what it lacks is made anew in every run"
             if note not in self.notes:
                 self.notes.append(note)
             return self.private
         return self.root
 
-    def _build(
-        self, root: Path, kind: str, key: str, build: Build, hashed: Sequence[str], needs_bytes: int
-    ) -> Path:
+    def _build(self, root: Path, kind: str, key: str, build: Build, hashed: Sequence[str], needs_bytes: int) -> Path:
         entry = root / kind / key
         entry.parent.mkdir(parents=True, exist_ok=True)
         with _locked(entry.parent / f".{key}.lock", f"another run to prepare {kind}/{key}"):
@@ -197,7 +193,9 @@ def _demand_space(root: Path, kind: str, needs_bytes: int) -> None:
 def _cache_error(error: OSError, root: Path) -> CacheError:
     if error.errno in FULL:
         return CacheError(f"no space left in {root}; free some, or set {CACHE_VARIABLE} to another disk")
-    return CacheError(f"cannot write the cache {root}: {error}; set {CACHE_VARIABLE} to a directory that can be written")
+    return CacheError(
+        f"cannot write the cache {root}: {error}; set {CACHE_VARIABLE} to a directory that can be written"
+    )
 
 
 def _remove_aside(entry: Path) -> None:

@@ -1,4 +1,4 @@
-"""Readiness by really talking: every probe speaks the node's own protocol; a process that dies meanwhile ends the wait."""
+"""Readiness by really talking, in the node's own protocol; a process that dies meanwhile ends the wait."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def await_ready(supervisor: Supervisor, group: str, probes: Mapping[str, Probe],
     except WaitTimeout as error:
         name = next(iter(missing))
         others = f" (nor are {', '.join(list(missing)[1:])})" if len(missing) > 1 else ""
+        said = last_lines(supervisor, name)
         raise NotReady(
-            f"{name} is not ready after {timeout_s:g} s{others}; last seen: {seen.get(name)}; {last_lines(supervisor, name)}"
+            f"{name} is not ready after {timeout_s:g} s{others}; last seen: {seen.get(name)}; {said}"
         ) from error
 
 
@@ -105,7 +106,7 @@ def http_probe(endpoint: Endpoint, path: str) -> Probe:
             answer = connection.getresponse()
             body = answer.read(500)
         except (OSError, http.client.HTTPException) as error:
-            return f"{path}: {error or type(error).__name__}"
+            return f"{path}: {error!r}"
         finally:
             connection.close()
         return "" if answer.status == 200 else f"{path}: {answer.status} {body.decode(errors='replace')}"
@@ -114,13 +115,13 @@ def http_probe(endpoint: Endpoint, path: str) -> Probe:
 
 
 def kafka_probe(endpoint: Endpoint) -> Probe:
-    """Metadata (version 0, no topics asked by name) names at least one broker, so the broker is registered and unfenced."""
+    """Metadata, version 1 for no topic, names at least one broker: it is registered and unfenced."""
     client = b"airproof"
     request = struct.pack(">hhih", 3, 1, 1, len(client)) + client + struct.pack(">i", 0)
 
     def ask() -> str:
         answer = _exchange(endpoint, struct.pack(">i", len(request)) + request, 12)
-        if len(answer) < 12:
+        if isinstance(answer, OSError) or len(answer) < 12:
             return _shown(answer)
         brokers = struct.unpack(">iii", answer)[2]
         return "" if brokers > 0 else "no broker is registered yet"

@@ -1,4 +1,6 @@
-"""Resolves Apache Kafka's jars anew and prints the lock: `python -m airproof.providers.native.relock 4.4.0 > …/kafka.lock`.
+"""Resolves Apache Kafka's jars anew and prints the lock.
+
+`python -m airproof.providers.native.relock 4.4.0 > …/kafka.lock`
 
 Only for the maintainer who moves to another version; a run never resolves, it downloads what the lock names.
 Needs `jgo`, which does in pure Python what Maven does.
@@ -23,7 +25,8 @@ def resolve(version: str, repository: Path) -> list[tuple[str, Path]]:
     roots, transitive = context.resolver.resolve(wanted)
     dependencies = roots + sorted(transitive, key=lambda found: (found.groupId, found.artifactId))
     return [
-        (f"{found.groupId}:{found.artifactId}:{found.version}", Path(found.artifact.resolve())) for found in dependencies
+        (f"{found.groupId}:{found.artifactId}:{found.version}", Path(found.artifact.resolve()))
+        for found in dependencies
     ]
 
 
@@ -33,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as repository:
         for coordinates, path in resolve(version, Path(repository)):
             content = path.read_bytes()
-            print(hashlib.sha256(content).hexdigest(), len(content), coordinates)
+            sys.stdout.write(f"{hashlib.sha256(content).hexdigest()} {len(content)} {coordinates}\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""The topics of a cell on a broker: created when it comes up, deleted with its consumer groups when it goes.
+
+As a program, `python -m airproof.providers.native.topics HOST:PORT PREFIX`, it deletes: the undo command of a cell on a
+shared broker.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from kafka import KafkaAdminClient  # type: ignore[import-untyped]
+from kafka.admin import MemberToRemove  # type: ignore[import-untyped]
+from kafka.errors import KafkaError  # type: ignore[import-untyped]
+
+from airproof.errors import NotReady
+from airproof.platform.driver import Topic
+
+TIMEOUT_MS = 20_000
+
+
+@contextmanager
+def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(
+        bootstrap_servers=bootstrap,
+        client_id="airproof",
+        request_timeout_ms=TIMEOUT_MS,
+        bootstrap_timeout_ms=TIMEOUT_MS,
+        retry_backoff_ms=20,
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def create_topics(bootstrap: str, prefix: str, topics: Sequence[Topic]) -> None:
+    """Creates the platform's topics, named with the cell's prefix, and waits until each of them has a leader.
+
+    Raises:
+        NotReady: the broker refused.
+    """
+    wanted = {
+        f"{prefix}{topic.name}": {"num_partitions": topic.partitions, "replication_factor": 1} for topic in topics
+    }
+    if not wanted:
+        return
+    try:
+        with _admin(bootstrap) as client:
+            client.create_topics(wanted, timeout_ms=TIMEOUT_MS, wait_for_metadata=True)
+    except KafkaError as error:
+        raise NotReady(f"Kafka at {bootstrap} did not create the topics of {prefix!r}: {error!r}") from error
+
+
+def delete_topics(bootstrap: str, prefix: str) -> None:
+    """Deletes every topic and consumer group with that prefix; members that were killed are put out first.
+
+    Raises:
+        KafkaError: the broker refused, or does not answer.
+    """
+    with _admin(bootstrap) as client:
+        groups = [group["group_id"] for group in client.list_groups() if group["group_id"].startswith(prefix)]
+        for name, group in client.describe_groups(groups).items() if groups else ():
+            members = [MemberToRemove(member_id=member["member_id"]) for member in group["members"]]
+            if members:
+                client.remove_group_members(name, members)
+        if groups:
+            client.delete_groups(groups)
+        topics = [topic for topic in client.list_topics() if topic.startswith(prefix)]
+        if topics:
+            client.delete_topics(topics, timeout_ms=TIMEOUT_MS)
+
+
+if __name__ == "__main__":
+    delete_topics(sys.argv[1], sys.argv[2])
