@@ -10,13 +10,14 @@ import hashlib
 import os
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -27,11 +28,8 @@ ROOT = Path(__file__).parent
 CONSTRAINTS = ROOT / "constraints.txt"
 ALL = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 SUITES = [name for name in ALL if name.startswith("suites-")]
-PLATFORM = [name for name in ALL if name not in {*SUITES, "defects"}]
+PLATFORM = [name for name in ALL if name not in {"harness", "defects", *SUITES}]
 ENVIRONMENTS = sorted(path.stem for path in ROOT.glob("environments/*.yml"))
-
-# Where a machine's own backing services are found: another answer, another install.
-MACHINE = ("PATH", "JAVA_HOME", "KAFKA_HOME")
 
 
 def install(session: nox.Session, packages: Iterable[str], *groups: str, environment: str | None = None) -> None:
@@ -41,13 +39,22 @@ def install(session: nox.Session, packages: Iterable[str], *groups: str, environ
     """
     packages = list(packages)
     requirements = list(nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), *groups))
-    marker = Path(session.virtualenv.location) / "installed"
-    fingerprint = _fingerprint(packages, requirements, environment)
-    if marker.is_file() and marker.read_text(encoding="utf-8") == fingerprint:
+    with once(session, "installed", _inputs(packages, requirements)) as changed:
+        if changed:
+            _install(session, packages, requirements)
+    if environment is None:
         return
-    _install(session, packages, requirements)
-    if environment is not None and (missing := missing_extras(session, environment)):
-        _install(session, [f"harness[{missing}]"])
+    with once(session, "supplied", _machine(environment)) as machine_changed:
+        if (changed or machine_changed) and (missing := missing_extras(session, environment)):
+            _install(session, [f"harness[{missing}]"])
+
+
+@contextmanager
+def once(session: nox.Session, what: str, fingerprint: str) -> Iterator[bool]:
+    """True when the fingerprint is not the one that the virtualenv remembers; afterwards it remembers this one."""
+    marker = Path(session.virtualenv.location) / f"{what}.sha256"
+    changed = not marker.is_file() or marker.read_text(encoding="utf-8") != fingerprint
+    yield changed
     marker.write_text(fingerprint, encoding="utf-8")
 
 
@@ -62,13 +69,18 @@ def _install(session: nox.Session, packages: Iterable[str], requirements: Iterab
     session.install("-c", str(CONSTRAINTS), *editable, *requirements, env={"UV_NO_SOURCES": "1"})
 
 
-def _fingerprint(packages: list[str], requirements: list[str], environment: str | None) -> str:
-    digest = hashlib.sha256(repr((packages, requirements, environment, str(ROOT))).encode())
-    for path in (CONSTRAINTS, *(ROOT / "packages" / name / "pyproject.toml" for name in packages)):
+def _inputs(packages: list[str], requirements: list[str]) -> str:
+    digest = hashlib.sha256(repr((packages, requirements, str(ROOT))).encode())
+    folders = sorted({name.partition("[")[0] for name in packages})
+    for path in (CONSTRAINTS, *(ROOT / "packages" / folder / "pyproject.toml" for folder in folders)):
         digest.update(path.read_bytes())
-    if environment is not None:
-        digest.update(repr([os.environ.get(variable) for variable in MACHINE]).encode())
-        digest.update((ROOT / "environments" / f"{environment}.yml").read_bytes())
+    return digest.hexdigest()
+
+
+def _machine(environment: str) -> str:
+    """Of what decides which backing services are found here."""
+    digest = hashlib.sha256((ROOT / "environments" / f"{environment}.yml").read_bytes())
+    digest.update(repr([os.environ.get(variable) for variable in ("PATH", "JAVA_HOME", "KAFKA_HOME")]).encode())
     return digest.hexdigest()
 
 
@@ -79,14 +91,15 @@ def run(session: nox.Session, *command: str, outside: bool = False) -> None:
 
 def run_suites(session: nox.Session, suites: list[str], environment: str, report: str, *options: str) -> None:
     """Runs suites in an environment; a test id after `--` replaces the suites and runs in this process."""
-    install(session, [*PLATFORM, *suites], "order", environment=environment)
+    install(session, ["harness[allure]", *PLATFORM, *suites], "order", environment=environment)
     modules = [f"airproof_{suite.removeprefix('suites-')}" for suite in suites]
     what = ["-n", "auto", "--pyargs", *modules]
     if any("::" in argument for argument in session.posargs):
         what = []
     folder = f"reports/{report}"
-    reports = ["--airproof-report", folder, f"--junitxml={folder}/junit.xml"]
-    run(session, "pytest", *what, "--airproof-env", environment, *reports, *options, *session.posargs)
+    reports = [f"--airproof-report={folder}", f"--junitxml={folder}/junit.xml", f"--alluredir={folder}/allure"]
+    chosen = ["--airproof-env", environment, *reports, "--clean-alluredir", *options]
+    run(session, "pytest", *what, *chosen, *session.posargs)
 
 
 def _add_suite(suite: str, environment: str) -> None:
@@ -126,14 +139,14 @@ def bench(session: nox.Session) -> None:
     run(session, "python", "benchmarks/run.py", *session.posargs)
 
 
-@nox.session(tags=["check"])
+@nox.session(tags=["ci"])
 def tests(session: nox.Session) -> None:
     """The packages' own tests and the repository's; options for pytest after `--`."""
     install(session, ALL, "test", environment="local")
-    run(session, "pytest", "-n", "2", *session.posargs)
+    run(session, "pytest", "-n", "2", "--junitxml=reports/tests/junit.xml", *session.posargs)
 
 
-@nox.session(tags=["check"])
+@nox.session(tags=["ci"])
 def lint(session: nox.Session) -> None:
     """Ruff, and the CI files against their schemas; `-- --fix` repairs what can be."""
     install(session, [], "lint")
@@ -143,7 +156,7 @@ def lint(session: nox.Session) -> None:
     session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
-@nox.session(tags=["check"])
+@nox.session(tags=["ci"])
 def types(session: nox.Session) -> None:
     """Mypy, strict, tests included."""
     install(session, ALL, "types")
@@ -154,14 +167,14 @@ def types(session: nox.Session) -> None:
             session.run("mypy", *session.posargs, f"packages/{name}/tests")
 
 
-@nox.session(tags=["check"])
+@nox.session(tags=["ci"])
 def imports(session: nox.Session) -> None:
     """Who may import whom, by import-linter."""
     install(session, ALL, "imports")
     session.run("lint-imports", *session.posargs)
 
 
-@nox.session(reuse_venv=False, tags=["check"])
+@nox.session(reuse_venv=False, tags=["ci"])
 def wheels(session: nox.Session) -> None:
     """Builds the wheels and runs the packages' tests and a few scenarios from them, in a clean virtualenv."""
     folder = Path(session.create_tmp()) / "wheels"
@@ -194,7 +207,7 @@ def lock(session: nox.Session) -> None:
 @nox.session
 def airproof(session: nox.Session) -> None:
     """The command line, as in `nox -s airproof -- inspect local`."""
-    install(session, PLATFORM, environment="local")
+    install(session, ["harness", *PLATFORM], environment="local")
     run(session, "airproof", *session.posargs)
 
 
