@@ -1,11 +1,13 @@
-"""`python -m airproof.supervision`, or this file: the supervisor process. Started by `Supervisor.start`."""
+"""The supervisor process. `starting.launch_supervisor` runs this file, without site-packages, so that it starts fast."""
 
 import sys
 
 if not __package__:
-    # Run as a file without site-packages, so that it starts fast: only this package is added.
     sys.path.append(__file__.rsplit("/", 3)[0])
 
-from airproof.supervision.server import main
+# asyncio imports ssl if there is one: a tenth of the start-up time, and nothing here speaks TLS.
+sys.modules["ssl"] = None  # type: ignore[assignment]
+
+from airproof.supervision.server import main  # noqa: E402 - see above
 
 main(sys.argv[1:])

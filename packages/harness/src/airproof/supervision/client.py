@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from airproof.environment.capabilities import ProcessState, ProcessStatus
 from airproof.errors import NotReady
@@ -21,7 +22,7 @@ class Supervisor:
     """One connection to the supervisor of a run. When it closes, the groups leased over it are removed.
 
     Names of processes are `<group>/<node>`, also in `ProcessState.node`. A group comes into being with its first use.
-    Any method raises `SupervisorGone` when the supervisor does not answer any more, and `UsageError` for an unknown name.
+    Any method raises `SupervisorGone` when the supervisor does not answer any more, `UsageError` for an unknown name.
 
     Attributes:
         run_directory: holds logs and the socket; removed when the supervisor stops.
@@ -78,7 +79,7 @@ class Supervisor:
         return _state(self._connection.call("spawn", spec=asdict(spec)))
 
     def spawn_zygote(self, name: str, group: str, preload: Sequence[str], environment: dict[str, str]) -> None:
-        """Starts a process that imports the modules `preload`, for others to be forked from. Does not wait for the imports."""
+        """Starts a process that imports modules, for others to be forked from. Does not wait for the imports."""
         self._connection.call(
             "spawn_zygote", name=name, group=group, preload=list(preload), environment=dict(environment)
         )
@@ -96,7 +97,7 @@ class Supervisor:
         return _state(self._connection.call("restart", name=name))
 
     def signal(self, name: str, signal: int) -> None:
-        """Sends a signal. SIGKILL, SIGSTOP and SIGCONT reach the process's descendants too. An exited process is left alone."""
+        """Sends a signal; SIGKILL, SIGSTOP and SIGCONT to its descendants too. An exited process is left alone."""
         self._connection.call("signal", name=name, number=int(signal))
 
     def pid(self, name: str) -> int:
@@ -142,7 +143,7 @@ class Supervisor:
         return [ProcessEvent(**event) for event in self._connection.call("events", after=after)]
 
     def take_ports(self, group: str, count: int) -> list[int]:
-        """Free TCP ports outside the ephemeral range, which no other run of this user will take until the group is removed."""
+        """Free TCP ports outside the ephemeral range; no other run of this user takes them while the group is there."""
         return [int(port) for port in self._connection.call("take_ports", group=group, count=count)]
 
     def make_directory(self, group: str, name: str, *, room_mb: int = 256) -> Path:
@@ -150,7 +151,7 @@ class Supervisor:
         return Path(self._connection.call("make_directory", group=group, name=name, room_mb=room_mb))
 
     def log_path(self, name: str) -> Path:
-        """Where standard output and error of the process go, appended over restarts; kept until the supervisor stops."""
+        """Where output and errors of the process go, appended over restarts; kept until the supervisor stops."""
         return Run.log_path_in(self.run_directory, name)
 
     def on_release(self, group: str, argv: Sequence[str], *, needs: str = "") -> None:
@@ -174,7 +175,7 @@ class Supervisor:
         self._connection.call("release", group=group)
 
     def claim(self, prefix: str) -> str | None:
-        """Leases any group that belongs to nobody and has been released before, if its name starts so; returns its name."""
+        """Leases any released group whose name starts so, and returns its name."""
         name = self._connection.call("claim", prefix=prefix)
         return None if name is None else str(name)
 
@@ -221,7 +222,7 @@ class Supervisor:
         if self._launched:
             self._launched.let_go()
 
-    def __enter__(self) -> Supervisor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,6 +1,7 @@
 """A client's connection: many threads ask, one reader thread hands out the answers.
 
-One JSON object a line: `{"id", "call", "with"}` goes out, `{"id", "result"}` or `{"id", "error", "message", …}` comes back, in any order.
+One JSON object a line: `{"id", "call", "with"}` goes out, `{"id", "result"}` or `{"id", "error", "message", …}` comes
+back, in any order.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import socket
 import threading
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -84,10 +86,8 @@ class Connection:
         with self._lock:
             self._ending = True
             self._closed = "the connection to the supervisor was closed"
-        try:
+        with suppress(OSError):  # the supervisor may have been faster
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the supervisor was faster
-            pass
         self.wait_closed()
 
     def _read(self) -> None:

@@ -1,7 +1,7 @@
 """The guard: a forked copy of the supervisor that does nothing until the supervisor is gone, then kills what is left.
 
-The kernel kills the supervisor's children with it, but not their children, and a suspended one would stay for ever. Files are left to
-the next start, because they tell what happened.
+The kernel kills the supervisor's children with it, but not their children, and a suspended one would stay for ever.
+Files are left to the next start, because they tell what happened.
 """
 
 from __future__ import annotations

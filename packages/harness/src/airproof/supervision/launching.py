@@ -24,7 +24,7 @@ def launch_program(
     inherited: Sequence[int] = (),
     become: Become | None = None,
 ) -> int:
-    """Starts a program and returns its pid when it has been executed. Call it from the main thread only (see `die_with`).
+    """Starts a program and returns its pid when it has been executed. For the main thread only (see `die_with`).
 
     Args:
         name: decides where the log is.
@@ -88,5 +88,5 @@ def _give_to_nobody(run: Run, directory: Path) -> None:
         for above in (root.parent, root, root / group):
             above.chmod(0o711)
         for folder, _, files in os.walk(root / group / made):
-            for path in (folder, *(os.path.join(folder, file) for file in files)):
+            for path in (Path(folder), *(Path(folder, file) for file in files)):
                 os.chown(path, NOBODY, NOBODY, follow_symlinks=False)

@@ -1,7 +1,7 @@
 """TCP ports that no other run of this user takes: one locked file per port, and a bind to see that nobody else has it.
 
-They lie outside the range from which the kernel takes the local ports of outgoing connections, or a client of anything could be
-sitting on one when a server is restarted.
+They lie outside the range from which the kernel takes the local ports of outgoing connections, or a client of anything
+could be sitting on one when a server is restarted.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PortRegister:
         return taken
 
     def free(self, ports: list[int]) -> None:
-        """Gives ports back. The files stay: removing a locked file would let two runs lock different files of one name."""
+        """Gives ports back. The files stay: if they were removed, two runs could lock different files of one name."""
         for port in ports:
             os.close(self._locks.pop(port))
 

@@ -1,8 +1,8 @@
 """Learns of every exit and lets nothing survive its owner.
 
-The supervisor adopts orphans (`kernel.adopt_orphans`), so what an owned process leaves behind becomes the supervisor's own child: an
-unknown one. Those are killed, and the exit is told only when they are gone. So a killed PostgreSQL has no backend left that would keep
-its successor from starting, as if it had lived in a container.
+The supervisor adopts orphans (`kernel.adopt_orphans`), so what an owned process leaves behind becomes the supervisor's
+own child: an unknown one. Those are killed, and the exit is told only when they are gone. So a killed PostgreSQL has no
+backend left that would keep its successor from starting, as if it had lived in a container.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where runs live on disk: the user's runtime directory, a directory per run, and the label whose lock says it is alive.
+"""Where runs live on disk: the user's runtime directory, with a directory per run, whose label is locked while it lives.
 
 ```
 <runtime>/ports/<port>       locked by the run that has the port
@@ -7,8 +7,8 @@
                    /undo     undo commands not yet run
                    /logs/<group>/<node>.log, supervisor.log
 ```
-The runtime directory is `$AIRPROOF_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/airproof`, else `airproof-<uid>` under the system's directory
-for temporary files. What processes store goes to `roots`: in memory, and on disk where memory is short.
+The runtime directory is `$AIRPROOF_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/airproof`, else `airproof-<uid>` under the
+system's directory for temporary files. What processes store goes to `roots`: in memory, and on disk where memory is short.
 """
 
 from __future__ import annotations
@@ -198,6 +198,6 @@ def _disk_directory(runtime: Path) -> Path:
 
 
 def _temporary_directory() -> Path:
-    import tempfile  # noqa: PLC0415 - costs 10 ms, which the supervisor need not spend
+    import tempfile  # costs 10 ms, which the supervisor need not spend
 
     return Path(tempfile.gettempdir()) / f"airproof-{os.getuid()}"

@@ -1,17 +1,15 @@
 """The supervisor process: accepts clients, and ends with its last owner.
 
-It ends, and everything with it, on `stop`, on SIGTERM, and when the process that started it is gone: seen by the end of a pipe (its
-lifeline) and, because a forked child may hold the pipe open, by the end of the process itself.
+It ends, and everything with it, on `stop`, on SIGTERM, and when the process that started it is gone: seen by the end of
+a pipe (its lifeline) and, because a forked child may hold the pipe open, by the end of the process itself.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -29,30 +27,30 @@ from airproof.supervision.processes import ProcessTable
 from airproof.supervision.reaper import Reaper
 from airproof.supervision.runs import Run
 from airproof.supervision.specs import JSON
+from airproof.supervision.sweeping import remove_trees
 
 _LINE_LIMIT = 1 << 24
 log = logging.getLogger("airproof.supervision")
 
 
 def main(arguments: list[str]) -> None:
-    """Runs a supervisor; the descriptors come from `starting.launch_supervisor`."""
-    parser = argparse.ArgumentParser(prog="airproof.supervision", description=__doc__)
-    parser.add_argument("directory", type=Path, help="the run directory, with its label")
-    parser.add_argument("--lock", type=int, required=True, help="descriptor of the locked label")
-    parser.add_argument("--listener", type=int, required=True, help="descriptor of the listening socket")
-    parser.add_argument("--lifeline", type=int, help="descriptor of a pipe whose end is the end of the run")
-    parser.add_argument("--owner", type=int, help="pid of the process whose end is the end of the run")
-    options = parser.parse_args(arguments)
+    """Runs a supervisor.
+
+    Args:
+        arguments: the run directory, then descriptors: the locked label and the listening socket. Unless it is kept, a
+            pipe whose end is the end of the run, and the pid of the process whose end is the end of the run.
+    """
+    directory, lock, listening, *owner = arguments
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    run = Run.read(options.directory)
-    descriptors = [fd for fd in (options.lock, options.listener, options.lifeline) if fd is not None]
+    run = Run.read(Path(directory))
+    descriptors = [int(lock), int(listening), *map(int, owner[:1])]
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
     adopt_orphans()
     name_process("airproof-superv")
     guard = Guard(run, descriptors)
-    with socket.socket(fileno=options.listener) as listener:
-        asyncio.run(Server(run, guard).serve(listener, options.lifeline, options.owner))
+    with socket.socket(fileno=int(listening)) as listener:
+        asyncio.run(Server(run, guard).serve(listener, *map(int, owner)))
 
 
 class Server:
@@ -62,7 +60,7 @@ class Server:
         self._run = run
         self._guard = guard
 
-    async def serve(self, listener: socket.socket, lifeline: int | None, owner: int | None) -> None:
+    async def serve(self, listener: socket.socket, lifeline: int = -1, owner: int = 0) -> None:
         """Serves until it is over and everything is cleaned up."""
         loop = asyncio.get_running_loop()
         reaper = Reaper(self._guard)
@@ -76,10 +74,9 @@ class Server:
             # Handled, not ignored: what is ignored would stay so in every program we start.
             loop.add_signal_handler(number, lambda: None)
         loop.add_signal_handler(signal.SIGTERM, self._end, "SIGTERM")
-        if lifeline is not None:
+        if lifeline >= 0:
             loop.add_reader(lifeline, self._end, "the lifeline was cut")
-        if owner is not None:
-            _watch_process(owner, lambda: self._end("the owner is gone"))
+        _watch_process(owner, lambda: self._end("the owner is gone"))
         await asyncio.start_unix_server(self._serve_client, sock=listener, limit=_LINE_LIMIT)
         log.info("run %s, label %r, ends: %s", self._run.id, self._run.label, await self._ended)
         self._cleaned.set_result(await self._clean_up())
@@ -98,14 +95,7 @@ class Server:
             # The next start tries again and needs the directory for that.
             return failures
         self._guard.dismiss()
-        for directory in (*self._run.roots, self._run.directory):
-            try:
-                shutil.rmtree(directory)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                failures.append(f"cannot delete {directory}: {error}")
-        return failures
+        return remove_trees(*self._run.roots, self._run.directory)
 
     async def _shut_down(self) -> list[str]:
         self._end("stop")
@@ -157,7 +147,7 @@ def _describe(error: Exception) -> dict[str, JSON]:
     elif isinstance(error, WaitTimeout):
         described.update(last=error.last, timeout_s=error.timeout_s)
     elif not isinstance(error, AirproofError):
-        log.exception("an error of the supervisor itself", exc_info=error)
+        log.error("an error of the supervisor itself", exc_info=error)
         described["message"] = f"the supervisor failed: {type(error).__name__}: {error}"
     return described
 
@@ -172,7 +162,7 @@ def _peer(writer: asyncio.StreamWriter) -> int:
 
 
 def _watch_process(pid: int, on_end: Callable[[], None]) -> Callable[[], None]:
-    """Calls back when a process ends that is not our child; returns what stops the watch. Linux only."""
+    """Calls back when a process ends that is not our child; returns what stops the watch. Linux only, not for 0."""
     if not LINUX or pid == 0:
         return lambda: None
     loop = asyncio.get_running_loop()

@@ -18,9 +18,9 @@ class ProcessSpec:
         argv: the program and its arguments; a program without a slash is looked up on `PATH` of `environment`.
         environment: the complete environment.
         directory: the working directory; the run directory if None.
-        unprivileged: for programs that refuse root. As root it runs as uid 1000 of a user namespace of its own, so that its
-            files still belong to root; where namespaces are forbidden it runs as `nobody`, which is then given the group's
-            directory that holds `directory`. Without effect for an ordinary user.
+        unprivileged: for programs that refuse root. As root it runs as uid 1000 of a user namespace of its own, so that
+            its files still belong to root; where namespaces are forbidden it runs as `nobody`, which is then given the
+            directory of the group that holds `directory`. Without effect for an ordinary user.
     """
 
     name: str

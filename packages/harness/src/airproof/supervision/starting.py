@@ -59,11 +59,11 @@ def launch_supervisor(*, label: str, keep: bool) -> Launched:
             inherited.append(listener.fileno())
             # -S: nothing but the standard library and ourselves is needed, and site-packages cost start-up time.
             command = [sys.executable, "-S", "-P", str(Path(__file__).with_name("__main__.py")), str(run.directory)]
-            command += [f"--lock={lock}", f"--listener={listener.fileno()}"]
+            command += [str(lock), str(listener.fileno())]
             if not keep:
                 lifeline, ours = os.pipe()
                 inherited.append(lifeline)
-                command += [f"--lifeline={lifeline}", f"--owner={os.getpid()}"]
+                command += [str(lifeline), str(os.getpid())]
             process = subprocess.Popen(
                 command,
                 cwd=run.directory,

@@ -1,6 +1,6 @@
 """Cleans up after supervisors that died without doing so: a run whose label nobody has locked is dead.
 
-Their processes are dead as a rule (see `kernel.die_with` and `guard`); directories, undo commands and survivors are left.
+Their processes are dead as a rule (see `kernel.die_with` and `guard`); directories, undo commands and survivors remain.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -63,7 +62,7 @@ def _remove_unlabelled(directory: Path, report: SweepReport) -> None:
     except FileNotFoundError:
         return
     if age_s > _BEING_MADE_S:
-        _remove_tree(directory, report)
+        report.failures += remove_trees(directory)
 
 
 def _sweep_run(directory: Path, report: SweepReport) -> None:
@@ -74,19 +73,18 @@ def _sweep_run(directory: Path, report: SweepReport) -> None:
         return
     kill_survivors(run)
     report.runs.append(run.label)
-    for root in run.roots:
-        _remove_tree(root, report)
+    report.failures += remove_trees(*run.roots)
     failed = [command for command in read_undo(run) if not command["needs"] and not _undo(command["argv"], report)]
     write_undo(run, failed)
     if not failed or time.time() - run.label_file.stat().st_mtime > _GIVE_UP_AFTER_S:
-        _remove_tree(directory, report)
+        report.failures += remove_trees(directory)
 
 
 def kill_survivors(run: Run) -> None:
     """Kills whatever carries the run's id in its first environment, or works in one of its data directories.
 
-    Two marks, because servers such as PostgreSQL overwrite their environment to show a title. A process with a terminal is left
-    alone: it is somebody's shell, standing in a directory to look at it.
+    Two marks, because servers such as PostgreSQL overwrite their environment to show a title. A process with a terminal
+    is left alone: it is somebody's shell, standing in a directory to look at it.
     """
     if not LINUX:
         return
@@ -102,10 +100,9 @@ def kill_survivors(run: Run) -> None:
 
 def _is_marked(pid: int, mark: bytes, roots: tuple[str, ...]) -> bool:
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            if mark in file.read().split(b"\0"):
-                return True
-        return (os.readlink(f"/proc/{pid}/cwd") + "/").startswith(roots) and not has_terminal(pid)
+        if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            return True
+        return f"{Path(f'/proc/{pid}/cwd').readlink()}/".startswith(roots) and not has_terminal(pid)
     except OSError:  # another user's, or gone
         return False
 
@@ -136,10 +133,16 @@ def _undo(argv: list[str], report: SweepReport) -> bool:
     return done.returncode == 0
 
 
-def _remove_tree(path: Path, report: SweepReport) -> None:
-    try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        report.failures.append(f"cannot delete {path}: {error}")
+def remove_trees(*directories: Path) -> list[str]:
+    """Deletes directories, if they are there; returns what failed."""
+    import shutil  # imports all compressors there are, which the supervisor's start can do without
+
+    failures = []
+    for directory in directories:
+        try:
+            shutil.rmtree(directory)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            failures.append(f"cannot delete {directory}: {error}")
+    return failures

@@ -1,9 +1,9 @@
 """The zygote: a program that imports modules once and forks ready-made processes from then on.
 
-It runs as a file with the standard library only, because what it imports belongs to the platform. It has one thread and no event loop.
-Over its control socket, one JSON object a line:
-in `{"id", "name", "entry", "environment", "log"}`; out `{"ready"}` once, `{"forked": id, "pid"}`, `{"ended": pid, "code"}`.
-When the socket closes it kills its children and ends.
+It runs as a file and with the standard library, because what it imports belongs to the platform. It has one thread and
+no event loop. Over its control socket, one JSON object a line: in `{"id", "name", "entry", "environment", "log"}`; out
+`{"ready"}` once, `{"forked": id, "pid"}`, `{"ended": pid, "code"}`. When the socket closes it kills its children and
+ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 if not __package__:
@@ -38,15 +39,15 @@ class Zygote:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> Callable[[], object] | None:
-        """Returns in every forked child with what it has to call, and None in the zygote when the supervisor is gone."""
+        """Returns in every forked child what it has to call, and in the zygote None when the supervisor is gone."""
         self._tell({"ready": True})
         received = b""
         while True:
-            readable, _, _ = select.select([self._control, self._wakeup], [], [])
+            readable, _, _ = select.select([self._control.fileno(), self._wakeup], [], [])
             if self._wakeup in readable:
                 os.read(self._wakeup, 4096)
                 self._reap()
-            if self._control not in readable:
+            if self._control.fileno() not in readable:
                 continue
             chunk = self._control.recv(1 << 20)
             if not chunk:
@@ -56,7 +57,7 @@ class Zygote:
             for line in lines:
                 request = json.loads(line)
                 if self._fork(request):
-                    return lambda request=request: _enter(request)  # type: ignore[misc]
+                    return partial(_enter, request)
 
     def _fork(self, request: dict[str, Any]) -> bool:
         """Returns whether this is the child."""
@@ -104,7 +105,7 @@ def _enter(request: dict[str, Any]) -> object:
     return getattr(importlib.import_module(module), function)()
 
 
-def main(arguments: list[str]) -> object:
+def main(arguments: list[str]) -> int:
     """Imports the modules given after the control descriptor, then serves."""
     control = socket.socket(fileno=int(arguments[0]))
     control.set_inheritable(False)
@@ -114,8 +115,9 @@ def main(arguments: list[str]) -> object:
     gc.collect()
     gc.freeze()
     enter = Zygote(control).serve()
-    return enter() if enter else 0
+    result = enter() if enter else 0
+    return result if isinstance(result, int) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))  # type: ignore[arg-type]
+    sys.exit(main(sys.argv[1:]))

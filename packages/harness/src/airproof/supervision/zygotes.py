@@ -23,7 +23,7 @@ _LINE_LIMIT = 1 << 20
 @dataclass(slots=True, eq=False)
 class _Request:
     spec: ForkSpec
-    forked: Callable[[int], None]
+    forked: Callable[[int], object]
     done: asyncio.Future[None]
 
 
@@ -61,7 +61,7 @@ class ZygoteLink:
         """The zygote's exit has been noticed, so its children are the supervisor's now."""
         self._buried.set()
 
-    async def fork(self, spec: ForkSpec, check: Callable[[], None], forked: Callable[[int], None]) -> None:
+    async def fork(self, spec: ForkSpec, check: Callable[[], None], forked: Callable[[int], object]) -> None:
         """Forks once the zygote is ready.
 
         Args:
