@@ -32,7 +32,7 @@ def run_to_end(supervisor: Supervisor, spec: ProcessSpec, *, timeout_s: float) -
         raise CacheError(
             f"no space left in {where} for {spec.argv[0]}; free some, or set {CACHE_VARIABLE} to another disk"
         )
-    raise ProviderUnavailable(f"{' '.join(spec.argv[:4])} … ended with status {state.exit_code}; {said}")
+    raise ProviderUnavailable(f"{spec.name} ({Path(spec.argv[0]).name}) ended with status {state.exit_code}; {said}")
 
 
 def copy_tree(

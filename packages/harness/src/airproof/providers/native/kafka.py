@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,9 @@ SETTINGS = {
     "num.network.threads": "2",
     "num.io.threads": "4",
 }
+
+UNUSED_ENDPOINTS = (Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2))
+"""Formatting wants addresses and uses none."""
 
 MEMORY_FLAGS = ("-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 QUIET_FLAGS = ("-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dlog4j2.level=WARN")
@@ -154,8 +158,7 @@ def _formatted(
 def _format(supervisor: Supervisor, java: Java, class_path: tuple[Path, ...], target: Path) -> None:
     directory = supervisor.make_directory(GROUP, "format")
     logs = directory / "logs"
-    nowhere = Endpoint("127.0.0.1", 1)
-    properties = _write_properties(directory, logs, nowhere, nowhere)
+    properties = _write_properties(directory, logs, *UNUSED_ENDPOINTS)
     argv = (*_java_argv(java, class_path), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties))
     spec = ProcessSpec(f"{GROUP}/format", GROUP, argv, dict(PLAIN_ENVIRONMENT), directory=str(directory))
     run_to_end(supervisor, spec, timeout_s=FORMAT_TIMEOUT_S)
@@ -180,9 +183,7 @@ def broker_spec(
         if broker.java is None or broker.formatted is None:
             raise ValueError(f"{broker} is neither Kafka nor the stand-in")
         logs = directory / "logs"
-        logs.mkdir()
-        for formatted in broker.formatted.iterdir():
-            (logs / formatted.name).write_bytes(formatted.read_bytes())
+        shutil.copytree(broker.formatted, logs)
         properties = _write_properties(directory, logs, endpoint, controller)
         temporary = f"-Djava.io.tmpdir={directory}"
         argv = (*_java_argv(broker.java, broker.class_path, *java_flags, temporary), "kafka.Kafka", str(properties))

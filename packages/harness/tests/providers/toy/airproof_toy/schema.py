@@ -1,0 +1,3 @@
+"""The only table."""
+
+TABLE = "CREATE TABLE things (id text PRIMARY KEY)"
