@@ -15,7 +15,7 @@ Projects = dict[str, dict[str, Any]]
 
 
 def test_every_import_is_declared(projects: Projects, modules: dict[Path, ast.Module]) -> None:
-    providers = packages_distributions()
+    providers = {**packages_distributions(), **_ours(projects)}
     undeclared = []
     for folder, project in projects.items():
         declared = _declared(project["project"])
@@ -70,6 +70,15 @@ def _normal(name: str) -> str:
 
 def _is_ours(requirement: str, projects: Projects) -> bool:
     return _normal(requirement) in {_normal(content["project"]["name"]) for content in projects.values()}
+
+
+def _ours(projects: Projects) -> dict[str, list[str]]:
+    """Import names to distributions; those installed for editing do not say it themselves."""
+    return {
+        Path(package).name: [content["project"]["name"]]
+        for content in projects.values()
+        for package in content["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    }
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int]]:

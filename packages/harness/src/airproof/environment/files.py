@@ -61,7 +61,7 @@ def nearest(word: str, known: Sequence[str]) -> str:
 
 
 def available(start: Path) -> dict[str, Path]:
-    """The environments by name: those of the nearest folder `environments/` from `start` upwards, then the standard ones."""
+    """The environments by name: of the nearest folder `environments/` from `start` upwards, then the standard ones."""
     found: dict[str, Path] = {}
     project = (folder / FOLDER for folder in (start, *start.parents))
     nearest_folder = next((folder for folder in project if any(folder.glob("*.yml"))), STANDARD)
@@ -126,7 +126,9 @@ def override(layered: Layered, settings: Sequence[str], variables: Mapping[str, 
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name:
-            raise EnvironmentFileError(f"--set {setting}: found no value; allowed: FIELD=VALUE, as in timeouts.ready_s=20")
+            raise EnvironmentFileError(
+                f"--set {setting}: found no value; allowed: FIELD=VALUE, as in timeouts.ready_s=20"
+            )
         _set(layered, tuple(name.split(".")), value, f"--set {setting}")
 
 

@@ -1,4 +1,4 @@
-"""Reads an environment: file, the files it extends, overrides; then the typed model, or one clear line about what is wrong."""
+"""Reads an environment: a file, those it extends, overrides; then the typed model, or one line about what is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from airproof.environment.files import Layered, Location, available, find, nearest, override, read, shown
 from airproof.environment.model import Environment
@@ -83,7 +82,7 @@ def _describe(error: ValidationError, layered: Layered, path: str) -> str:
     return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
 
 
-def _problem(details: ErrorDetails, location: Location) -> str:
+def _problem(details: Mapping[str, Any], location: Location) -> str:
     if details["type"] == "extra_forbidden":
         known = _names_at(location[:-1])
         return f"found a field that is not known; allowed: {', '.join(known)}{nearest(location[-1], known)}"

@@ -136,7 +136,7 @@ class Timeouts(Section):
 
 
 class CleanUp(StrEnum):
-    """What happens to a cell after a test that broke something: used again when quiet and healthy, or removed at once."""
+    """What happens to a cell after a test that broke something: used again when quiet and healthy, or removed."""
 
     NORMAL = "normal"
     AGGRESSIVE = "aggressive"
