@@ -125,6 +125,13 @@ class SagaAccess(Protocol):
         """Holds the transactions of a participant or of the orchestrator at that write, in the same way."""
         ...
 
+    def hold_commits(self, service: str) -> AbstractContextManager[EffectBlock]:
+        """Holds every commit of the cell's databases after it is durable and before the service is told so.
+
+        The block is about the service's own commits. Breaking them off leaves them committed.
+        """
+        ...
+
     def effect(self, step: str, saga_id: str) -> Effect | None:
         """The committed effect of the step, as the participant's database holds it now."""
         ...
@@ -153,6 +160,10 @@ class EffectBlock(Protocol):
 
     def wait_blocked(self, *, timeout_s: float) -> None:
         """Waits until a transaction of the participant is really waiting at the block."""
+        ...
+
+    def waiting(self) -> bool:
+        """Whether a transaction of the participant waits at the block now."""
         ...
 
     def release(self) -> None:

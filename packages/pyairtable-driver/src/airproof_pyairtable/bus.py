@@ -1,0 +1,325 @@
+"""The bus of a cell: one reader without a group that keeps every record, and what an operator may do to topics and groups."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, MemberToRemove, OffsetSpec
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.structs import OffsetAndMetadata
+
+from airproof.environment.topology import CellDescription, Role
+from airproof.errors import PlatformError, WaitTimeout
+from airproof.platform.driver import Tenant
+from airproof.platform.observation import BusMessage, MessageKind
+from airproof.waiting import wait_until
+
+from airproof_pyairtable.manifest import CONSUMPTION, EVENT_TOPICS, TOPICS
+from airproof_pyairtable.records import read_record
+
+CLIENT_ID = "airproof"
+REQUEST_TIMEOUT_MS = 20_000
+FENCE_TIMEOUT_S = 20.0
+Place = tuple[str, int, int]
+
+
+class RecordLog:
+    """Every record of the cell's topics from the moment of its making, read in the background.
+
+    Waiters wake when a record arrives.
+    """
+
+    def __init__(self, bootstrap: str, prefix: str, begin: dict[TopicPartition, int]) -> None:
+        self._prefix = prefix
+        self._changed = threading.Condition()
+        self._read_to = dict(begin)
+        self._by_correlation: dict[str, list[BusMessage]] = defaultdict(list)
+        self._by_saga: dict[str, list[BusMessage]] = defaultdict(list)
+        self._by_tenant: dict[str, list[BusMessage]] = defaultdict(list)
+        self._raw: dict[Place, ConsumerRecord] = {}
+        self._injected: set[Place] = set()
+        self._failure: BaseException | None = None
+        self._stopping = threading.Event()
+        self._consumer = KafkaConsumer(
+            bootstrap_servers=bootstrap,
+            client_id=CLIENT_ID,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=200,
+            reconnect_backoff_ms=20,
+            reconnect_backoff_max_ms=200,
+            retry_backoff_ms=20,
+        )
+        self._consumer.assign(list(begin))
+        for partition, offset in begin.items():
+            self._consumer.seek(partition, offset)
+        self._thread = threading.Thread(target=self._read, name="airproof-bus", daemon=True)
+        self._thread.start()
+
+    def mark_injected(self, place: Place) -> None:
+        """Remembers that the harness itself produced the record at that place."""
+        with self._changed:
+            self._injected.add(place)
+
+    def raw(self, message: BusMessage) -> ConsumerRecord:
+        """The record that the message was read from."""
+        return self._raw[self._place(message)]
+
+    def wait(self, condition: Callable[[], BusMessage | None], timeout_s: float, describe: str) -> BusMessage:
+        """Waits until the condition, asked again with every record, gives a message.
+
+        Raises:
+            WaitTimeout: it gave none.
+        """
+        with self._changed:
+            found = self._changed.wait_for(lambda: self._failure or condition(), timeout_s)
+        if isinstance(found, BusMessage):
+            return found
+        self._raise_failure()
+        raise WaitTimeout(f"waited {timeout_s:g} s for {describe} on the bus", timeout_s=timeout_s)
+
+    def wait_read(self, ends: dict[TopicPartition, int]) -> None:
+        """Waits until everything before those offsets has been read."""
+
+        def behind() -> list[TopicPartition]:
+            return [partition for partition, end in ends.items() if self._read_to.get(partition, 0) < end]
+
+        with self._changed:
+            self._changed.wait_for(lambda: self._failure or not behind(), FENCE_TIMEOUT_S)
+            left = behind()
+        self._raise_failure()
+        if left:
+            raise WaitTimeout(f"waited {FENCE_TIMEOUT_S:g} s to read the bus to its end; behind on {left}", last=left)
+
+    def of_correlation(self, correlation_id: str) -> list[BusMessage]:
+        """The records with that correlation id, in order per partition."""
+        return self._marked(self._by_correlation, [correlation_id])
+
+    def of(self, tenant_id: str, saga_ids: Iterable[str], correlation_ids: Iterable[str]) -> list[BusMessage]:
+        """The records that name the tenant, one of the sagas or one of the correlation ids, in order per partition."""
+        with self._changed:
+            found = {
+                self._place(message): message
+                for messages in (
+                    self._marked(self._by_tenant, [tenant_id]),
+                    self._marked(self._by_saga, saga_ids),
+                    self._marked(self._by_correlation, correlation_ids),
+                )
+                for message in messages
+            }
+        return [found[place] for place in sorted(found)]
+
+    def close(self) -> None:
+        """Ends the reading."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+        self._consumer.close()
+
+    def _marked(self, index: dict[str, list[BusMessage]], keys: Iterable[str]) -> list[BusMessage]:
+        with self._changed:
+            messages = [message for key in keys if key for message in index.get(key, ())]
+        return [
+            replace(message, injected=True) if self._place(message) in self._injected else message for message in messages
+        ]
+
+    def _read(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._keep(self._consumer.poll(timeout_ms=100))
+        except BaseException as failure:  # noqa: BLE001  handed to whoever waits
+            with self._changed:
+                self._failure = failure
+                self._changed.notify_all()
+
+    def _keep(self, batches: dict[TopicPartition, list[ConsumerRecord]]) -> None:
+        if not batches:
+            return
+        with self._changed:
+            for partition, records in batches.items():
+                for record in records:
+                    message = read_record(record, self._prefix)
+                    self._raw[self._place(message)] = record
+                    self._by_tenant[message.tenant_id].append(message)
+                    self._by_saga[message.saga_id].append(message)
+                    self._by_correlation[message.correlation_id].append(message)
+                self._read_to[partition] = self._consumer.position(partition)
+            self._changed.notify_all()
+
+    def _raise_failure(self) -> None:
+        if self._failure:
+            raise PlatformError(f"reading the bus failed: {self._failure!r}") from self._failure
+
+    @staticmethod
+    def _place(message: BusMessage) -> Place:
+        return (message.topic, message.partition, message.offset)
+
+
+class Bus:
+    """The bus of one cell; see `airproof.platform.driver.BusAccess`. Safe to use from several threads."""
+
+    def __init__(self, cell: CellDescription) -> None:
+        self._bootstrap = str(cell.node(Role.KAFKA.value).endpoint)
+        self._prefix = cell.topic_prefix
+        self._partitions = [
+            TopicPartition(f"{self._prefix}{topic.name}", number) for topic in TOPICS for number in range(topic.partitions)
+        ]
+        self._lock = threading.RLock()
+        self._admin_client: KafkaAdminClient | None = None
+        self._producer_client: KafkaProducer | None = None
+        self._log: RecordLog | None = None
+
+    @property
+    def log(self) -> RecordLog:
+        """The records from the first use of the bus on."""
+        with self._lock:
+            if self._log is None:
+                self._log = RecordLog(self._bootstrap, self._prefix, self._ends())
+            return self._log
+
+    def messages(self, saga_id: str) -> tuple[BusMessage, ...]:
+        """Everything of the saga that the bus holds at this moment, its events included."""
+        self.fence()
+        talk = self.log.of("", [saga_id], [])
+        return tuple(self.log.of("", [saga_id], {message.correlation_id for message in talk}))
+
+    def fence(self) -> None:
+        """Waits until all that was on the bus when it was called has been read."""
+        self.log.wait_read(self._ends())
+
+    def lag(self) -> list[str]:
+        """The consumer groups that have not handled everything, one clause each."""
+        with self._lock:
+            ends = self._ends()
+            committed = self._admin.list_group_offsets([f"{self._prefix}{service}" for service in CONSUMPTION])
+        behind = []
+        for service, topics in CONSUMPTION.items():
+            offsets = committed.get(f"{self._prefix}{service}", {})
+            for partition, end in ends.items():
+                if partition.topic.removeprefix(self._prefix) in topics:
+                    done = max(offsets[partition].offset, 0) if partition in offsets else 0
+                    if done < end:
+                        behind.append(f"{service} is {end - done} records behind on {partition.topic}")
+        return behind
+
+    def send_again(self, message: BusMessage) -> BusMessage:
+        """Produces the record once more, key, headers and body unchanged."""
+        raw = self.log.raw(message)
+        copy = replace(message, injected=True)
+        return self._send(copy, raw.key, raw.value, list(raw.headers))
+
+    def send_poison(self, service: str, tenant: Tenant) -> BusMessage:
+        """Sends a message that is addressed to the service and means nothing to it."""
+        id_ = str(uuid.uuid4())
+        headers = {
+            "message-id": id_,
+            "kind": "command",
+            "type": "nonsense.execute",
+            "tenant-id": tenant.id,
+            "correlation-id": id_,
+            "causation-id": id_,
+            "source": CLIENT_ID,
+        }
+        topic, body = CONSUMPTION[service][0], {"nonsense": True}
+        message = BusMessage(
+            MessageKind.COMMAND, topic, 0, -1, id_, id_, "nonsense.execute", tenant.id, id_, headers=headers, body=body, injected=True
+        )
+        encoded = [(name, value.encode()) for name, value in headers.items()]
+        return self._send(message, id_.encode(), json.dumps(body).encode(), encoded)
+
+    def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
+        """Waits until the message lies among the dead letters."""
+
+        def letter() -> BusMessage | None:
+            return next((m for m in self.log.dead_letters() if m.message_id == message_id), None)
+
+        return self.log.wait(letter, timeout_s, f"dead letter {message_id}")
+
+    @contextmanager
+    def refusing(self, event_type: str) -> Iterator[None]:
+        """Lowers the topic's largest record size to next to nothing."""
+        topic = f"{self._prefix}{EVENT_TOPICS[event_type]}"
+        self._set_largest_record(topic, "1")
+        try:
+            yield
+        finally:
+            self._set_largest_record(topic, None)
+
+    def rewind(self, service: str, to: BusMessage) -> None:
+        """Sets the group of a service that is down back to the record."""
+        group, partition = f"{self._prefix}{service}", TopicPartition(f"{self._prefix}{to.topic}", to.partition)
+        with self._lock:
+            members = self._admin.describe_groups([group])[group]["members"]
+            if members:
+                self._admin.remove_group_members(group, [MemberToRemove(member_id=one["member_id"]) for one in members])
+            answer = self._admin.alter_group_offsets(group, {partition: OffsetAndMetadata(to.offset, "", None)})
+        failed = {str(one): error.__name__ for one, error in answer.items() if error.errno}
+        if failed:
+            raise PlatformError(f"group {group!r} could not be rewound: {failed}")
+
+    def close(self) -> None:
+        """Closes all connections."""
+        with self._lock:
+            for client in (self._log, self._producer_client, self._admin_client):
+                if client is not None:
+                    client.close()
+
+    @property
+    def _admin(self) -> KafkaAdminClient:
+        if self._admin_client is None:
+            self._admin_client = KafkaAdminClient(
+                bootstrap_servers=self._bootstrap,
+                client_id=CLIENT_ID,
+                request_timeout_ms=REQUEST_TIMEOUT_MS,
+                reconnect_backoff_ms=20,
+                reconnect_backoff_max_ms=200,
+                retry_backoff_ms=20,
+            )
+        return self._admin_client
+
+    def _ends(self) -> dict[TopicPartition, int]:
+        with self._lock:
+            found = self._admin.list_partition_offsets({partition: OffsetSpec.LATEST for partition in self._partitions})
+        return {partition: place.offset for partition, place in found.items()}
+
+    def _send(
+        self, message: BusMessage, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
+    ) -> BusMessage:
+        with self._lock:
+            if self._producer_client is None:
+                self._producer_client = KafkaProducer(
+                    bootstrap_servers=self._bootstrap, client_id=CLIENT_ID, acks="all", retry_backoff_ms=20
+                )
+            producer = self._producer_client
+        sent = producer.send(
+            f"{self._prefix}{message.topic}", key=key, value=value, headers=headers, partition=message.partition
+        )
+        place = sent.get(timeout=REQUEST_TIMEOUT_MS / 1000)
+        self.log.mark_injected((message.topic, place.partition, place.offset))
+        return replace(message, partition=place.partition, offset=place.offset)
+
+    def _set_largest_record(self, topic: str, size_bytes: str | None) -> None:
+        name = "max.message.bytes"
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, {name: size_bytes or ""})
+        with self._lock:
+            change = self._admin.alter_configs if size_bytes else self._admin.reset_configs
+            change([resource])
+            wait_until(
+                lambda: self._modified(topic).get(name) == size_bytes,
+                timeout_s=REQUEST_TIMEOUT_MS / 1000,
+                describe=f"{name} of {topic} to be {size_bytes or 'the default'}",
+            )
+
+    def _modified(self, topic: str) -> dict[str, str]:
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        described = self._admin.describe_configs([resource])
+        values: dict[str, str] = {}
+        for topics in described.values():
+            for name, config in topics.get(topic, {}).items():
+                values[name] = config["value"]
+        return values

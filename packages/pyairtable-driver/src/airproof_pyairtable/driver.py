@@ -1,0 +1,74 @@
+"""The launching half: how the services of PyAirtable are started in a cell."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from airproof.environment.topology import CellDescription, Role
+from airproof.platform.driver import Migration, Platform, ServiceLaunch, Topic
+
+from airproof_pyairtable.manifest import GATEWAY, MANIFEST, TOPICS
+
+# What differs from production, so that a test need not wait: commands are sent again soon, a message that the broker
+# refuses is given up soon, passwords are hashed cheaply. The deadline of a saga and the session of a consumer stay long,
+# so that a slow machine never compensates or rebalances by luck.
+TUNABLES = {
+    "SAGA_RESEND_S": "0.5",
+    "SAGA_DEADLINE_S": "120",
+    "OUTBOX_POLL_S": "0.1",
+    "OUTBOX_MAX_ATTEMPTS": "4",
+    "OUTBOX_RETRY_S": "0.02",
+    "CONSUMER_SESSION_MS": "30000",
+    "PASSWORD_SCRYPT_LOG2_N": "8",
+}
+
+
+class PyAirtableDriver:
+    """Everything a provider needs to bring PyAirtable up; see `airproof.platform.driver.Driver`."""
+
+    manifest = MANIFEST
+    preload: tuple[str, ...] = ("pyairtable_reference.preload",)
+    migration = Migration(
+        argv=(sys.executable, "-m", "pyairtable_reference", "migrate"),
+        schema_package="pyairtable_reference",
+        schema_glob="**/schema.py",
+    )
+    topics: tuple[Topic, ...] = TOPICS
+
+    def databases(self) -> Sequence[str]:
+        """The databases of the platform."""
+        return [service.database for service in MANIFEST.services if service.database]
+
+    def launch(self, service: str, cell: CellDescription) -> ServiceLaunch:
+        """How to start a service in a cell whose endpoints are known but need not answer yet."""
+        endpoint = cell.node(service).endpoint
+        smtp = cell.node(Role.SMTP.value).endpoint
+        upstreams = {node.name: f"http://{node.endpoint}" for node in cell.services() if node.name != GATEWAY}
+        database = MANIFEST.service(service).database
+        urls = {
+            "DATABASE_URL": cell.postgres_url(database),
+            "DATABASE_READ_URL": cell.postgres_url(database, replica=True),
+        } if database else {}
+        environment = {
+            "SERVICE_NAME": service,
+            "HOST": endpoint.host,
+            "PORT": str(endpoint.port),
+            "REDIS_URL": f"redis://{cell.node(Role.REDIS.value).endpoint}/0",
+            "KAFKA_BOOTSTRAP": str(cell.node(Role.KAFKA.value).endpoint),
+            "TOPIC_PREFIX": cell.topic_prefix,
+            "SMTP_HOST": smtp.host,
+            "SMTP_PORT": str(smtp.port),
+            "UPSTREAMS": json.dumps(upstreams),
+            "SERVICE_SECRET": cell.secrets["service_secret"],
+            "ADMIN_KEY": cell.secrets["admin_key"],
+            "LOG_LEVEL": "info",
+        }
+        return ServiceLaunch("pyairtable_reference.main:serve", {**environment, **urls, **TUNABLES})
+
+    def connect(self, cell: CellDescription, *, seed: int) -> Platform:
+        """Access to a running cell; connects lazily."""
+        from airproof_pyairtable.platform import PyAirtable  # noqa: PLC0415  clients are imported when they are needed
+
+        return PyAirtable(cell, seed=seed)

@@ -1,0 +1,177 @@
+"""What PyAirtable promises, as data, and where on the wire it keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airproof.platform.driver import Topic, Write
+from airproof.platform.manifest import Compensation, Manifest, Refusal, Saga, Service, Step, Subscription
+
+GATEWAY, AUTH, ORCHESTRATOR = "api-gateway", "auth-service", "saga-orchestrator"
+USERS, WORKSPACES, PERMISSIONS, NOTIFICATIONS = (
+    "user-service",
+    "workspace-service",
+    "permission-service",
+    "notification-service",
+)
+DEAD_LETTERS, REPLIES = "pyairtable.dlq.events", "pyairtable.sagas.replies"
+
+_HELD = Refusal("legal-hold", "a legal hold forbids to delete anything of the tenant")
+
+REGISTRATION = Saga(
+    name="user_registration",
+    orchestrator=ORCHESTRATOR,
+    steps=(
+        Step(
+            name="create_credentials",
+            participant=AUTH,
+            effect="credential",
+            event="credential.created",
+            refusal=Refusal("email-taken", "the e-mail belongs to another account"),
+            compensation=Compensation("credential.removed", _HELD),
+        ),
+        Step(
+            name="create_profile",
+            participant=USERS,
+            effect="profile",
+            event="user.created",
+            refusal=Refusal("seat-limit", "the tenant has no seat left"),
+            compensation=Compensation("user.removed", _HELD),
+        ),
+        Step(
+            name="create_workspace",
+            participant=WORKSPACES,
+            effect="workspace",
+            event="workspace.created",
+            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces"),
+            compensation=Compensation("workspace.removed", _HELD),
+        ),
+        Step(
+            name="assign_permissions",
+            participant=PERMISSIONS,
+            effect="role_assignment",
+            event="permissions.assigned",
+            refusal=Refusal("role-limit", "the tenant may assign no more roles"),
+            compensation=Compensation("permissions.revoked", _HELD),
+        ),
+        Step(
+            name="send_welcome_mail",
+            participant=NOTIFICATIONS,
+            effect="mail",
+            event="welcome.email.sent",
+            refusal=Refusal("mailbox-rejected", "the mail server rejects the recipient for good"),
+        ),
+    ),
+    pivot="send_welcome_mail",
+    started="user.registration.started",
+    completed="user.registration.completed",
+    failed="user.registration.failed",
+    compensated="user.registration.compensated",
+    needs_attention="user.registration.needs_attention",
+    sends_mail_in="send_welcome_mail",
+)
+
+MANIFEST = Manifest(
+    name="pyairtable",
+    services=(
+        Service(AUTH, "auth"),
+        Service(USERS, "users"),
+        Service(WORKSPACES, "workspaces"),
+        Service(PERMISSIONS, "permissions"),
+        Service(NOTIFICATIONS, "notifications"),
+        Service(ORCHESTRATOR, "sagas"),
+        Service(GATEWAY),
+    ),
+    sagas=(REGISTRATION,),
+    subscriptions=(
+        Subscription(USERS, "workspace.created", "workspaces"),
+        Subscription(USERS, "workspace.removed", "workspaces"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectTable:
+    """Where a participant keeps the effects of a step.
+
+    Attributes:
+        subject: the column that names the subject; empty: it is known through the saga.
+        condition: which rows are effects.
+    """
+
+    database: str
+    table: str
+    subject: str = ""
+    condition: str = "true"
+
+
+EFFECTS = {
+    "credential": EffectTable("auth", "credentials", "email"),
+    "profile": EffectTable("users", "profiles", "email"),
+    "workspace": EffectTable("workspaces", "workspaces"),
+    "role_assignment": EffectTable("permissions", "role_assignments"),
+    "mail": EffectTable("notifications", "mails", "recipient", "status IN ('queued', 'sent')"),
+}
+
+# The topic of each kind of aggregate, by the event types of the manifest.
+EVENT_TOPICS = {
+    "credential.created": "pyairtable.credential.events",
+    "credential.removed": "pyairtable.credential.events",
+    "user.created": "pyairtable.user.events",
+    "user.removed": "pyairtable.user.events",
+    "workspace.created": "pyairtable.workspace.events",
+    "workspace.removed": "pyairtable.workspace.events",
+    "permissions.assigned": "pyairtable.permission.events",
+    "permissions.revoked": "pyairtable.permission.events",
+    "welcome.email.sent": "pyairtable.notification.events",
+    "user.registration.started": "pyairtable.registration.events",
+    "user.registration.completed": "pyairtable.registration.events",
+    "user.registration.failed": "pyairtable.registration.events",
+    "user.registration.compensated": "pyairtable.registration.events",
+    "user.registration.needs_attention": "pyairtable.registration.events",
+}
+
+
+def commands_topic(service: str) -> str:
+    """Where a participant takes its commands from."""
+    return f"pyairtable.{service}.commands"
+
+
+PARTICIPANTS = tuple(step.participant for step in REGISTRATION.steps)
+
+# What each consumer group reads. The group of a service has the service's name, after the cell's prefix.
+CONSUMPTION: dict[str, tuple[str, ...]] = {
+    **{service: (commands_topic(service),) for service in PARTICIPANTS},
+    USERS: (commands_topic(USERS), EVENT_TOPICS["workspace.created"]),
+    ORCHESTRATOR: (REPLIES,),
+}
+
+TOPICS = tuple(
+    Topic(name)
+    for name in dict.fromkeys(
+        [*(commands_topic(service) for service in PARTICIPANTS), REPLIES, *EVENT_TOPICS.values(), DEAD_LETTERS]
+    )
+)
+
+
+def database_of(service: str) -> str:
+    """The name of a service's own database."""
+    database = MANIFEST.service(service).database
+    if database is None:
+        raise ValueError(f"{service!r} has no database")
+    return database
+
+
+def written_table(service: str, write: Write) -> str:
+    """The table that a write of the service goes to."""
+    match write:
+        case Write.EVENT:
+            return "domain_events"
+        case Write.OUTBOX:
+            return "event_outbox"
+        case Write.INBOX:
+            return "inbox" if service == ORCHESTRATOR else "command_results"
+        case Write.BUSINESS:
+            database = database_of(service)
+            tables = {place.database: place.table for place in EFFECTS.values()}
+            return tables.get(database, "saga_instances")

@@ -1,0 +1,92 @@
+"""Kafka records of PyAirtable as messages, with every contradiction between key, headers and body named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from airproof.platform.observation import BusMessage, MessageKind
+
+from airproof_pyairtable.manifest import DEAD_LETTERS
+
+
+def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
+    """The record as a message; what cannot be read becomes a contradiction."""
+    headers = {name: _text(value) for name, value in record.headers}
+    topic = str(record.topic).removeprefix(prefix)
+    body, unreadable = _body(record.value)
+    kind = MessageKind.DEAD_LETTER if topic == DEAD_LETTERS else _kind(headers.get("kind", ""))
+    message = BusMessage(
+        kind=kind,
+        topic=topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=_text(record.key),
+        message_id=headers.get("message-id", ""),
+        type=headers.get("type", ""),
+        tenant_id=headers.get("tenant-id", ""),
+        correlation_id=headers.get("correlation-id", ""),
+        saga_id=headers.get("saga-id", ""),
+        aggregate_id=str(body.get("aggregate_id", "")),
+        version=int(body.get("version", 0)),
+        outcome=str(body.get("outcome", "")),
+        causation_id=headers.get("causation-id", ""),
+        in_reply_to=str(body.get("in_reply_to", "")),
+        timestamp_ms=record.timestamp,
+        headers=headers,
+        body=body,
+        contradictions=() if kind is MessageKind.DEAD_LETTER else (*unreadable, *_contradictions(kind, topic, headers, body)),
+    )
+    return message
+
+
+def _contradictions(kind: MessageKind, topic: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Iterable[str]:
+    for name, value in _as_told_by_the_body(kind, topic, body).items():
+        told = topic if name == "topic" else headers.get(name)
+        if told != value:
+            yield f"{name} is {told!r}, the body says {value!r}"
+
+
+def _as_told_by_the_body(kind: MessageKind, topic: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """What topic and headers must be, if the body is right."""
+    if kind is MessageKind.EVENT:
+        metadata = body.get("metadata") or {}
+        return {
+            "topic": f"pyairtable.{body.get('aggregate_type')}.events",
+            "kind": "event",
+            "message-id": body.get("event_id"),
+            "type": body.get("event_type"),
+            "tenant-id": body.get("tenant_id"),
+            "correlation-id": metadata.get("correlation_id"),
+            "causation-id": metadata.get("causation_id"),
+            "source": metadata.get("source"),
+        }
+    common = {
+        "kind": kind.value,
+        "message-id": body.get("message_id"),
+        "type": f"{body.get('step')}.{body.get('action')}",
+        "tenant-id": body.get("tenant_id"),
+        "correlation-id": body.get("correlation_id"),
+        "saga-id": body.get("saga_id"),
+    }
+    return common | ({"causation-id": body.get("in_reply_to")} if kind is MessageKind.REPLY else {})
+
+
+def _kind(text: str) -> MessageKind:
+    known = {kind.value: kind for kind in MessageKind}
+    return known.get(text, MessageKind.EVENT)
+
+
+def _body(value: bytes | None) -> tuple[dict[str, Any], tuple[str, ...]]:
+    try:
+        body = json.loads(value or b"")
+    except ValueError:
+        return {}, ("the body is not JSON",)
+    return (body, ()) if isinstance(body, dict) else ({}, ("the body is not an object",))
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")
