@@ -12,7 +12,7 @@ from typing import Any
 
 def plain(value: object) -> Any:
     """The value as JSON; what has no JSON form becomes its `str`."""
-    if value is None or isinstance(value, bool | int | float | str) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return plain(value.value)

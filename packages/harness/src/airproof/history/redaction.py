@@ -21,14 +21,14 @@ _SECRET_NAME = (
 _NAME = re.compile(_SECRET_NAME, re.IGNORECASE)
 _TEXT = (
     (
-        re.compile(r"(?i)\b(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(?:bearer|basic|digest)\s+)?[^\s\"',;\\}]+"),
+        re.compile(r"(?i)\b(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(?:bearer|basic|digest)\s+)?[^\s\"',;\\}<]+"),
         r"\1",
     ),
-    (re.compile(r"(?i)\b((?:bearer|basic)\s+)[a-z0-9._~+/=-]{12,}"), r"\1"),
+    (re.compile(r"(?i)\b(bearer\s+)[a-z0-9._~+/=-]{12,}"), r"\1"),
     (re.compile(r"()\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"), r"\1"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)[^\s/@\"']+(?=@)", re.IGNORECASE), r"\1"),
-    (re.compile(rf"(?i)(\b{_SECRET_NAME}\s*=\s*)(?![\"'\\])[^\s,;&)}}\]]+"), r"\1"),
-    (re.compile(r"(?i)(\bx-api-key\s*:\s*)(?![\"'\\])[^\s,;]+"), r"\1"),
+    (re.compile(rf"(?i)(\b{_SECRET_NAME}\s*=\s*)[^\s,;&)}}\]<\"'\\]+"), r"\1"),
+    (re.compile(r"(?i)(\bx-api-key\s*:\s*)[^\s,;<\"'\\]+"), r"\1"),
 )
 _QUOTED = re.compile(rf"(?:\\*[\"']|\b){_SECRET_NAME}(?:\\*[\"'])?\s*[:=]\s*(\\*[\"'])", re.IGNORECASE)
 _SHORTEST_KNOWN = 6
@@ -38,7 +38,7 @@ class Redactor:
     """Replaces secrets in texts and JSON values.
 
     Args:
-        secrets: values known to be secret; those shorter than 6 characters are ignored, as they would blank ordinary text.
+        secrets: values known to be secret; shorter than 6 characters they are ignored, for they would blank plain text.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
