@@ -1,4 +1,4 @@
-"""The supervisor process. `starting.launch_supervisor` runs this file, without site-packages, so that it starts fast."""
+"""The supervisor process. `starting.launch_supervisor` runs this file, without site-packages, so it starts fast."""
 
 import sys
 

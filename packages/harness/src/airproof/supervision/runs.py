@@ -1,4 +1,4 @@
-"""Where runs live on disk: the user's runtime directory, with a directory per run, whose label is locked while it lives.
+"""Where runs live on disk: the user's runtime directory, with a directory per run and a label locked while it lives.
 
 ```
 <runtime>/ports/<port>       locked by the run that has the port
@@ -8,7 +8,7 @@
                    /logs/<group>/<node>.log, supervisor.log
 ```
 The runtime directory is `$AIRPROOF_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/airproof`, else `airproof-<uid>` under the
-system's directory for temporary files. What processes store goes to `roots`: in memory, and on disk where memory is short.
+system's directory for temporary files. What processes store goes to `roots`: in memory, else on disk.
 """
 
 from __future__ import annotations

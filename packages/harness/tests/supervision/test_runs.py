@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from airproof.errors import ProviderUnavailable
+from airproof.supervision import Supervisor
+from airproof.supervision.runs import runtime_directory, secure_directory
+
+
+def test_a_runtime_directory_is_made_for_its_user_only(tmp_path: Path) -> None:
+    made = secure_directory(tmp_path / "a" / "b")
+
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_that_others_can_write_to_is_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+
+    assert secure_directory(tmp_path).stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_a_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.chown(tmp_path, 12345, 12345)
+    monkeypatch.setenv("AIRPROOF_RUNTIME_DIR", str(tmp_path))
+
+    with pytest.raises(ProviderUnavailable, match=f"{tmp_path} belongs to uid 12345"):
+        Supervisor.start(label="test")
+
+
+def test_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    with pytest.raises(ProviderUnavailable, match="is no directory"):
+        secure_directory(tmp_path / "link")
+
+
+def test_the_session_s_directory_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRPROOF_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert runtime_directory() == tmp_path / "airproof"
+
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    assert runtime_directory().name == f"airproof-{os.getuid()}"
+
+
+def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRPROOF_RUNTIME_DIR", str(tmp_path / ("x" * 100)))
+
+    with pytest.raises(ProviderUnavailable, match="shorter path"):
+        Supervisor.start(label="test")
