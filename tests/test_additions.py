@@ -1,0 +1,173 @@
+"""What comes with something new (CONTRIBUTING.md, "What comes with what") is there for everything there is."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Modules = dict[Path, ast.Module]
+Texts = dict[Path, str]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+HARNESS = Path("packages/harness/src/airproof")
+HARNESS_TESTS = Path("packages/harness/tests")
+PLATFORM = Path("packages/reference-platform/src/pyairtable_reference/services")
+LEDGER = HARNESS / "reports" / "features.md"
+# The categories of failure-modes.csv whose defects can turn the scenarios of a family of ledger rows red.
+DEFECTS_OF = {"SAGA": {"SAGA"}, "OUT": {"OUTBOX"}, "CQRS": {"CQRS"}, "ES": {"ES"}, "UOW": {"UOW"}}
+
+
+def test_every_provider_has_an_extra_a_conformance_test_and_a_line_in_its_how_to(
+    projects: dict[str, dict[str, Any]], texts: Texts
+) -> None:
+    project = projects["harness"]["project"]
+    conformance = _joined(texts, HARNESS_TESTS / "providers", name="conformance")
+
+    for name, target in project["entry-points"]["airproof.providers"].items():
+        module = HARNESS.parent.joinpath(*target.partition(":")[0].split("."))
+        assert {module.with_suffix(".py"), module / "__init__.py"} & set(texts), f"{name}: no module {module}"
+        assert name == "native" or name in project["optional-dependencies"], f"{name}: no extra for what it imports"
+        assert target.partition(":")[2] in conformance, f"{name}: not in {HARNESS_TESTS}/providers/test_conformance.py"
+        assert f"| `{name}` |" in texts[Path("docs/testing/providers.md")], (
+            f"{name}: no line in docs/testing/providers.md"
+        )
+
+
+def test_every_fault_is_tested_on_a_fake_and_on_a_real_provider(modules: Modules, texts: Texts) -> None:
+    on_fakes = _joined(texts, HARNESS_TESTS / "faults")
+    on_real = "\n".join(text for path, text in texts.items() if str(path).startswith("packages/suites-"))
+
+    for path, function in _functions(modules, HARNESS / "faults"):
+        if "contextmanager" in _decorators(function):
+            used = re.compile(rf"\b{function.name}\b")
+            assert used.search(on_fakes), f"{path}: {function.name} has no test in {HARNESS_TESTS}/faults"
+            assert used.search(on_real), f"{path}: {function.name} is used in no scenario"
+
+
+def test_every_anomaly_is_found_in_a_history_told_by_hand(modules: Modules, texts: Texts) -> None:
+    told = _joined(texts, HARNESS_TESTS / "checkers")
+    named = {
+        name: path
+        for path, tree in modules.items()
+        if path.is_relative_to(HARNESS / "checkers")
+        for name in _anomalies(tree)
+    }
+
+    assert {name: str(path) for name, path in named.items() if f'/{name}"' not in told} == {}
+
+
+def test_checkers_are_tested_on_valid_invalid_and_unknown_histories(texts: Texts) -> None:
+    told = _joined(texts, HARNESS_TESTS / "checkers")
+
+    assert re.search(r"def test_\w+_is_valid", told)
+    assert "Validity.UNKNOWN" in told
+
+
+def test_every_scenario_says_what_it_promises_and_which_rows_it_covers(modules: Modules, texts: Texts) -> None:
+    rows = set(re.findall(r"^\| ([A-Z]+-\d+) \|", texts[LEDGER], re.MULTILINE))
+
+    for path, scenario, covered in _scenarios(modules):
+        assert covered, f"{path}: {scenario.name} covers no row of the ledger"
+        assert covered <= rows, (
+            f"{path}: {scenario.name} covers {sorted(covered - rows)}, which the ledger does not have"
+        )
+        promise = (ast.get_docstring(scenario) or "").strip()
+        assert promise, f"{path}: {scenario.name} has no docstring to say what it promises"
+        assert "\n" not in promise, f"{path}: {scenario.name}: the promise is one line"
+
+
+def test_every_covered_row_has_a_defect_that_can_turn_it_red(modules: Modules) -> None:
+    from airproof_defects.catalogue import defects
+
+    seeded = {defect.category for defect in defects().values()}
+    families = {row.partition("-")[0] for _, _, covered in _scenarios(modules) for row in covered}
+
+    assert {family for family in families & set(DEFECTS_OF) if not DEFECTS_OF[family] & seeded} == set()
+
+
+def test_every_defect_is_a_failure_mode_with_a_trigger() -> None:
+    from airproof_defects.catalogue import defects, failure_modes
+
+    modes = failure_modes()
+    for defect in defects().values():
+        assert defect.id in modes, f"{defect.id} is not in failure-modes.csv"
+        assert defect.category == modes[defect.id].category, defect.id
+        assert defect.trigger, f"{defect.id}: what has to happen at least for it to show?"
+        assert defect.edits, defect.id
+
+
+def test_every_service_has_a_manifest_entry_an_import_contract_and_a_schema(root: Path, modules: Modules) -> None:
+    from airproof.platform.registry import load_driver
+
+    workspace = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = {contract["id"]: contract for contract in workspace["tool"]["importlinter"]["contracts"]}
+    folders = {path.relative_to(PLATFORM).parts[0] for path in modules if _is_in_a_folder_of(path, PLATFORM)}
+    manifest = load_driver("pyairtable").manifest
+
+    assert {service.name.replace("-", "_") for service in manifest.services} == folders
+    for contract, key in (("services", "modules"), ("service-layers", "containers")):
+        assert {name.rpartition(".")[2] for name in contracts[contract][key]} == folders, (
+            f"import contract {contract!r}"
+        )
+    for service in manifest.services:
+        if service.database:
+            schema = PLATFORM / service.name.replace("-", "_") / "adapters" / "schema.py"
+            assert schema in modules, f"{service.name}: its tables belong into {schema}"
+
+
+@pytest.mark.parametrize("page", ["scenarios", "faults", "defects", "services", "environments", "providers"])
+def test_every_kind_of_addition_has_a_how_to(page: str, texts: Texts) -> None:
+    assert f"({page}.md)" in texts[Path("docs/testing/index.md")]
+    assert texts[Path(f"docs/testing/{page}.md")].startswith("# ")
+
+
+def _joined(texts: Texts, folder: Path, *, name: str = "") -> str:
+    return "\n".join(text for path, text in texts.items() if path.is_relative_to(folder) and name in path.name)
+
+
+def _functions(modules: Modules, folder: Path) -> Iterator[tuple[Path, Function]]:
+    for path, tree in modules.items():
+        if path.is_relative_to(folder):
+            for node in tree.body:
+                if isinstance(node, Function) and not node.name.startswith("_"):
+                    yield path, node
+
+
+def _decorators(function: Function) -> set[str]:
+    return {ast.unparse(decorator).partition("(")[0] for decorator in function.decorator_list}
+
+
+def _anomalies(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Anomaly" and len(node.args) > 1:
+            name = node.args[1]
+            if isinstance(name, ast.Constant):
+                yield str(name.value)
+
+
+def _scenarios(modules: Modules) -> Iterator[tuple[Path, Function, set[str]]]:
+    for path, tree in modules.items():
+        if not path.match("packages/suites-*/src/*/*/test_*.py"):
+            continue
+        of_module = {row for node in tree.body if isinstance(node, ast.Assign) for row in _covered(node.value)}
+        for node in tree.body:
+            if isinstance(node, Function) and node.name.startswith("test_"):
+                yield path, node, of_module | {row for mark in node.decorator_list for row in _covered(mark)}
+
+
+def _covered(mark: ast.expr) -> set[str]:
+    """The rows in `pytest.mark.covers(…)`, alone or in a list of marks."""
+    calls = [
+        node for node in ast.walk(mark) if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.covers")
+    ]
+    return {str(row.value) for call in calls for row in call.args if isinstance(row, ast.Constant)}
+
+
+def _is_in_a_folder_of(path: Path, folder: Path) -> bool:
+    return path.is_relative_to(folder) and len(path.relative_to(folder).parts) > 1
