@@ -1,4 +1,4 @@
-"""The bus of a cell: one reader without a group that keeps every record, and what an operator may do to topics and groups."""
+"""The bus of a cell: a reader that keeps every record, and what an operator may do to topics and groups."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
-
-from airproof_pyairtable.manifest import CONSUMPTION, EVENT_TOPICS, TOPICS
+from airproof_pyairtable.manifest import CONSUMPTION, DEAD_LETTERS, EVENT_TOPICS, TOPICS
 from airproof_pyairtable.records import read_record
 
 CLIENT_ID = "airproof"
@@ -115,6 +114,11 @@ class RecordLog:
             }
         return [found[place] for place in sorted(found)]
 
+    def dead_letters(self) -> list[BusMessage]:
+        """The records among the dead letters."""
+        with self._changed:
+            return [read_record(raw, self._prefix) for (topic, _, _), raw in self._raw.items() if topic == DEAD_LETTERS]
+
     def close(self) -> None:
         """Ends the reading."""
         self._stopping.set()
@@ -125,7 +129,8 @@ class RecordLog:
         with self._changed:
             messages = [message for key in keys if key for message in index.get(key, ())]
         return [
-            replace(message, injected=True) if self._place(message) in self._injected else message for message in messages
+            replace(message, injected=True) if self._place(message) in self._injected else message
+            for message in messages
         ]
 
     def _read(self) -> None:
@@ -167,7 +172,9 @@ class Bus:
         self._bootstrap = str(cell.node(Role.KAFKA.value).endpoint)
         self._prefix = cell.topic_prefix
         self._partitions = [
-            TopicPartition(f"{self._prefix}{topic.name}", number) for topic in TOPICS for number in range(topic.partitions)
+            TopicPartition(f"{self._prefix}{topic.name}", number)
+            for topic in TOPICS
+            for number in range(topic.partitions)
         ]
         self._lock = threading.RLock()
         self._admin_client: KafkaAdminClient | None = None
@@ -227,7 +234,18 @@ class Bus:
         }
         topic, body = CONSUMPTION[service][0], {"nonsense": True}
         message = BusMessage(
-            MessageKind.COMMAND, topic, 0, -1, id_, id_, "nonsense.execute", tenant.id, id_, headers=headers, body=body, injected=True
+            MessageKind.COMMAND,
+            topic,
+            0,
+            -1,
+            id_,
+            id_,
+            "nonsense.execute",
+            tenant.id,
+            id_,
+            headers=headers,
+            body=body,
+            injected=True,
         )
         encoded = [(name, value.encode()) for name, value in headers.items()]
         return self._send(message, id_.encode(), json.dumps(body).encode(), encoded)
@@ -284,7 +302,7 @@ class Bus:
 
     def _ends(self) -> dict[TopicPartition, int]:
         with self._lock:
-            found = self._admin.list_partition_offsets({partition: OffsetSpec.LATEST for partition in self._partitions})
+            found = self._admin.list_partition_offsets(dict.fromkeys(self._partitions, OffsetSpec.LATEST))
         return {partition: place.offset for partition, place in found.items()}
 
     def _send(

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 
 from airproof.environment.topology import CellDescription, Role
 from airproof.platform.driver import Migration, Platform, ServiceLaunch, Topic
-
 from airproof_pyairtable.manifest import GATEWAY, MANIFEST, TOPICS
 
 # What differs from production, so that a test need not wait: commands are sent again soon, a message that the broker
-# refuses is given up soon, passwords are hashed cheaply. The deadline of a saga and the session of a consumer stay long,
-# so that a slow machine never compensates or rebalances by luck.
+# refuses is given up soon, passwords are hashed cheaply. The deadline of a saga and the session of a consumer stay
+# long, so that a slow machine never compensates or rebalances by luck.
 TUNABLES = {
     "SAGA_RESEND_S": "0.5",
     "SAGA_DEADLINE_S": "120",
@@ -47,10 +46,14 @@ class PyAirtableDriver:
         smtp = cell.node(Role.SMTP.value).endpoint
         upstreams = {node.name: f"http://{node.endpoint}" for node in cell.services() if node.name != GATEWAY}
         database = MANIFEST.service(service).database
-        urls = {
-            "DATABASE_URL": cell.postgres_url(database),
-            "DATABASE_READ_URL": cell.postgres_url(database, replica=True),
-        } if database else {}
+        urls = (
+            {
+                "DATABASE_URL": cell.postgres_url(database),
+                "DATABASE_READ_URL": cell.postgres_url(database, replica=True),
+            }
+            if database
+            else {}
+        )
         environment = {
             "SERVICE_NAME": service,
             "HOST": endpoint.host,
@@ -69,6 +72,6 @@ class PyAirtableDriver:
 
     def connect(self, cell: CellDescription, *, seed: int) -> Platform:
         """Access to a running cell; connects lazily."""
-        from airproof_pyairtable.platform import PyAirtable  # noqa: PLC0415  clients are imported when they are needed
+        from airproof_pyairtable.platform import PyAirtable
 
         return PyAirtable(cell, seed=seed)

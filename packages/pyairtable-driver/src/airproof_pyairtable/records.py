@@ -9,7 +9,6 @@ from typing import Any
 from kafka.consumer.fetcher import ConsumerRecord
 
 from airproof.platform.observation import BusMessage, MessageKind
-
 from airproof_pyairtable.manifest import DEAD_LETTERS
 
 
@@ -19,7 +18,7 @@ def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
     topic = str(record.topic).removeprefix(prefix)
     body, unreadable = _body(record.value)
     kind = MessageKind.DEAD_LETTER if topic == DEAD_LETTERS else _kind(headers.get("kind", ""))
-    message = BusMessage(
+    return BusMessage(
         kind=kind,
         topic=topic,
         partition=record.partition,
@@ -38,19 +37,22 @@ def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
         timestamp_ms=record.timestamp,
         headers=headers,
         body=body,
-        contradictions=() if kind is MessageKind.DEAD_LETTER else (*unreadable, *_contradictions(kind, topic, headers, body)),
+        contradictions=()
+        if kind is MessageKind.DEAD_LETTER
+        else (*unreadable, *_contradictions(kind, topic, headers, body)),
     )
-    return message
 
 
-def _contradictions(kind: MessageKind, topic: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Iterable[str]:
-    for name, value in _as_told_by_the_body(kind, topic, body).items():
+def _contradictions(
+    kind: MessageKind, topic: str, headers: Mapping[str, str], body: Mapping[str, Any]
+) -> Iterable[str]:
+    for name, value in _as_told_by_the_body(kind, body).items():
         told = topic if name == "topic" else headers.get(name)
         if told != value:
             yield f"{name} is {told!r}, the body says {value!r}"
 
 
-def _as_told_by_the_body(kind: MessageKind, topic: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def _as_told_by_the_body(kind: MessageKind, body: Mapping[str, Any]) -> dict[str, Any]:
     """What topic and headers must be, if the body is right."""
     if kind is MessageKind.EVENT:
         metadata = body.get("metadata") or {}

@@ -1,0 +1,116 @@
+"""Transactions of a service held from outside: at a table by a lock, at their commit by a standby that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from psycopg import sql
+
+from airproof.waiting import wait_until
+from airproof_pyairtable.databases import APPLICATION, Databases
+
+LOCK_TIMEOUT = "10s"
+TERMINATION_TIMEOUT_MS = 5000
+NOBODY = "airproof_nobody"
+
+
+class WriteBlock:
+    """Transactions of one database held from outside; see `airproof.platform.driver.EffectBlock`.
+
+    Args:
+        waiting: a condition on `pg_stat_activity` that is true for a backend which waits at the block.
+        release: ends the hold; called once.
+    """
+
+    def __init__(self, databases: Databases, database: str, waiting: str, release: Callable[[], None]) -> None:
+        self._databases = databases
+        self._database = database
+        self._waiting = f"datname = current_database() AND application_name <> '{APPLICATION}' AND {waiting}"
+        self._release = release
+        self._held = True
+
+    def waiting(self) -> bool:
+        """Whether a transaction waits at the block now."""
+        return bool(self._backends(self._waiting))
+
+    def wait_blocked(self, *, timeout_s: float) -> None:
+        """Waits until a transaction waits at the block.
+
+        Raises:
+            WaitTimeout: none does.
+        """
+        wait_until(self.waiting, timeout_s=timeout_s, describe=f"a transaction of {self._database!r} at the block")
+
+    def release(self) -> None:
+        """Lets what waits go on. Does nothing the second time."""
+        if self._held:
+            self._held = False
+            self._release()
+
+    def break_off(self) -> int:
+        """Cuts the connections that wait at the block; returns how many there were."""
+        return self._cut(self._waiting)
+
+    def break_off_others(self) -> int:
+        """Cuts the connections that have a transaction open and wait for their client; returns how many there were."""
+        return self._cut(
+            f"datname = current_database() AND application_name <> '{APPLICATION}' AND state = 'idle in transaction'"
+        )
+
+    def _backends(self, condition: str) -> list[int]:
+        rows = self._databases.all(self._database, f"SELECT pid FROM pg_stat_activity WHERE {condition}")  # noqa: S608
+        return [row["pid"] for row in rows]
+
+    def _cut(self, condition: str) -> int:
+        query = f"SELECT pg_terminate_backend(pid, {TERMINATION_TIMEOUT_MS}) FROM pg_stat_activity WHERE {condition}"  # noqa: S608
+        return len(self._databases.all(self._database, query))
+
+
+@contextmanager
+def hold_writes(databases: Databases, database: str, table: str, *, statement: str = "") -> Iterator[WriteBlock]:
+    """Holds every write to the table, until the context ends or the block is released. Readers go on.
+
+    Args:
+        statement: only backends whose statement begins like this count as waiting.
+    """
+    connection = databases.connect(database)
+    with connection:
+        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_TIMEOUT))
+        lock = sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE")
+        connection.execute(lock.format(sql.Identifier(table)))
+        held_by = connection.info.backend_pid
+        waiting = f"{held_by} = ANY (pg_blocking_pids(pid)) AND query ILIKE '{statement}%'"
+        block = WriteBlock(databases, database, waiting, connection.rollback)
+        try:
+            yield block
+        finally:
+            block.release()
+
+
+@contextmanager
+def hold_commits(databases: Databases, database: str) -> Iterator[WriteBlock]:
+    """Holds every commit of the cluster once it is durable: each then waits for a standby that does not exist.
+
+    The block tells of the commits of one database.
+    """
+
+    def ask_for(standby: str) -> None:
+        databases.all(database, f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
+        databases.all(database, "SELECT pg_reload_conf()")
+
+    before = (databases.one(database, "SHOW synchronous_standby_names") or {})["synchronous_standby_names"]
+    block = WriteBlock(databases, database, "wait_event = 'SyncRep'", lambda: ask_for(before))
+    ask_for(NOBODY)
+    try:
+        wait_until(
+            lambda: (
+                (databases.one(database, "SHOW synchronous_standby_names") or {}).get("synchronous_standby_names")
+                == NOBODY
+            ),
+            timeout_s=10,
+            describe="PostgreSQL to hold commits",
+        )
+        yield block
+    finally:
+        block.release()

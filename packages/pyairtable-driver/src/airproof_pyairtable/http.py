@@ -1,0 +1,117 @@
+"""HTTP to a cell: the gateway as a user sees it, the services and the mail sink as an operator does."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from airproof.environment.topology import CellDescription, Role
+from airproof.errors import PlatformError, StartRefused
+from airproof.platform.observation import Mail
+from airproof_pyairtable.manifest import GATEWAY
+
+TIMEOUT_S = 20.0
+
+
+class Http:
+    """Requests to one cell. Safe to use from several threads."""
+
+    def __init__(self, cell: CellDescription) -> None:
+        self._cell = cell
+        self._operator = {"X-API-Key": cell.secrets["admin_key"]}
+        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+
+    def register(self, fields: dict[str, Any], key: str) -> str:
+        """Asks for a registration and returns the id of its saga.
+
+        Raises:
+            StartRefused: the request is wrong.
+            PlatformError: any other answer than an acceptance, or none.
+        """
+        answer = self._send("POST", GATEWAY, "/auth/register", json=fields, headers={"Idempotency-Key": key})
+        if 400 <= answer.status_code < 500:
+            raise StartRefused(_told(answer), status=answer.status_code, code=_code(answer))
+        return str(_json(answer, 202)["saga_id"])
+
+    def can_log_in(self, email: str, password: str) -> bool:
+        """Whether a login with these succeeds."""
+        answer = self._send("POST", GATEWAY, "/auth/login", json={"email": email, "password": password})
+        if answer.status_code not in {200, 401, 403}:
+            raise PlatformError(f"a login was answered {_told(answer)}")
+        return answer.status_code == 200
+
+    def saga(self, saga_id: str) -> dict[str, Any]:
+        """A saga, as the orchestrator reports it."""
+        return dict(self._read(GATEWAY, f"/sagas/{saga_id}"))
+
+    def sagas(self, tenant_id: str) -> list[dict[str, Any]]:
+        """The sagas of a tenant."""
+        answer = self._read(GATEWAY, "/sagas", tenant_id=tenant_id)
+        return list(answer["sagas"])
+
+    def set_limit(self, service: str, tenant_id: str, value: int | None) -> None:
+        """Sets how much of its kind the service allows the tenant; None restores the default."""
+        path = f"/api/v1/tenants/{quote(tenant_id)}/limits"
+        if value is None:
+            self._order("DELETE", service, path)
+        else:
+            self._order("PUT", service, path, json={"value": value})
+
+    def set_legal_hold(self, service: str, tenant_id: str, *, held: bool) -> None:
+        """Forbids the service to delete anything of the tenant, or allows it again."""
+        self._order("PUT" if held else "DELETE", service, f"/api/v1/tenants/{quote(tenant_id)}/legal-hold")
+
+    def retry_outbox(self, service: str, message_id: str) -> None:
+        """Has the service send a parked message once more."""
+        self._order("POST", service, f"/api/v1/outbox/{message_id}/retry")
+
+    def mails(self, recipients: list[str]) -> tuple[Mail, ...]:
+        """The mails that the sink accepted for the recipients."""
+        answer = self._client.get(f"{self._sink()}/mails", params={"recipient": recipients})
+        return tuple(Mail(one["message_id"], one["recipient"], one["subject"]) for one in _json(answer, 200))
+
+    def reject_recipient(self, recipient: str, *, rejected: bool) -> None:
+        """Has the sink answer the recipient with 550 from now on, or no longer."""
+        method = "PUT" if rejected else "DELETE"
+        _json(self._client.request(method, f"{self._sink()}/rejections/{quote(recipient)}"), 200)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._client.close()
+
+    def _sink(self) -> str:
+        return f"http://{self._cell.node(Role.SMTP.value).control}"
+
+    def _read(self, service: str, path: str, **params: str) -> Any:
+        return _json(self._send("GET", service, path, params=params, headers=self._operator), 200)
+
+    def _order(self, method: str, service: str, path: str, **more: Any) -> None:
+        answer = self._send(method, service, path, headers=self._operator, **more)
+        if not answer.is_success:
+            raise PlatformError(f"{method} {path} of {service} was answered {_told(answer)}")
+
+    def _send(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
+        url = f"http://{self._cell.node(service).endpoint}{path}"
+        try:
+            return self._client.request(method, url, **more)
+        except httpx.TransportError as error:
+            raise PlatformError(f"{method} {path} of {service} was not answered: {error!r}") from error
+
+
+def _json(answer: httpx.Response, status: int) -> Any:
+    if answer.status_code != status:
+        raise PlatformError(f"{answer.request.method} {answer.request.url.path} was answered {_told(answer)}")
+    return answer.json()
+
+
+def _told(answer: httpx.Response) -> str:
+    return f"{answer.status_code}: {answer.text[:300]}"
+
+
+def _code(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,107 @@
+"""A running cell of PyAirtable, as suites use it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from airproof.environment.topology import CellDescription
+from airproof.errors import UsageError
+from airproof.platform.driver import BusAccess, OutboxAccess, SagaAccess, Tenant
+from airproof.platform.manifest import Manifest
+from airproof_pyairtable.bus import Bus
+from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
+from airproof_pyairtable.http import Http
+from airproof_pyairtable.manifest import MANIFEST
+from airproof_pyairtable.outbox import Outboxes
+from airproof_pyairtable.registration import Registration
+
+_OUTBOX = """
+SELECT (SELECT count(*) FROM event_outbox WHERE status = 'pending') AS pending,
+       (SELECT coalesce(max(position), 0) FROM event_outbox) AS head
+"""
+_EXTRA = {
+    "sagas": """, (SELECT string_agg(id || ' ' || state, ', ') FROM saga_instances
+                   WHERE state NOT IN ('completed', 'compensated', 'failed')) AS running""",
+    "notifications": ", (SELECT count(*) FROM mails WHERE status = 'queued') AS queued",
+}
+_TRANSACTIONS = """
+SELECT datname, application_name, state FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND backend_type = 'client backend' AND application_name <> %(own)s
+UNION ALL SELECT database, 'prepared', gid FROM pg_prepared_xacts
+"""
+
+
+class PyAirtable:
+    """One running cell; see `airproof.platform.driver.Platform`. Connects when it is first used."""
+
+    manifest: Manifest = MANIFEST
+
+    def __init__(self, cell: CellDescription, *, seed: int) -> None:
+        self.cell = cell
+        self._names = tuple(service.database for service in MANIFEST.services if service.database)
+        self._databases = Databases(cell, self._names)
+        self._http = Http(cell)
+        self._bus = Bus(cell)
+        self._outboxes = Outboxes(self._databases, self._http)
+        self._registration = Registration(self._http, self._databases, self._bus, seed)
+
+    @property
+    def bus(self) -> BusAccess:
+        """The message bus."""
+        return self._bus
+
+    @property
+    def outbox(self) -> OutboxAccess:
+        """The outboxes of the services."""
+        return self._outboxes
+
+    def new_tenant(self, seed: str) -> Tenant:
+        """A tenant of its own. In a cell that has seen the seed before, its name gets a number."""
+        name = f"t{hashlib.blake2s(seed.encode(), digest_size=5).hexdigest()}"
+        query = "SELECT count(DISTINCT tenant_id) AS lives FROM saga_instances WHERE tenant_id ~ %(like)s"
+        row = self._databases.one("sagas", query, {"like": f"^{name}(x[0-9]+)?$"}) or {}
+        _ = self._bus.log
+        return Tenant(f"{name}x{row['lives']}" if row["lives"] else name)
+
+    def sagas(self, name: str) -> SagaAccess:
+        """Access to the saga of that name."""
+        if name != self._registration.saga.name:
+            raise UsageError(f"no saga {name!r}; there is {self._registration.saga.name!r}")
+        return self._registration
+
+    def quiet(self) -> list[str]:
+        """What keeps the cell from being quiet.
+
+        The outboxes are looked at twice. Nothing was put in between the two looks, so whatever was on the bus at the
+        first was all there was, and the groups that had caught up with it then had caught up with everything.
+        """
+        before = self._look()
+        moving = [*_moving(before), *self._transactions()] or self._bus.lag()
+        if moving:
+            return moving
+        after = self._look()
+        moved = [name for name in self._names if after[name]["head"] != before[name]["head"]]
+        return [*_moving(after), *(f"{name} has new messages" for name in moved)]
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._bus.close()
+        self._databases.close()
+        self._http.close()
+
+    def _look(self) -> dict[str, Row]:
+        queries: dict[str, Query] = {name: (_OUTBOX + _EXTRA.get(name, ""), {}) for name in self._names}
+        return self._databases.each(queries)
+
+    def _transactions(self) -> list[str]:
+        rows = self._databases.all("sagas", _TRANSACTIONS, {"own": APPLICATION})
+        return [f"{one['application_name']} has a transaction open in {one['datname']}: {one['state']}" for one in rows]
+
+
+def _moving(look: dict[str, Row]) -> list[str]:
+    moving = [f"{row['pending']} messages wait in the outbox of {name}" for name, row in look.items() if row["pending"]]
+    if running := look["sagas"]["running"]:
+        moving.append(f"sagas run: {running}")
+    if queued := look["notifications"]["queued"]:
+        moving.append(f"{queued} mails are not sent")
+    return moving

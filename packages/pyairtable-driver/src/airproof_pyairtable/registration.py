@@ -1,0 +1,241 @@
+"""The user registration saga: drives it, sets its business preconditions, and reads what it did."""
+
+from __future__ import annotations
+
+import random
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from airproof.errors import WaitTimeout
+from airproof.platform.driver import EffectBlock, SagaInput, Tenant, Write
+from airproof.platform.manifest import Saga
+from airproof.platform.observation import (
+    BusMessage,
+    Effect,
+    MessageKind,
+    SagaObservation,
+    SagaReadout,
+    SagaState,
+    StepReadout,
+    StepState,
+)
+from airproof.waiting import wait_until
+from airproof_pyairtable import blocks
+from airproof_pyairtable.bus import Bus
+from airproof_pyairtable.databases import Databases
+from airproof_pyairtable.http import Http
+from airproof_pyairtable.manifest import EFFECTS, REGISTRATION, database_of, written_table
+from airproof_pyairtable.readouts import Whose, read_holdings
+
+FIRST_NAMES = ("Ada", "Alan", "Barbara", "Edsger", "Frances", "Grace", "Ivan", "Jürgen", "Leslie", "Zoë")
+LAST_NAMES = ("Allen", "Dijkstra", "Hopper", "Lamport", "Liskov", "Lovelace", "O'Neil", "Sutherland", "Turing", "Weiß")
+RIVAL_TIMEOUT_S = 20.0
+LOOK_AGAIN_S = 0.5
+_TERMINAL = (REGISTRATION.completed, REGISTRATION.compensated, REGISTRATION.needs_attention)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A start that was accepted."""
+
+    given: SagaInput
+    key: str
+
+
+class Registration:
+    """The registration saga of one cell; see `airproof.platform.driver.SagaAccess`. Safe for several threads."""
+
+    saga: Saga = REGISTRATION
+
+    def __init__(self, http: Http, databases: Databases, bus: Bus, seed: int) -> None:
+        self._http = http
+        self._databases = databases
+        self._bus = bus
+        self._seed = seed
+        self._made: dict[str, int] = {}
+        self._started: dict[str, Started] = {}
+        self._lock = threading.Lock()
+
+    def make_input(self, tenant: Tenant, *, subject: str | None = None) -> SagaInput:
+        """A new person of the tenant with an e-mail of their own, or with the given one."""
+        with self._lock:
+            number = self._made[tenant.id] = self._made.get(tenant.id, 0) + 1
+        chance = random.Random(f"{self._seed}/{tenant.id}/{number}")  # noqa: S311  the same data for the same seed
+        password = f"pw-{chance.getrandbits(64):016x}"
+        fields = {
+            "email": subject or f"user{number}@{tenant.id}.example",
+            "password": password,
+            "first_name": chance.choice(FIRST_NAMES),
+            "last_name": chance.choice(LAST_NAMES),
+            "tenant_id": tenant.id,
+        }
+        return SagaInput(tenant, fields["email"], fields, (password,))
+
+    def start(self, given: SagaInput, *, key: str | None = None, deadline_s: float | None = None) -> str:
+        """Registers the person; see `SagaAccess.start`."""
+        key = key or str(uuid.uuid4())
+        fields: dict[str, Any] = {**given.fields}
+        if deadline_s is not None:
+            fields["deadline_s"] = deadline_s
+        saga_id = self._http.register(fields, key)
+        with self._lock:
+            self._started.setdefault(saga_id, Started(given, key))
+        return saga_id
+
+    def read(self, saga_id: str) -> SagaReadout:
+        """The saga as the orchestrator reports it now."""
+        return _readout(self._http.saga(saga_id))
+
+    def wait_terminal(self, saga_id: str, *, timeout_s: float) -> SagaReadout:
+        """Waits for the event that ends the saga and reads it then; without that event it looks now and again."""
+        last: list[SagaReadout] = []
+
+        def terminal() -> SagaReadout | None:
+            with suppress(WaitTimeout):
+                self._bus.log.wait(lambda: self._end_of(saga_id), LOOK_AGAIN_S, "the end of the saga")
+            last[:] = [self.read(saga_id)]
+            return last[0] if last[0].state.terminal else None
+
+        try:
+            return wait_until(terminal, timeout_s=timeout_s, describe=f"saga {saga_id} to end")
+        except WaitTimeout as error:
+            raise WaitTimeout(f"{error}; it is {last}", last=last[0], timeout_s=timeout_s) from error
+
+    @contextmanager
+    def refuse(self, step: str, given: SagaInput) -> Iterator[None]:
+        """Takes the e-mail, uses the limit up, or has the mail server reject the recipient."""
+        participant = REGISTRATION.step(step).participant
+        if step == "create_credentials":
+            self._take_email(given)
+            yield
+        elif step == REGISTRATION.sends_mail_in:
+            self._http.reject_recipient(given.subject, rejected=True)
+            try:
+                yield
+            finally:
+                self._http.reject_recipient(given.subject, rejected=False)
+        else:
+            self._http.set_limit(participant, given.tenant.id, 0)
+            try:
+                yield
+            finally:
+                self._http.set_limit(participant, given.tenant.id, None)
+
+    @contextmanager
+    def refuse_compensation(self, step: str, given: SagaInput) -> Iterator[None]:
+        """Puts a legal hold on the tenant at the participant."""
+        participant = REGISTRATION.step(step).participant
+        self._http.set_legal_hold(participant, given.tenant.id, held=True)
+        try:
+            yield
+        finally:
+            self._http.set_legal_hold(participant, given.tenant.id, held=False)
+
+    def block_effect(self, step: str) -> AbstractContextManager[EffectBlock]:
+        """Holds the participant's transaction at the write of its effect."""
+        return self.block_write(REGISTRATION.step(step).participant, Write.BUSINESS)
+
+    def block_write(self, service: str, write: Write) -> AbstractContextManager[EffectBlock]:
+        """Holds the service's transactions at that write; the relay's own updates of the outbox do not count."""
+        statement = "INSERT" if write is Write.OUTBOX else ""
+        table = written_table(service, write)
+        return blocks.hold_writes(self._databases, database_of(service), table, statement=statement)
+
+    def hold_commits(self, service: str) -> AbstractContextManager[EffectBlock]:
+        """Holds every commit of the cell; the block tells of the service's."""
+        return blocks.hold_commits(self._databases, database_of(service))
+
+    def effect(self, step: str, saga_id: str) -> Effect | None:
+        """The committed effect of the step."""
+        declared = REGISTRATION.step(step)
+        place = EFFECTS[declared.effect]
+        query = f"SELECT id, tenant_id FROM {place.table} WHERE saga_id = %(saga)s AND {place.condition}"  # noqa: S608
+        row = self._databases.one(place.database, query, {"saga": saga_id})
+        subject = self._started[saga_id].given.subject if saga_id in self._started else ""
+        if row is None:
+            return None
+        return Effect(declared.participant, declared.effect, str(row["id"]), subject, saga_id, row["tenant_id"])
+
+    def wait_message(
+        self, saga_id: str, kind: MessageKind, type_: str, *, count: int = 1, timeout_s: float
+    ) -> BusMessage:
+        """Waits until the bus holds the count-th such message that the platform itself sent."""
+        correlation = self._correlation(saga_id)
+
+        def found() -> BusMessage | None:
+            messages = [
+                message
+                for message in self._bus.log.of_correlation(correlation)
+                if message.kind is kind and message.type == type_ and not message.injected
+            ]
+            return messages[count - 1] if len(messages) >= count else None
+
+        return self._bus.log.wait(found, timeout_s, f"{kind.value} {type_} number {count} of saga {saga_id}")
+
+    def redeliver(self, message: BusMessage) -> BusMessage:
+        """Produces the record once more."""
+        return self._bus.send_again(message)
+
+    def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
+        """Sets a stopped service's consumer group back to the record."""
+        if topic != to.topic:
+            raise ValueError(f"the record is of {to.topic!r}, not of {topic!r}")
+        self._bus.rewind(group_of, to)
+
+    def observe(self, tenant: Tenant) -> SagaObservation:
+        """Reads everything the tenant's sagas left behind, everywhere."""
+        with self._lock:
+            started = {id_: one for id_, one in self._started.items() if one.given.tenant == tenant}
+        listed = {one.saga_id: one for one in map(_readout, self._http.sagas(tenant.id))}
+        sagas = {**{id_: self.read(id_) for id_ in started if id_ not in listed}, **listed}
+        correlations = {*(one.key for one in started.values()), *(one.correlation_id for one in sagas.values())}
+        subjects = {**dict.fromkeys(sagas, ""), **{id_: one.given.subject for id_, one in started.items()}}
+        holdings = read_holdings(self._databases, Whose(tenant.id, subjects, correlations))
+        self._bus.fence()
+        recipients = sorted({one.given.subject for one in started.values()})
+        return SagaObservation(
+            tenant_id=tenant.id,
+            sagas=tuple(sagas.values()),
+            effects=holdings.effects,
+            events=holdings.events,
+            outbox=holdings.outbox,
+            bus=tuple(self._bus.log.of(tenant.id, subjects, correlations)),
+            mails=self._http.mails(recipients) if recipients else (),
+            usable={id_: self._usable(one.given) for id_, one in started.items()},
+            figures=holdings.figures,
+        )
+
+    def _usable(self, given: SagaInput) -> bool:
+        return self._http.can_log_in(given.subject, given.fields["password"])
+
+    def _take_email(self, given: SagaInput) -> None:
+        """Registers the e-mail for somebody of another tenant."""
+        rival = Tenant(f"{given.tenant.id}-rival")
+        saga_id = self.start(self.make_input(rival, subject=given.subject))
+        readout = self.wait_terminal(saga_id, timeout_s=RIVAL_TIMEOUT_S)
+        if readout.state is not SagaState.COMPLETED:
+            raise WaitTimeout(f"the rival's saga {saga_id} ended {readout.state.value}", last=readout)
+
+    def _correlation(self, saga_id: str) -> str:
+        started = self._started.get(saga_id)
+        return started.key if started else self.read(saga_id).correlation_id
+
+    def _end_of(self, saga_id: str) -> BusMessage | None:
+        messages = self._bus.log.of_correlation(self._correlation(saga_id))
+        return next((one for one in messages if one.type in _TERMINAL), None)
+
+
+def _readout(told: dict[str, Any]) -> SagaReadout:
+    steps = tuple(StepReadout(one["name"], StepState(one["state"]), one.get("reason") or "") for one in told["steps"])
+    return SagaReadout(
+        saga_id=told["saga_id"],
+        state=SagaState(told["state"]),
+        correlation_id=told["correlation_id"],
+        tenant_id=told["tenant_id"],
+        steps=steps,
+        reason=told.get("reason") or "",
+    )
