@@ -15,13 +15,13 @@ from airproof.environment.model import Environment
 from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.platform.driver import Driver
 from airproof.providers.native import kafka, postgres, readiness
-from airproof.providers.native.commands import copy_tree
+from airproof.providers.native.commands import unpack_tree
 from airproof.providers.native.plan import Plan
 from airproof.providers.native.platform_processes import SINK_ENTRY, base_environment
 from airproof.providers.native.readiness import Probe, await_ready
 from airproof.providers.native.redis import redis_spec
 from airproof.providers.native.together import together
-from airproof.providers.native.topics import create_topics
+from airproof.providers.native.topics import create_topics, load_client
 from airproof.providers.protocol import Progress
 from airproof.supervision import ForkSpec, Supervisor
 
@@ -160,7 +160,7 @@ class CellStart:
         node, group = self._cell.node(Role.POSTGRES_PRIMARY.value), self._cell.name
         with self._progress.step("PostgreSQL primary"):
             data = self._supervisor.make_directory(group, node.name, room_mb=CLUSTER_ROOM_MB)
-            copy_tree(self._supervisor, group, "copy-primary", self._plan.cluster, data)
+            unpack_tree(self._supervisor, group, "unpack-primary", self._plan.cluster, data)
             standby = self._environment.backing.postgres.standby
             self._supervisor.spawn(postgres.primary_spec(self._plan.postgres, group, data, node.endpoint, standby))
             self._await(node.name)
@@ -171,7 +171,7 @@ class CellStart:
         primary = self._cell.node(Role.POSTGRES_PRIMARY.value).endpoint
         with self._progress.step("PostgreSQL replica"):
             data = self._supervisor.make_directory(group, node.name, room_mb=CLUSTER_ROOM_MB)
-            copy_tree(self._supervisor, group, "copy-replica", self._plan.cluster, data)
+            unpack_tree(self._supervisor, group, "unpack-replica", self._plan.cluster, data)
             postgres.mark_as_replica(data)
             self._supervisor.spawn(postgres.replica_spec(self._plan.postgres, group, data, node.endpoint, primary))
             self._await(node.name)
@@ -196,6 +196,7 @@ class CellStart:
                     java_flags=self._plan.java_flags,
                 )
                 self._supervisor.spawn(spec)
+            load_client()
             self._await(node.name)
         with self._progress.step("topics"):
             if not cell.private_broker:

@@ -11,6 +11,7 @@ from airproof.providers.native.readiness import last_lines
 from airproof.supervision import ProcessSpec, Supervisor
 
 NO_SPACE = "No space left on device"
+TAR_TIMEOUT_S = 60.0
 PLAIN_ENVIRONMENT = {"PATH": os.defpath, "LANG": "C", "LC_ALL": "C"}
 
 
@@ -35,10 +36,16 @@ def run_to_end(supervisor: Supervisor, spec: ProcessSpec, *, timeout_s: float) -
     raise ProviderUnavailable(f"{spec.name} ({Path(spec.argv[0]).name}) ended with status {state.exit_code}; {said}")
 
 
-def copy_tree(
-    supervisor: Supervisor, group: str, name: str, source: Path, target: Path, *, timeout_s: float = 60.0
-) -> None:
-    """Copies the content of a directory into another one that exists."""
-    argv = ("cp", "-R", f"{source}/.", str(target))
-    spec = ProcessSpec(name=f"{group}/{name}", group=group, argv=argv, environment=dict(PLAIN_ENVIRONMENT))
-    run_to_end(supervisor, spec, timeout_s=timeout_s)
+def pack_tree(supervisor: Supervisor, group: str, name: str, source: Path, target: Path) -> None:
+    """Writes the content of a directory into one file: thousands of small ones would be slow to copy and to check."""
+    _tar(supervisor, group, name, "-cf", str(target), "-C", str(source), ".")
+
+
+def unpack_tree(supervisor: Supervisor, group: str, name: str, source: Path, target: Path) -> None:
+    """Fills an existing directory with what `pack_tree` has written."""
+    _tar(supervisor, group, name, "-xf", str(source), "-C", str(target), "--no-same-owner")
+
+
+def _tar(supervisor: Supervisor, group: str, name: str, *arguments: str) -> None:
+    spec = ProcessSpec(f"{group}/{name}", group, ("tar", *arguments), dict(PLAIN_ENVIRONMENT))
+    run_to_end(supervisor, spec, timeout_s=TAR_TIMEOUT_S)

@@ -12,8 +12,8 @@ import hashlib
 import os
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPException
@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 
 from airproof.errors import CacheError, ProviderUnavailable
 from airproof.providers.native.prepared import Cache, content_key
+from airproof.providers.native.together import together
 from airproof.providers.protocol import Progress
 
 KAFKA_VERSION = "4.4.0"
@@ -130,14 +131,17 @@ def _mirror_of_central(settings: Path) -> str | None:
 
 def _fetch_all(jars: Sequence[LockedJar], target: Path) -> None:
     address = repository()
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        fetched = [pool.submit(_fetch, jar, address, target / jar.file_name) for jar in jars]
-        try:
-            for future in fetched:
-                future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    waiting = deque(jars)
+
+    def fetch_some() -> None:
+        while True:
+            try:
+                jar = waiting.popleft()
+            except IndexError:
+                return
+            _fetch(jar, address, target / jar.file_name)
+
+    together(*[fetch_some] * DOWNLOADS_AT_ONCE, give_up=waiting.clear)
 
 
 def _fetch(jar: LockedJar, address: str, target: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from airproof.environment.model import KafkaSource
 from airproof.environment.topology import Endpoint
 from airproof.errors import ProviderUnavailable
-from airproof.providers.native.commands import PLAIN_ENVIRONMENT, copy_tree, run_to_end
+from airproof.providers.native.commands import PLAIN_ENVIRONMENT, run_to_end
 from airproof.providers.native.jars import KAFKA_VERSION, JarsUnreachable, provide_jars
 from airproof.providers.native.jvm import Java, find_java
 from airproof.providers.native.prepared import Cache, content_key
@@ -162,7 +162,7 @@ def _format(supervisor: Supervisor, java: Java, class_path: tuple[Path, ...], ta
     argv = (*_java_argv(java, class_path), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties))
     spec = ProcessSpec(f"{GROUP}/format", GROUP, argv, dict(PLAIN_ENVIRONMENT), directory=str(directory))
     run_to_end(supervisor, spec, timeout_s=FORMAT_TIMEOUT_S)
-    copy_tree(supervisor, GROUP, "keep", logs, target)
+    shutil.copytree(logs, target, dirs_exist_ok=True)
 
 
 def broker_spec(

@@ -39,16 +39,14 @@ def open_environment(environment: Environment, driver: Driver, *, keep: bool, pr
     """
     demand_supported(environment)
     keep = keep or environment.keep
-    fingerprint = fingerprint_of(environment, driver)
-    kept = find_kept(environment, fingerprint, replace=keep, progress=progress)
+    kept = find_kept(environment, driver, replace=keep, progress=progress)
     if kept is not None:
         return NativeProvision(kept[0], kept[1], environment, driver, progress)
     supervisor = Supervisor.start(label=label_of(environment), keep=keep)
     try:
         supervisor.lease(OPENING)
-        supervisor.put(FINGERPRINT, fingerprint)
-        opening = Opening(supervisor, environment, driver, progress)
-        plan, training = opening.run()
+        plan, training = Opening(supervisor, environment, driver, progress).run()
+        supervisor.put(FINGERPRINT, fingerprint_of(environment, driver))
         supervisor.put(PLAN, plan.to_json())
         supervisor.remove(OPENING)
     except BaseException:
@@ -75,14 +73,18 @@ def join_environment(environment: Environment, driver: Driver, handle: str, prog
 
 
 def find_kept(
-    environment: Environment, fingerprint: str, *, replace: bool, progress: Progress
+    environment: Environment, driver: Driver, *, replace: bool, progress: Progress
 ) -> tuple[Supervisor, Plan] | None:
     """The kept environment if it is healthy and the same; another one of that label makes room if `replace`."""
     supervisor = Supervisor.find(label_of(environment))
     if supervisor is None:
         return None
     plan = _plan(supervisor)
-    if plan is not None and supervisor.get(FINGERPRINT) == fingerprint and _shared_run(supervisor):
+    if (
+        plan is not None
+        and _shared_run(supervisor)
+        and supervisor.get(FINGERPRINT) == fingerprint_of(environment, driver)
+    ):
         return supervisor, plan
     if replace:
         with progress.step("ending the kept environment, which is not the same any more"):
@@ -111,9 +113,9 @@ class Opening:
         self._environment = environment
         self._driver = driver
         self._progress = progress
-        self._cache = Cache(cache_root(), supervisor.make_directory(PRIVATE_CACHE, "cache"))
         self._postgres = find_postgres(environment.backing.postgres.source)
         self._redis = find_redis(environment.backing.redis.source)
+        self._cache = Cache(cache_root(), supervisor.make_directory(PRIVATE_CACHE, "cache"))
         self._cluster: Path | None = None
         self._shared: tuple[Broker, Endpoint, tuple[str, ...]] | None = None
 

@@ -19,7 +19,7 @@ class Plan:
     """Everything that a new cell needs and that is the same for all cells of a run.
 
     Attributes:
-        cluster: the prepared PostgreSQL cluster.
+        cluster: the prepared PostgreSQL cluster, a tar file.
         kafka: where the shared broker answers.
         java_flags: what starts another broker as fast as the shared one.
         notes: what the reader of the run should know.

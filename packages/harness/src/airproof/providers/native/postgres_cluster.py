@@ -15,7 +15,7 @@ from airproof.environment.topology import Endpoint
 from airproof.errors import ProviderUnavailable
 from airproof.platform.driver import Driver, Migration
 from airproof.providers.native import postgres
-from airproof.providers.native.commands import PLAIN_ENVIRONMENT, copy_tree, run_to_end
+from airproof.providers.native.commands import PLAIN_ENVIRONMENT, pack_tree, run_to_end
 from airproof.providers.native.postgres import PostgresServer
 from airproof.providers.native.prepared import Cache, content_key
 from airproof.providers.native.readiness import await_ready
@@ -23,7 +23,8 @@ from airproof.providers.protocol import Progress
 from airproof.supervision import ProcessSpec, Supervisor
 
 KIND = "postgres-clusters"
-FORMAT = "1"
+FORMAT = "2"
+FILE = "cluster.tar"
 GROUP = "prepare-postgres"
 LOOPBACK = "127.0.0.1"
 NEEDS_BYTES = 256 * 2**20
@@ -31,7 +32,6 @@ ROOM_MB = 512
 INITDB_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 30.0
 MIGRATION_TIMEOUT_S = 120.0
-SEALED = ("PG_VERSION", "global/pg_control", "postgresql.conf")
 INITDB = (
     "--no-sync",
     "--no-instructions",
@@ -55,7 +55,7 @@ def provide_cluster(
     platform_path: Path | None,
     progress: Progress,
 ) -> Path:
-    """The prepared cluster of the platform, made if it is not in the cache.
+    """The prepared cluster of the platform as a tar file, made if it is not in the cache.
 
     Args:
         user: the role that owns the databases.
@@ -76,11 +76,11 @@ def provide_cluster(
                 data = supervisor.make_directory(GROUP, "data", room_mb=ROOM_MB)
                 _initialise(supervisor, server, data)
                 _fill(supervisor, server, data, databases, user, driver.migration, platform_environment)
-                copy_tree(supervisor, GROUP, "keep", data, target)
+                pack_tree(supervisor, GROUP, "pack", data, target / FILE)
         finally:
             supervisor.remove(GROUP)
 
-    return cache.provide(KIND, key, build, hashed=SEALED, needs_bytes=NEEDS_BYTES)
+    return cache.provide(KIND, key, build, needs_bytes=NEEDS_BYTES) / FILE
 
 
 def schema_digest(migration: Migration, platform_path: Path | None) -> str:

@@ -72,10 +72,11 @@ class Training:
         self._broker = broker
         self._after = after
         self._thread: threading.Thread | None = None
+        self._begun = threading.Event()
         self.failure: AirproofError | None = None
 
     def start(self) -> None:
-        """Begins, unless the archive is there or the broker has none."""
+        """Begins when the run has come up, unless the archive is there or the broker has none."""
         if self._broker.java is not None and self._cache.find(KIND, archive_key(self._broker)) is None:
             self._thread = threading.Thread(target=self._provide, name="airproof-start-archive", daemon=True)
             self._thread.start()
@@ -83,11 +84,11 @@ class Training:
     @property
     def running(self) -> bool:
         """Whether it has begun and not ended."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._begun.is_set() and self._thread is not None and self._thread.is_alive()
 
     def finish(self, timeout_s: float) -> None:
-        """Waits for the archive that long, then gives it up: the next run will make it."""
-        if self._thread is None:
+        """Waits for the archive that long if it is being made, then gives it up: the next run will make it."""
+        if self._thread is None or not self._begun.is_set():
             return
         self._thread.join(timeout_s)
         if self._thread.is_alive() and any(group.name == GROUP for group in self._supervisor.groups()):
@@ -97,6 +98,7 @@ class Training:
     def _provide(self) -> None:
         try:
             self._supervisor.get(self._after, timeout_s=TRAINING_TIMEOUT_S)
+            self._begun.set()
             self._cache.provide(KIND, archive_key(self._broker), self._train, needs_bytes=NEEDS_BYTES)
         except AirproofError as error:
             self.failure = error

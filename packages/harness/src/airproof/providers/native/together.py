@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import Thread
+
+LINGER_S = 5.0
 
 
 def together(*tasks: Callable[[], object], give_up: Callable[[], None]) -> None:
     """Runs every task in a thread of its own and returns when all have ended.
 
+    The threads hold no process back that wants to end: a download in full swing does not delay an interrupt.
+
     Args:
-        give_up: called when one fails or the wait is interrupted; has to make the others end soon.
+        give_up: called when a task fails or the wait is interrupted; has to make the others end soon.
 
     Raises:
-        Exception: that of the first task that failed.
+        BaseException: that of the first task that failed.
     """
-    with ThreadPoolExecutor(len(tasks), thread_name_prefix="airproof") as pool:
-        futures = [pool.submit(task) for task in tasks]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in futures:
-                if future in done:
-                    future.result()
-        except BaseException:
-            give_up()
-            raise
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+    threads = [Thread(target=_run, args=(task, ended), name="airproof-together", daemon=True) for task in tasks]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in threads:
+            failure = ended.get()
+            if failure is not None:
+                raise failure
+    except BaseException:
+        give_up()
+        deadline = time.monotonic() + LINGER_S
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        raise
+
+
+def _run(task: Callable[[], object], ended: SimpleQueue[BaseException | None]) -> None:
+    try:
+        task()
+    except BaseException as failure:  # noqa: BLE001 - raised again in the thread that waits
+        ended.put(failure)
+    else:
+        ended.put(None)
 
 
 class Silence:

@@ -9,10 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-
-from kafka import KafkaAdminClient  # type: ignore[import-untyped]
-from kafka.admin import MemberToRemove  # type: ignore[import-untyped]
-from kafka.errors import KafkaError  # type: ignore[import-untyped]
+from typing import Any
 
 from airproof.errors import NotReady
 from airproof.platform.driver import Topic
@@ -20,8 +17,15 @@ from airproof.platform.driver import Topic
 TIMEOUT_MS = 20_000
 
 
+def load_client() -> None:
+    """Imports kafka-python, which takes 0.3 s: to be done while the broker starts."""
+    import kafka.admin  # type: ignore[import-untyped]  # noqa: F401
+
+
 @contextmanager
-def _admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
+def _admin(bootstrap: str) -> Iterator[Any]:
+    from kafka import KafkaAdminClient  # type: ignore[import-untyped]
+
     client = KafkaAdminClient(
         bootstrap_servers=bootstrap,
         client_id="airproof",
@@ -41,6 +45,8 @@ def create_topics(bootstrap: str, prefix: str, topics: Sequence[Topic]) -> None:
     Raises:
         NotReady: the broker refused.
     """
+    from kafka.errors import KafkaError  # type: ignore[import-untyped]
+
     wanted = {
         f"{prefix}{topic.name}": {"num_partitions": topic.partitions, "replication_factor": 1} for topic in topics
     }
@@ -59,6 +65,8 @@ def delete_topics(bootstrap: str, prefix: str) -> None:
     Raises:
         KafkaError: the broker refused, or does not answer.
     """
+    from kafka.admin import MemberToRemove  # type: ignore[import-untyped]
+
     with _admin(bootstrap) as client:
         groups = [group["group_id"] for group in client.list_groups() if group["group_id"].startswith(prefix)]
         for name, group in client.describe_groups(groups).items() if groups else ():
