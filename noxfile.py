@@ -163,7 +163,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *session.posargs, *(f"packages/{name}/src" for name in ALL))
     session.run("mypy", *session.posargs, "noxfile.py", "tests")
     for name in ALL:
-        if (ROOT / "packages" / name / "tests").is_dir():
+        if any((ROOT / "packages" / name / "tests").rglob("*.py")):
             session.run("mypy", *session.posargs, f"packages/{name}/tests")
 
 
