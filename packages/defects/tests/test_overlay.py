@@ -40,7 +40,9 @@ def test_a_patch_applies_whichever_directory_it_was_made_from(overlay: Path, tmp
 def test_a_patch_of_something_else_is_refused(overlay: Path, tmp_path: Path) -> None:
     patch = tmp_path / "other.diff"
     patch.write_text("--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-a\n+b\n")
-    with pytest.raises(DefectError, match=r"other\.diff changes 'a/README\.md', which is not part of the reference platform"):
+    with pytest.raises(
+        DefectError, match=r"other\.diff changes 'a/README\.md', which is not part of the reference platform"
+    ):
         apply_patch(patch, overlay)
 
 

@@ -35,13 +35,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="airproof prove", description=__doc__)
-    parser.add_argument("defects", nargs="*", metavar="ID", help="defects to try, such as SG01; all of them if none is named")
-    parser.add_argument("--patch", action="append", default=[], type=Path, metavar="FILE", help="try a unified diff of the reference platform instead; may be repeated")
+    parser.add_argument(
+        "defects", nargs="*", metavar="ID", help="defects to try, such as SG01; all of them if none is named"
+    )
+    parser.add_argument(
+        "--patch",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="try a unified diff of the reference platform instead; may be repeated",
+    )
     parser.add_argument("--environment", default="local", metavar="NAME", help="where to run (default: %(default)s)")
-    parser.add_argument("--healthy", type=int, default=1, metavar="N", help="how often the healthy platform must be green first (default: %(default)s)")
-    parser.add_argument("--stop-after", type=int, default=1, metavar="N", help="red scenarios after which a defect counts as caught; 0 runs all (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="pytest-xdist processes (default: %(default)s)")
-    parser.add_argument("--report", type=Path, default=Path("reports/proof"), metavar="DIR", help="logs, JUnit files and proof.json (default: %(default)s)")
+    parser.add_argument(
+        "--healthy",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how often the healthy platform must be green first (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--stop-after",
+        type=int,
+        default=1,
+        metavar="N",
+        help="red scenarios after which a defect counts as caught; 0 runs all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, metavar="N", help="pytest-xdist processes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        default=Path("reports/proof"),
+        metavar="DIR",
+        help="logs, JUnit files and proof.json (default: %(default)s)",
+    )
     return parser
 
 
@@ -54,7 +83,9 @@ def _prove(options: argparse.Namespace, console: Console) -> list[Row]:
             row = run.prove(subject)
         rows.append(row)
         colour = _COLOURS.get(row.outcome, "red")
-        console.print(f"{number}/{len(subjects)} {row.subject}: [{colour}]{row.outcome}[/] in {row.seconds:g} s", highlight=False)
+        console.print(
+            f"{number}/{len(subjects)} {row.subject}: [{colour}]{row.outcome}[/] in {row.seconds:g} s", highlight=False
+        )
     return rows
 
 
@@ -66,7 +97,9 @@ def _healthy(times: int) -> Iterable[Subject]:
 
 def _changed(ids: Sequence[str], patches: Sequence[Path]) -> Iterable[Subject]:
     for patch in patches:
-        yield Subject(patch.stem, f"patch {patch.name}", "", lambda package, patch=patch: apply_patch(patch, package.parent))
+        yield Subject(
+            patch.stem, f"patch {patch.name}", "", lambda package, patch=patch: apply_patch(patch, package.parent)
+        )
     if ids or not patches:
         yield from (_subject(defect) for defect in choose(ids))
 

@@ -52,7 +52,9 @@ def apply_patch(patch: Path, root: Path) -> None:
     result = subprocess.run(command, cwd=root, env=outside, capture_output=True, text=True, check=False)
     if result.returncode:
         reason = result.stderr.strip().splitlines() or [f"git apply exited with {result.returncode}"]
-        raise DefectError(f"{patch.name} does not apply to the reference platform: {reason[0]}; make it against this version")
+        raise DefectError(
+            f"{patch.name} does not apply to the reference platform: {reason[0]}; make it against this version"
+        )
 
 
 def _strip_level(text: str, patch: Path) -> int:
@@ -64,7 +66,9 @@ def _strip_level(text: str, patch: Path) -> int:
             continue
         parts = path.split("/")
         if PACKAGE not in parts:
-            raise DefectError(f"{patch.name} changes {path!r}, which is not part of the reference platform ({PACKAGE}/…)")
+            raise DefectError(
+                f"{patch.name} changes {path!r}, which is not part of the reference platform ({PACKAGE}/…)"
+            )
         levels.add(parts.index(PACKAGE))
     if not levels:
         raise DefectError(f"{patch.name} holds no unified diff (no '---' and '+++' lines)")

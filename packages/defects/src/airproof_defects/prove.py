@@ -13,12 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from xml.etree import ElementTree
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
+from xml.etree import ElementTree
 
 from airproof.errors import UsageError
 from airproof_defects.overlay import make_overlay
@@ -107,7 +107,14 @@ class Run:
             stop_after = self.stop_after if subject.change else 0
             command = [sys.executable, "-m", "pytest", "--pyargs", *installed_suites(), "-q", f"--junitxml={junit}"]
             command += ["--airproof-env", self.environment, "--airproof-report", str(folder), *options]
-            command += ["-n", str(self.workers), f"--maxfail={stop_after}", "-p", "no:cacheprovider", *self.pytest_arguments]
+            command += [
+                "-n",
+                str(self.workers),
+                f"--maxfail={stop_after}",
+                "-p",
+                "no:cacheprovider",
+                *self.pytest_arguments,
+            ]
             with (folder / "pytest.log").open("w", encoding="utf-8") as log:
                 status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
             return judge(subject, status, junit, folder / "pytest.log", time.monotonic() - began)
@@ -138,7 +145,9 @@ def judge(subject: Subject, status: int, junit: Path, log: Path, seconds: float)
         scenarios = tuple(name for name, _ in failures)
         message = blames[0]["promise"] if blames else _first_line(failures)
         outcome = _outcome(subject, failed=bool(failures))
-    return Row(subject.name, subject.what, subject.category, outcome, blamed, scenarios, message.strip(), round(seconds, 1))
+    return Row(
+        subject.name, subject.what, subject.category, outcome, blamed, scenarios, message.strip(), round(seconds, 1)
+    )
 
 
 def _outcome(subject: Subject, *, failed: bool) -> Outcome:

@@ -1,7 +1,150 @@
-"""Seeded defects of the saga, one per row of failure-modes.csv."""
+"""Seeded defects of sagas: orchestrator and participants."""
 
 from __future__ import annotations
 
-from airproof_defects.defect import Defect
+from airproof_defects.defect import Defect, Edit
 
-DEFECTS: tuple[Defect, ...] = ()
+MACHINE = "kit/saga/machine.py"
+ORCHESTRATOR = "kit/saga/orchestrator.py"
+STORE = "kit/saga/store.py"
+SCHEMA = "kit/saga/schema.py"
+PARTICIPANT = "kit/participant.py"
+ENVELOPE = "kit/envelope.py"
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        id="SG01",
+        category="SAGA",
+        what="turning back stops before the first step, as in a loop that runs to 1 instead of 0",
+        trigger="any step after the first is refused",
+        edits=(
+            Edit(
+                MACHINE,
+                "if declared.compensable and step.state in {StepState.DONE, StepState.RUNNING}:",
+                "if declared.compensable and step.state in {StepState.DONE, StepState.RUNNING} and step != saga.steps[0]:",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG03",
+        category="SAGA",
+        what="a compensation that comes again is done again: what it undoes is undone for somebody else",
+        trigger="the command of a compensation is delivered twice",
+        edits=(
+            Edit(
+                PARTICIPANT,
+                "if command.action in answered:\n",
+                "if command.action in answered and command.action is Action.EXECUTE:\n",
+            ),
+            Edit(
+                PARTICIPANT,
+                "from sqlalchemy import insert, select\n",
+                "from sqlalchemy import select\nfrom sqlalchemy.dialects.postgresql import insert\n",
+            ),
+            Edit(
+                PARTICIPANT,
+                "                reply_id=kept.reply_id,\n            )\n",
+                "                reply_id=kept.reply_id,\n            ).on_conflict_do_nothing()\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG04",
+        category="SAGA",
+        what="a refused compensation counts as done",
+        trigger="a participant refuses to undo its step",
+        edits=(
+            Edit(
+                MACHINE,
+                "        step.state = StepState.COMPENSATION_FAILED\n",
+                "        step.state = StepState.COMPENSATED\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG05",
+        category="SAGA",
+        what="a restarted orchestrator issues the step in flight under a new id, and participants look at nothing else",
+        trigger="the orchestrator is killed between a command and its reply",
+        edits=(
+            Edit(
+                ENVELOPE,
+                'return uuid5(saga_id, f"{step}.{action}")',
+                "return uuid4()",
+            ),
+            Edit(ENVELOPE, "UUID, uuid5", "UUID, uuid4"),
+            Edit(
+                PARTICIPANT,
+                "if command.action in answered:\n",
+                'if not await work.inbox.is_new("commands", command.message_id) and command.action in answered:\n',
+            ),
+            Edit(
+                PARTICIPANT,
+                "from sqlalchemy import insert, select\n",
+                "from sqlalchemy import select\nfrom sqlalchemy.dialects.postgresql import insert\n",
+            ),
+            Edit(
+                PARTICIPANT,
+                "                reply_id=kept.reply_id,\n            )\n",
+                "                reply_id=kept.reply_id,\n            ).on_conflict_do_nothing()\n",
+            ),
+            Edit(
+                ORCHESTRATOR,
+                "        while not stopping.is_set():\n            self._timer_set.clear()\n",
+                "        async with self._units_of_work.begin() as work:\n"
+                "            await SagaStore(work.connection).hurry()\n"
+                "        while not stopping.is_set():\n            self._timer_set.clear()\n",
+            ),
+            Edit(
+                STORE,
+                "    async def next_timer(self)",
+                "    async def hurry(self) -> None:\n"
+                "        for table, timer in ((saga_steps, 'resend_at'), (saga_instances, 'timer_at')):\n"
+                "            running = table.c[timer].is_not(None)\n"
+                "            now = {timer: func.now()}\n"
+                "            await self._connection.execute(update(table).where(running).values(now))\n\n"
+                "    async def next_timer(self)",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG06",
+        category="SAGA",
+        what="a restarted orchestrator takes no replies until somebody starts a saga",
+        trigger="the orchestrator is restarted while a reply is on the way",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                "        self._timer_set = asyncio.Event()\n",
+                "        self._timer_set = asyncio.Event()\n        self._started = asyncio.Event()\n",
+            ),
+            Edit(
+                ORCHESTRATOR,
+                "        now = datetime.now(UTC)\n        saga = Saga(\n",
+                "        self._started.set()\n        now = datetime.now(UTC)\n        saga = Saga(\n",
+            ),
+            Edit(
+                ORCHESTRATOR,
+                "        reply = Reply.of(record)\n",
+                "        reply = Reply.of(record)\n        await self._started.wait()\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG16",
+        category="SAGA",
+        what="whether a start is known is looked up before the insert, with no constraint behind it",
+        trigger="the same start arrives many times at once",
+        edits=(
+            Edit(SCHEMA, '    UniqueConstraint("tenant_id", "saga_type", "correlation_id"),\n', ""),
+            Edit(SCHEMA, "    UniqueConstraint,\n", ""),
+            Edit(
+                STORE,
+                '        row = _instance(saga) | {"timer_at": None}\n',
+                "        if await self.find(saga.tenant_id, saga.saga_type, saga.correlation_id):\n"
+                "            return False\n"
+                '        row = _instance(saga) | {"timer_at": None}\n',
+            ),
+        ),
+    ),
+)
