@@ -17,6 +17,7 @@ import pytest
 
 from airproof.supervision import ProcessSpec, Supervisor
 from airproof.supervision.kernel import children, process_table
+from airproof.supervision.sweeping import sweep
 from airproof.waiting import wait_until
 
 TIMEOUT_S = 20.0
@@ -28,6 +29,7 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="airproof-test-"))
     monkeypatch.setenv("AIRPROOF_RUNTIME_DIR", str(directory))
     yield directory
+    sweep()
     shutil.rmtree(directory)
 
 

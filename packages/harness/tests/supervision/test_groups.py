@@ -104,7 +104,7 @@ def test_clean_up_goes_on_after_a_failure_and_reports_all_of_them(supervisor: Su
     supervisor.on_release("cell", ["/nowhere/kafka-topics"])
     supervisor.on_release("cell", ["touch", str(tmp_path / "done")])
 
-    with pytest.raises(CleanUpError, match="(?s)removing group 'cell': 2 clean-up.*no such topic") as raised:
+    with pytest.raises(CleanUpError, match=r"(?s)removing group 'cell': 2 clean-up.*no such topic") as raised:
         supervisor.remove("cell")
 
     assert len(raised.value.failures) == 2

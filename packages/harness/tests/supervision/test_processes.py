@@ -74,7 +74,7 @@ def test_waiting_for_an_exit_that_does_not_come_shows_the_log(
     supervisor.spawn(make_spec("cell/node", "sh", "-c", "echo I am busy; exec sleep 1000"))
     wait_for_line(supervisor.log_path("cell/node"), "I am busy")
 
-    with pytest.raises(WaitTimeout, match="(?s)exit of cell/node.*I am busy") as raised:
+    with pytest.raises(WaitTimeout, match=r"(?s)exit of cell/node.*I am busy") as raised:
         supervisor.wait_exit("cell/node", 0.01)
 
     assert raised.value.last == "running"
@@ -167,7 +167,7 @@ def test_waiting_for_a_suspension_of_an_exited_process_fails_at_once(
 
 
 def test_a_missing_program_is_named(supervisor: Supervisor, make_spec: MakeSpec) -> None:
-    with pytest.raises(ProviderUnavailable, match="cell/node.*No such file.*'/nowhere/postgres'"):
+    with pytest.raises(ProviderUnavailable, match=r"cell/node.*No such file.*'/nowhere/postgres'"):
         supervisor.spawn(make_spec("cell/node", "/nowhere/postgres"))
 
     assert supervisor.states() == []
@@ -178,12 +178,12 @@ def test_a_program_that_cannot_be_executed_is_named(
 ) -> None:
     (tmp_path / "program").touch(mode=0o600)
 
-    with pytest.raises(ProviderUnavailable, match="Permission denied.*program"):
+    with pytest.raises(ProviderUnavailable, match=r"Permission denied.*program"):
         supervisor.spawn(make_spec("cell/node", str(tmp_path / "program")))
 
 
 def test_a_missing_directory_is_named(supervisor: Supervisor, make_spec: MakeSpec) -> None:
-    with pytest.raises(ProviderUnavailable, match="No such file.*'/nowhere'"):
+    with pytest.raises(ProviderUnavailable, match=r"No such file.*'/nowhere'"):
         supervisor.spawn(make_spec("cell/node", "true", directory="/nowhere"))
 
 

@@ -1,19 +1,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from airproof.supervision import Supervisor
 from airproof.supervision.sweeping import sweep
-
-TIMEOUT_S = 20.0
-
-MakeRunner = Callable[..., Any]
 
 
 def kill(supervisor: Supervisor) -> None:

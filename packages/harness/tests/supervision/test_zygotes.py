@@ -81,7 +81,7 @@ def test_the_children_of_a_killed_zygote_die_with_it_unrequested(supervisor: Sup
         "cell/a": False,
         "cell/b": False,
     }
-    with pytest.raises(NotReady, match=f"cannot fork cell/a: its zygote {zygote} has exited"):
+    with pytest.raises(NotReady, match=rf"cannot fork cell/a: its zygote {zygote} has exited"):
         supervisor.restart("cell/a")
 
 
@@ -97,7 +97,7 @@ def test_a_restarted_zygote_forks_again(supervisor: Supervisor, zygote: str) -> 
 def test_a_preload_that_fails_is_shown_to_who_forks(supervisor: Supervisor, environment: dict[str, str]) -> None:
     supervisor.spawn_zygote("cell/zygote", "cell", ["no_such_module"], environment)
 
-    with pytest.raises(NotReady, match="(?s)its zygote cell/zygote has exited.*No module named 'no_such_module'"):
+    with pytest.raises(NotReady, match=r"(?s)its zygote cell/zygote has exited.*No module named 'no_such_module'"):
         supervisor.fork(make_fork("cell/zygote", "wait"))
 
 
