@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -97,11 +98,13 @@ def _healthy(times: int) -> Iterable[Subject]:
 
 def _changed(ids: Sequence[str], patches: Sequence[Path]) -> Iterable[Subject]:
     for patch in patches:
-        yield Subject(
-            patch.stem, f"patch {patch.name}", "", lambda package, patch=patch: apply_patch(patch, package.parent)
-        )
+        yield Subject(patch.stem, f"patch {patch.name}", "", partial(_patch, patch))
     if ids or not patches:
         yield from (_subject(defect) for defect in choose(ids))
+
+
+def _patch(patch: Path, package: Path) -> None:
+    apply_patch(patch, package.parent)
 
 
 def _subject(defect: Defect) -> Subject:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from xml.etree import ElementTree
@@ -134,20 +135,19 @@ def judge(subject: Subject, status: int, junit: Path, log: Path, seconds: float)
     Args:
         status: pytest's exit status: 0 all green, 1 some red, anything else did not run.
     """
+    row = partial(Row, subject.name, subject.what, subject.category)
     failures = _failures(junit) if status in {0, 1} and junit.exists() else None
     if failures is None or (status == 1 and not failures):
-        tail = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        message = next((line for line in tail if line.startswith(("ERROR", "E  "))), tail[-1] if tail else "no output")
-        outcome, blamed, scenarios = Outcome.BROKEN, (), ()
-    else:
-        blames = [match for _, text in failures for match in _BLAME.finditer(text)]
-        blamed = tuple(dict.fromkeys(match["category"] for match in blames))
-        scenarios = tuple(name for name, _ in failures)
-        message = blames[0]["promise"] if blames else _first_line(failures)
-        outcome = _outcome(subject, failed=bool(failures))
-    return Row(
-        subject.name, subject.what, subject.category, outcome, blamed, scenarios, message.strip(), round(seconds, 1)
-    )
+        return row(Outcome.BROKEN, (), (), _complaint(log), seconds)
+    blames = [match for _, text in failures for match in _BLAME.finditer(text)]
+    blamed = tuple(dict.fromkeys(match["category"] for match in blames))
+    message = blames[0]["promise"] if blames else _first_line(failures)
+    return row(_outcome(subject, failed=bool(failures)), blamed, tuple(name for name, _ in failures), message, seconds)
+
+
+def _complaint(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith(("ERROR", "E  "))), lines[-1] if lines else "no output")
 
 
 def _outcome(subject: Subject, *, failed: bool) -> Outcome:

@@ -20,8 +20,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 MACHINE,
-                "if declared.compensable and step.state in {StepState.DONE, StepState.RUNNING}:",
-                "if declared.compensable and step.state in {StepState.DONE, StepState.RUNNING} and step != saga.steps[0]:",
+                "reversed(saga.steps), reversed(self.definition.steps), strict=True",
+                "reversed(saga.steps[1:]), reversed(self.definition.steps[1:]), strict=True",
             ),
         ),
     ),
