@@ -1,4 +1,4 @@
-"""The tables every service's database has: outbox, inbox, command results, event store; and the tenancy rules some have."""
+"""The kit's tables: outbox, inbox, command results and event store of every service, tenancy rules of some."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ for statement in (
     FOR EACH ROW EXECUTE FUNCTION refuse_event_change()
     """,
 ):
-    event.listen(domain_events, "after_create", DDL(statement))
+    event.listen(domain_events, "after_create", DDL(statement))  # type: ignore[no-untyped-call]
 
 tenant_limits = Table(
     "tenant_limits",

@@ -2,59 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    Column,
-    DateTime,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    UniqueConstraint,
-    Uuid,
-    func,
-    text,
-)
-from sqlalchemy.dialects.postgresql import JSONB
-
+from pyairtable_reference.kit.saga.schema import saga_metadata
 from pyairtable_reference.kit.schema import kit_metadata
 
-metadata = MetaData()
-
-saga_instances = Table(
-    "saga_instances",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("saga_type", Text, nullable=False),
-    Column("tenant_id", Text, nullable=False, index=True),
-    Column("correlation_id", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("input", JSONB, nullable=False),
-    Column("context", JSONB, nullable=False),
-    Column("reason", Text),
-    Column("deadline_at", DateTime(timezone=True), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    UniqueConstraint("tenant_id", "saga_type", "correlation_id"),
-)
-Index("saga_instances_deadline", saga_instances.c.deadline_at, postgresql_where=text("state = 'running'"))
-
-saga_steps = Table(
-    "saga_steps",
-    metadata,
-    Column("saga_id", Uuid, ForeignKey(saga_instances.c.id), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("command_id", Uuid),
-    Column("reason", Text),
-    Column("result", JSONB, nullable=False),
-    Column("resend_at", DateTime(timezone=True)),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-)
-Index("saga_steps_resend", saga_steps.c.resend_at, postgresql_where=text("resend_at IS NOT NULL"))
-
-ALL = (kit_metadata, metadata)
+ALL = (kit_metadata, saga_metadata)

@@ -1,0 +1,65 @@
+"""The connection to a service's own database, and which of its failures pass by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import MetaData
+
+# A process that is frozen inside a transaction must not hold its locks for ever.
+_SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=15000"
+
+
+def open_engine(url: str, application: str, *, pool_size: int = 6) -> AsyncEngine:
+    """An engine that connects when it is first used.
+
+    The level is read committed, PostgreSQL's default: every race that matters is decided by a constraint or a lock.
+    """
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        use_native_hstore=False,
+        connect_args={"application_name": application, "connect_timeout": 5, "options": _SESSION_OPTIONS},
+    )
+
+
+def is_transient(failure: BaseException) -> bool:
+    """Whether the same work may succeed later without anybody's help.
+
+    True for lost or refused connections, timeouts, deadlocks and failed serialisations.
+    """
+    if isinstance(failure, DBAPIError) and failure.connection_invalidated:
+        return True
+    return isinstance(failure, (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError))
+
+
+async def answers(engine: AsyncEngine, timeout_s: float = 1.0) -> bool:
+    """Whether the database answers a query in that time."""
+    try:
+        async with asyncio.timeout(timeout_s), engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    except (DBAPIError, PoolTimeout, OSError, TimeoutError):
+        return False
+    return True
+
+
+def create_tables(url: str, schema: Iterable[MetaData]) -> None:
+    """Creates the tables that are missing. Two runs at once do not disturb each other."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(7077)"))
+        for metadata in schema:
+            metadata.create_all(connection)
+    engine.dispose()

@@ -1,0 +1,115 @@
+"""The event store: append-only streams per aggregate, with expected versions, announced through the outbox.
+
+The version is checked twice: against the stream as this transaction sees it (no gaps), and by the unique constraint on
+aggregate and version (no race between check and insert).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from pyairtable_reference.kit.envelope import Event, Metadata
+from pyairtable_reference.kit.schema import domain_events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from pyairtable_reference.kit.outbox import Outbox
+
+NEW = 0
+
+
+class VersionConflict(Exception):
+    """Somebody else has appended to the stream: read it again and decide again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something is done: whose tenant, which conversation, which message, at which service."""
+
+    tenant_id: str
+    correlation_id: str
+    causation_id: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An event before it is stored: its type and what it says."""
+
+    type: str
+    payload: dict[str, Any]
+
+
+class EventStore:
+    """The streams, inside the caller's transaction."""
+
+    def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
+        self._connection = connection
+        self._outbox = outbox
+
+    async def version(self, aggregate_id: str) -> int:
+        """The version of the stream's last event, 0 if there is none."""
+        latest = select(func.coalesce(func.max(domain_events.c.version), NEW))
+        found = await self._connection.execute(latest.where(domain_events.c.aggregate_id == aggregate_id))
+        return int(found.scalar_one())
+
+    async def append(
+        self, cause: Cause, aggregate_type: str, aggregate_id: str, facts: Sequence[Fact], *, expected_version: int
+    ) -> list[Event]:
+        """Appends events and announces them, all or none.
+
+        Raises:
+            VersionConflict: the stream is not at the expected version; the transaction cannot go on.
+        """
+        actual = await self.version(aggregate_id)
+        if actual != expected_version:
+            raise VersionConflict(f"{aggregate_type} {aggregate_id} is at version {actual}, not {expected_version}")
+        events = [
+            Event(
+                event_id=uuid4(),
+                event_type=fact.type,
+                aggregate_id=aggregate_id,
+                aggregate_type=aggregate_type,
+                version=expected_version + offset,
+                timestamp=datetime.now(UTC),
+                tenant_id=cause.tenant_id,
+                payload=fact.payload,
+                metadata=Metadata(
+                    correlation_id=cause.correlation_id, causation_id=cause.causation_id, source=cause.source
+                ),
+            )
+            for offset, fact in enumerate(facts, start=1)
+        ]
+        try:
+            await self._connection.execute(insert(domain_events), [_row(event) for event in events])
+        except IntegrityError as race:
+            raise VersionConflict(f"{aggregate_type} {aggregate_id} moved past {expected_version}") from race
+        for event in events:
+            await self._outbox.add(event.message())
+        return events
+
+
+def _row(event: Event) -> dict[str, Any]:
+    body = event.payload_json()
+    return {
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+        "aggregate_id": event.aggregate_id,
+        "aggregate_type": event.aggregate_type,
+        "version": event.version,
+        "tenant_id": event.tenant_id,
+        "occurred_at": event.timestamp,
+        "payload": event.payload,
+        "metadata": body["metadata"],
+        "correlation_id": event.metadata.correlation_id,
+        "causation_id": event.metadata.causation_id,
+    }

@@ -1,0 +1,171 @@
+"""The consumer: hands every record to its handler until it is handled, and only then moves the group's offset.
+
+A failure that passes (database or another backing away) is repeated without limit, in place, so order is kept. A
+record that cannot be handled, at once or after a few attempts, goes unchanged into the dead letters and the rest flows.
+Membership is static: a restarted process gets its partitions back at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import errors as kafka
+
+from pyairtable_reference.kit import logs, metrics
+from pyairtable_reference.kit.backoff import Backoff
+from pyairtable_reference.kit.database import is_transient
+from pyairtable_reference.kit.envelope import DEAD_LETTERS, Record, Unprocessable
+from pyairtable_reference.kit.outbox import dead_letter_headers
+from pyairtable_reference.kit.relay import Refused, Unreachable
+
+if TYPE_CHECKING:
+    from pyairtable_reference.kit.messaging.producer import KafkaTransport
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Record], Awaitable[None]]
+MAX_ATTEMPTS = 3
+
+
+class Consumer:
+    """One member of a service's consumer group.
+
+    Args:
+        handlers: by topic, without prefix. A handler returns when its work is committed.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        handlers: Mapping[str, Handler],
+        transport: KafkaTransport,
+        *,
+        group: str,
+        instance: str,
+        topic_prefix: str,
+        session_ms: int,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._handlers = handlers
+        self._transport = transport
+        self._group = group
+        self._instance = instance
+        self._prefix = topic_prefix
+        self._session_ms = session_ms
+        self._consumer: AIOKafkaConsumer | None = None
+
+    @property
+    def assigned(self) -> bool:
+        """Whether the group has given this member partitions."""
+        return self._consumer is not None and bool(self._consumer.assignment())
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Consumes until told to stop; what has been handled by then is committed."""
+        backoff = Backoff(0.05, 1.0)
+        while not stopping.is_set():
+            consumer = self._new_consumer()
+            try:
+                await consumer.start()
+                self._consumer = consumer
+                backoff.reset()
+                await self._consume(consumer, stopping)
+            except kafka.KafkaError as failure:
+                log.warning("consumer starts again: %s: %s", type(failure).__name__, failure)
+            finally:
+                self._consumer = None
+                await consumer.stop()
+            await backoff.wait(stopping)
+
+    def _new_consumer(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            *(self._prefix + topic for topic in self._handlers),
+            bootstrap_servers=self._bootstrap,
+            client_id=self._instance,
+            group_id=self._group,
+            group_instance_id=self._instance,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=min(1000, self._session_ms // 3),
+            rebalance_timeout_ms=self._session_ms,
+            max_poll_interval_ms=3_600_000,
+            fetch_max_wait_ms=500,
+            retry_backoff_ms=50,
+        )
+
+    async def _consume(self, consumer: AIOKafkaConsumer, stopping: asyncio.Event) -> None:
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            while not stopping.is_set():
+                fetch = asyncio.create_task(consumer.getmany(timeout_ms=5000))
+                await asyncio.wait({fetch, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if not fetch.done():
+                    fetch.cancel()
+                    return
+                for partition, records in fetch.result().items():
+                    await self._handle_batch(consumer, partition, records, stopping)
+        finally:
+            stop.cancel()
+
+    async def _handle_batch(
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        records: list[ConsumerRecord],
+        stopping: asyncio.Event,
+    ) -> None:
+        done = None
+        for record in records:
+            if partition not in consumer.assignment() or not await self._handle(record, stopping):
+                break
+            done = record.offset + 1
+        if done is None:
+            return
+        try:
+            await consumer.commit({partition: done})
+        except kafka.KafkaError as failure:
+            log.warning("offset %d of %s not committed, records will come again: %s", done, partition.topic, failure)
+
+    async def _handle(self, raw: ConsumerRecord, stopping: asyncio.Event) -> bool:
+        """Handles one record to the end; returns false if told to stop before."""
+        topic = raw.topic.removeprefix(self._prefix)
+        record = Record(topic=topic, key=raw.key, value=raw.value, headers=tuple(raw.headers))
+        backoff, attempts = Backoff(0.05, 1.0), 0
+        with logs.bound(correlation_id=record.header("correlation-id"), tenant_id=record.header("tenant-id")):
+            while True:
+                try:
+                    await self._handlers[topic](record)
+                    break
+                except Unprocessable as cause:
+                    return await self._dead_letter(record, str(cause), attempts + 1, stopping)
+                except Exception as failure:
+                    attempts += 0 if is_transient(failure) else 1
+                    if attempts >= MAX_ATTEMPTS:
+                        log.exception("handler of %s failed %d times", topic, attempts)
+                        return await self._dead_letter(record, repr(failure), attempts, stopping)
+                    log.warning("handling %s is repeated: %s: %s", topic, type(failure).__name__, failure)
+                    metrics.RETRIED.labels(topic).inc()
+                if await backoff.wait(stopping):
+                    return False
+        metrics.HANDLED.labels(topic).inc()
+        return True
+
+    async def _dead_letter(self, record: Record, cause: str, attempts: int, stopping: asyncio.Event) -> bool:
+        extra = dead_letter_headers(record.topic, cause, attempts, self._group.removeprefix(self._prefix))
+        headers = [*record.headers, *((name, value.encode()) for name, value in extra.items())]
+        backoff = Backoff(0.05, 1.0)
+        while True:
+            try:
+                await self._transport.send_raw(DEAD_LETTERS, record.key, record.value, headers)
+            except (Unreachable, Refused) as failure:
+                log.warning("dead letter not sent yet: %s", failure)
+                if await backoff.wait(stopping):
+                    return False
+            else:
+                log.error("message %s of %s is a dead letter: %s", record.header("message-id"), record.topic, cause)
+                metrics.DEAD_LETTERS.labels("consumer").inc()
+                return True

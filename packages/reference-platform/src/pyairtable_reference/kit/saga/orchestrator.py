@@ -1,0 +1,203 @@
+"""The orchestrator's use cases: start a saga, take replies, fire timers. Each is one transaction.
+
+A saga's change, the messages it sends and the timer that follows stand in the same transaction, so a crash loses none
+and doubles none. A restarted orchestrator finds its timers in the database and the replies behind its group's offset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from pyairtable_reference.kit import metrics
+from pyairtable_reference.kit.backoff import pause
+from pyairtable_reference.kit.envelope import Action, Command, Record, Reply, Unprocessable, command_id
+from pyairtable_reference.kit.event_store import Cause, Fact
+from pyairtable_reference.kit.saga.machine import Answer, Effects, Saga, SagaMachine, SagaState, Step
+from pyairtable_reference.kit.saga.store import SagaStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyairtable_reference.kit.saga.definition import SagaDefinition
+    from pyairtable_reference.kit.unit_of_work import UnitOfWork, UnitsOfWork
+
+log = logging.getLogger(__name__)
+
+LONGEST_SLEEP_S = 1.0
+BATCH = 50
+
+
+class UnknownSagaType(Exception):
+    """There is no such saga."""
+
+
+class IncompleteInput(Exception):
+    """The input lacks fields the saga needs, or has others."""
+
+
+class DifferentRequest(Exception):
+    """The correlation id belongs to another request already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A request to start a saga; the same correlation id is the same request."""
+
+    saga_type: str
+    tenant_id: str
+    correlation_id: str
+    input: dict[str, Any]
+    deadline_s: float
+
+
+class Orchestrator:
+    """Drives all sagas of the given kinds."""
+
+    def __init__(
+        self, units_of_work: UnitsOfWork, service: str, definitions: Iterable[SagaDefinition], *, resend_s: float
+    ) -> None:
+        self._units_of_work = units_of_work
+        self._service = service
+        self._machines = {definition.name: SagaMachine(definition, resend_s) for definition in definitions}
+        self._timer_set = asyncio.Event()
+
+    async def start(self, start: Start) -> Saga:
+        """Starts a saga, or finds the one that the same request has started.
+
+        Raises:
+            UnknownSagaType, IncompleteInput, DifferentRequest: the request is wrong.
+        """
+        machine = self._machines.get(start.saga_type)
+        if machine is None:
+            raise UnknownSagaType(start.saga_type)
+        if machine.definition.input_fields != start.input.keys():
+            raise IncompleteInput(f"the input must have the fields {sorted(machine.definition.input_fields)}")
+        now = datetime.now(UTC)
+        saga = Saga(
+            id=uuid4(),
+            saga_type=start.saga_type,
+            tenant_id=start.tenant_id,
+            correlation_id=start.correlation_id,
+            input=start.input,
+            deadline_at=now + timedelta(seconds=start.deadline_s),
+            steps=[Step(step.name) for step in machine.definition.steps],
+        )
+        async with self._units_of_work.begin() as work:
+            store = SagaStore(work.connection)
+            if await store.add(saga):
+                await self._store(work, store, saga, machine.start(saga, now), str(saga.id))
+            else:
+                saga = await self._started_before(store, machine, start)
+        self._timer_set.set()
+        return saga
+
+    async def on_reply(self, record: Record) -> None:
+        """Takes a participant's reply.
+
+        Raises:
+            Unprocessable: it is no reply, or one to a saga that does not exist.
+        """
+        reply = Reply.of(record)
+        async with self._units_of_work.begin() as work:
+            if not await work.inbox.is_new(self._service, reply.message_id):
+                return
+            store = SagaStore(work.connection)
+            saga = await store.lock(reply.saga_id)
+            if saga is None or saga.tenant_id != reply.tenant_id or saga.step(reply.step) is None:
+                raise Unprocessable(f"no saga {reply.saga_id} of this tenant has a step {reply.step!r}")
+            machine = self._machines[saga.saga_type]
+            answer = Answer(reply.reason, reply.result)
+            effects = machine.on_reply(saga, reply.step, reply.action, reply.outcome, answer, datetime.now(UTC))
+            await self._store(work, store, saga, effects, str(reply.message_id))
+        self._timer_set.set()
+
+    async def run_timers(self, stopping: asyncio.Event) -> None:
+        """Fires timers until told to stop."""
+        while not stopping.is_set():
+            self._timer_set.clear()
+            async with self._units_of_work.begin() as work:
+                due = await SagaStore(work.connection).due(datetime.now(UTC), BATCH)
+            for saga_id in due:
+                await self._fire(saga_id)
+            if not due:
+                async with self._units_of_work.begin() as work:
+                    following = await SagaStore(work.connection).next_timer()
+                await self._sleep_until(following)
+
+    async def read(self, saga_id: UUID) -> Saga | None:
+        """A saga as it is now."""
+        async with self._units_of_work.begin() as work:
+            return await SagaStore(work.connection).get(saga_id)
+
+    async def of_tenant(self, tenant_id: str, limit: int = 1000) -> list[Saga]:
+        """A tenant's sagas, newest first."""
+        async with self._units_of_work.begin() as work:
+            return await SagaStore(work.connection).of_tenant(tenant_id, limit)
+
+    async def _started_before(self, store: SagaStore, machine: SagaMachine, start: Start) -> Saga:
+        saga = await store.find(start.tenant_id, start.saga_type, start.correlation_id)
+        if saga is None or not machine.definition.same_start(saga.input, start.input):
+            raise DifferentRequest(f"{start.correlation_id!r} was used for another request")
+        return saga
+
+    async def _fire(self, saga_id: UUID) -> None:
+        async with self._units_of_work.begin() as work:
+            store = SagaStore(work.connection)
+            saga = await store.lock(saga_id, skip_locked=True)
+            if saga is None:
+                return
+            machine = self._machines[saga.saga_type]
+            effects = machine.on_time(saga, datetime.now(UTC))
+            for step, action in effects.commands:
+                log.warning("saga %s: %s.%s issued by timer", saga.id, step, action)
+            await self._store(work, store, saga, effects, str(saga.id))
+
+    async def _sleep_until(self, following: datetime | None) -> None:
+        remaining_s = (following - datetime.now(UTC)).total_seconds() if following else LONGEST_SLEEP_S
+        await pause(self._timer_set, min(max(remaining_s, 0.01), LONGEST_SLEEP_S))
+
+    async def _store(self, work: UnitOfWork, store: SagaStore, saga: Saga, effects: Effects, causation_id: str) -> None:
+        machine = self._machines[saga.saga_type]
+        if not effects.changed:
+            return
+        await store.save(saga, machine.next_timer(saga))
+        cause = Cause(saga.tenant_id, saga.correlation_id, causation_id, self._service)
+        if effects.events:
+            await self._announce(work, cause, machine.definition.aggregate_type, saga, effects.events)
+        for step, action in effects.commands:
+            await self._send(work, machine.definition, saga, step, action)
+        if saga.state.terminal:
+            metrics.SAGAS.labels(saga.saga_type, saga.state).inc()
+            level = logging.ERROR if saga.state is SagaState.FAILED else logging.INFO
+            log.log(level, "saga %s is %s: %s", saga.id, saga.state, saga.reason or "")
+
+    async def _announce(
+        self, work: UnitOfWork, cause: Cause, aggregate_type: str, saga: Saga, event_types: list[str]
+    ) -> None:
+        payload = {"saga_id": str(saga.id), "saga_type": saga.saga_type, "reason": saga.reason}
+        facts = [Fact(event_type, payload) for event_type in event_types]
+        aggregate_id = str(saga.id)
+        version = await work.events.version(aggregate_id)
+        await work.events.append(cause, aggregate_type, aggregate_id, facts, expected_version=version)
+
+    async def _send(
+        self, work: UnitOfWork, definition: SagaDefinition, saga: Saga, step_name: str, action: Action
+    ) -> None:
+        step = definition.steps[definition.position(step_name)]
+        command = Command(
+            message_id=command_id(saga.id, step.name, action),
+            saga_id=saga.id,
+            saga_type=saga.saga_type,
+            step=step.name,
+            action=action,
+            tenant_id=saga.tenant_id,
+            correlation_id=saga.correlation_id,
+            timestamp=datetime.now(UTC),
+            payload=step.payload(saga.input, saga.context) if action is Action.EXECUTE else {},
+        )
+        await work.outbox.add(command.message(step.service, self._service))

@@ -1,0 +1,70 @@
+"""Calls to other services: with the caller's identity, the conversation's id, and a time limit."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from pyairtable_reference.kit import logs
+from pyairtable_reference.kit.http.errors import ApiError
+from pyairtable_reference.kit.service_auth import HEADER, issue_token
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyairtable_reference.kit.settings import Settings
+
+
+@cache
+def trusted_roots() -> ssl.SSLContext:
+    """The machine's trust anchors; made once, because reading them is slow."""
+    return ssl.create_default_context()
+
+
+class ServiceClient:
+    """Calls the services that UPSTREAMS names. No call is repeated: that is for who knows whether it is safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        limits = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=4)
+        self._client = httpx.AsyncClient(
+            verify=trusted_roots(), timeout=settings.delivery_timeout_s, limits=limits, trust_env=False
+        )
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._client.aclose()
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: bytes = b"",
+        content: bytes | None = None,
+        json: Any = None,
+    ) -> httpx.Response:
+        """Calls a service and returns whatever it answers.
+
+        Raises:
+            ApiError: it does not answer: 503 if nothing was reached, 504 if it took too long.
+        """
+        identity = {
+            HEADER: issue_token(self._settings.service_secret, self._settings.service_name, service),
+            "X-Correlation-ID": logs.current_correlation(),
+        }
+        target = path.encode() + (b"?" + query if query else b"")
+        url = httpx.URL(self._settings.upstream(service)).copy_with(raw_path=target)
+        try:
+            return await self._client.request(
+                method, url, headers={**(headers or {}), **identity}, content=content, json=json
+            )
+        except httpx.TimeoutException as failure:
+            raise ApiError(504, "upstream-timeout", f"{service} did not answer in time") from failure
+        except httpx.TransportError as failure:
+            raise ApiError(503, "upstream-unavailable", f"{service} cannot be reached") from failure

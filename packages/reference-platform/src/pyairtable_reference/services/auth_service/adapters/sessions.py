@@ -1,0 +1,116 @@
+"""Where sessions are kept: opaque tokens in Redis, stored only as hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from pyairtable_reference.kit.http.errors import ApiError
+
+if TYPE_CHECKING:
+    from pyairtable_reference.services.auth_service.domain.credential import Credential
+
+ACCESS_S = 24 * 3600
+REFRESH_S = 7 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who is logged in. `partner` is the hash of the other token of the pair."""
+
+    user_id: str
+    tenant_id: str
+    email: str
+    role: str
+    iat: int
+    exp: int
+    partner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A pair of tokens as the client gets it."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str = "Bearer"
+    expires_in: int = ACCESS_S
+
+
+class Sessions:
+    """All sessions.
+
+    Every method raises `ApiError` 503 when Redis is away.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._redis = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._redis.aclose()
+
+    async def open(self, credential: Credential) -> Tokens:
+        """A new session."""
+        tokens = Tokens(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
+        access, refresh = _hash(tokens.access_token), _hash(tokens.refresh_token)
+        now = int(time.time())
+        session = {
+            "user_id": str(credential.id),
+            "tenant_id": credential.tenant_id,
+            "email": credential.email,
+            "role": "owner",
+            "iat": now,
+        }
+        async with self._available():
+            await self._redis.set(f"access:{access}", _json(session, now + ACCESS_S, refresh), ex=ACCESS_S)
+            await self._redis.set(f"refresh:{refresh}", _json(session, now + REFRESH_S, access), ex=REFRESH_S)
+        return tokens
+
+    async def find(self, access_token: str) -> Session | None:
+        """The session of an access token."""
+        async with self._available():
+            return _session(await self._redis.get(f"access:{_hash(access_token)}"))
+
+    async def take_refresh(self, refresh_token: str) -> Session | None:
+        """Uses a refresh token up, with the access token of its pair. Of two users at once one gets it."""
+        async with self._available():
+            session = _session(await self._redis.getdel(f"refresh:{_hash(refresh_token)}"))
+            if session:
+                await self._redis.delete(f"access:{session.partner}")
+            return session
+
+    async def close_session(self, access_token: str) -> None:
+        """Ends a session: neither token works any more."""
+        async with self._available():
+            session = _session(await self._redis.getdel(f"access:{_hash(access_token)}"))
+            if session:
+                await self._redis.delete(f"refresh:{session.partner}")
+
+    @asynccontextmanager
+    async def _available(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (RedisError, OSError, TimeoutError) as failure:
+            raise ApiError(503, "sessions-unavailable", "try again") from failure
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _json(session: dict[str, object], expires_at: int, partner: str) -> str:
+    return json.dumps(session | {"exp": expires_at, "partner": partner})
+
+
+def _session(stored: str | bytes | None) -> Session | None:
+    return Session(**json.loads(stored)) if stored else None

@@ -1,0 +1,51 @@
+"""The way to the mail server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aiosmtplib
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+
+class MailRejected(Exception):
+    """The mail server will never take this mail. The text is its answer."""
+
+
+class MailPostponed(Exception):
+    """The mail server did not take the mail this time, or did not answer. The text says why."""
+
+
+class SmtpServer:
+    """Sends one mail per connection."""
+
+    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+        self._host = host
+        self._port = port
+        self._timeout_s = timeout_s
+
+    async def send(self, message: EmailMessage) -> None:
+        """Returns when the mail server has accepted the mail.
+
+        Raises:
+            MailRejected: a 5xx answer.
+            MailPostponed: a 4xx answer, or none.
+        """
+        try:
+            await aiosmtplib.send(
+                message, hostname=self._host, port=self._port, timeout=self._timeout_s, start_tls=False, use_tls=False
+            )
+        except aiosmtplib.SMTPRecipientsRefused as refused:
+            _raise(refused.recipients[0].code, refused.recipients[0].message, refused)
+        except aiosmtplib.SMTPResponseException as answer:
+            _raise(answer.code, answer.message, answer)
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as failure:
+            raise MailPostponed(f"{type(failure).__name__}: {failure}") from failure
+
+
+def _raise(code: int, text: str, cause: Exception) -> None:
+    if 500 <= code < 600:
+        raise MailRejected(f"{code} {text}") from cause
+    raise MailPostponed(f"{code} {text}") from cause
