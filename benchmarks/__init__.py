@@ -1,0 +1,1 @@
+"""What Airproof costs: `nox -s bench`."""
