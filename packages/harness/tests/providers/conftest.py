@@ -52,9 +52,7 @@ def provider(request: pytest.FixtureRequest) -> Provider:
 
 
 @pytest.fixture(scope="module")
-def provision(
-    provider: Provider, environment: Environment, driver: Driver, progress: Progress
-) -> Iterator[Provision]:
+def provision(provider: Provider, environment: Environment, driver: Driver, progress: Progress) -> Iterator[Provision]:
     missing = [finding for finding in provider.check(environment, driver) if not finding.ok]
     if missing:
         pytest.skip(f"{provider.name} cannot run here: {missing}")

@@ -196,7 +196,7 @@ def test_cells_share_nothing_but_the_broker(provision: Provision, shared_cell: C
 
 
 def test_a_private_broker_may_be_killed_and_keeps_what_it_acknowledged(provision: Provision) -> None:
-    from kafka import KafkaConsumer, KafkaProducer, TopicPartition  # type: ignore[import-untyped]
+    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
     cell = provision.lease_cell(private_broker=True)
     try:

@@ -1,4 +1,4 @@
-"""A cell: its nodes described, then all of them started at once.
+"""A cell: all of its nodes started at once, and all of them removed.
 
 The databases, the cache and the topics come up side by side. The services are forked when topics and primary are there:
 they would retry, but a start that logs no failed attempt is easier to read.
@@ -6,108 +6,35 @@ they would retry, but a start that logs no failed attempt is easier to read.
 
 from __future__ import annotations
 
-import secrets
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from threading import Event
 
 from airproof.environment.model import Environment
-from airproof.environment.topology import CellDescription, Endpoint, Node, Role
+from airproof.environment.topology import CellDescription, Node, Role
 from airproof.platform.driver import Driver
-from airproof.providers.native import kafka, postgres, readiness
+from airproof.providers.native import kafka, postgres
 from airproof.providers.native.commands import unpack_tree
+from airproof.providers.native.description import (
+    ZYGOTE,
+    cell_fact,
+    describe_cell,
+    node_probes,
+    process_names,
+    undo_group,
+)
 from airproof.providers.native.plan import Plan
 from airproof.providers.native.platform_processes import SINK_ENTRY, base_environment
-from airproof.providers.native.readiness import Probe, await_ready
+from airproof.providers.native.readiness import await_ready
 from airproof.providers.native.redis import redis_spec
 from airproof.providers.native.together import together
-from airproof.providers.native.topics import create_topics, load_client
+from airproof.providers.native.topics import create_topics, delete_topics, load_client
 from airproof.providers.protocol import Progress
 from airproof.supervision import ForkSpec, Supervisor
 
-SHARED = "shared"
-ZYGOTE = f"{SHARED}/zygote"
-SHARED_KAFKA = f"{SHARED}/{kafka.NODE}"
-CELL_PREFIX = "cell-"
-SOLO_PREFIX = "solo-"
-LOOPBACK = "127.0.0.1"
-DATABASE_USER = "airproof"
 CLUSTER_ROOM_MB = 384
-
-
-def cell_fact(group: str) -> str:
-    """The fact under which a cell's description is published when it is up."""
-    return f"description of {group}"
-
-
-def process_names(cell: CellDescription) -> dict[str, str]:
-    """Node to the supervisor's name of its process."""
-    return {
-        node.name: SHARED_KAFKA if node.role is Role.KAFKA and not cell.private_broker else f"{cell.name}/{node.name}"
-        for node in cell.nodes
-    }
-
-
-def node_probes(cell: CellDescription, driver: Driver) -> dict[str, Probe]:
-    """Node to what asks it whether it is ready."""
-    return {node.name: _probe(node, driver) for node in cell.nodes}
-
-
-def _probe(node: Node, driver: Driver) -> Probe:
-    by_role = {
-        Role.POSTGRES_PRIMARY: postgres.primary_probe,
-        Role.POSTGRES_REPLICA: postgres.replica_probe,
-        Role.REDIS: readiness.redis_probe,
-        Role.KAFKA: readiness.kafka_probe,
-        Role.SMTP: readiness.smtp_probe,
-    }
-    if node.role is Role.SERVICE:
-        return readiness.http_probe(node.endpoint, driver.manifest.service(node.name).ready_path)
-    return by_role[node.role](node.endpoint)
-
-
-def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, *, private_broker: bool) -> CellDescription:
-    """A new cell with a name and ports of its own, of which nothing runs yet. Its group is leased."""
-    identity = secrets.token_hex(4)
-    group = f"{SOLO_PREFIX if private_broker else CELL_PREFIX}{identity}"
-    supervisor.lease(group)
-    services = [service.name for service in driver.manifest.services]
-    ports = iter(supervisor.take_ports(group, len(services) + 7))
-    broker = Endpoint(LOOPBACK, next(ports)) if private_broker else plan.kafka
-    stand_in = plan.broker.stand_in is not None
-    backing = (
-        _node(Role.POSTGRES_PRIMARY, ports, plan.postgres.source),
-        _node(Role.POSTGRES_REPLICA, ports, plan.postgres.source),
-        _node(Role.REDIS, ports, plan.redis.source),
-        Node(
-            kafka.NODE,
-            Role.KAFKA,
-            broker,
-            plan.broker.source,
-            control=Endpoint(LOOPBACK, next(ports)) if private_broker else None,
-            stand_in=stand_in,
-        ),
-        Node(
-            Role.SMTP.value,
-            Role.SMTP,
-            Endpoint(LOOPBACK, next(ports)),
-            "aiosmtpd",
-            control=Endpoint(LOOPBACK, next(ports)),
-        ),
-    )
-    own = tuple(Node(name, Role.SERVICE, Endpoint(LOOPBACK, next(ports)), "forked") for name in services)
-    return CellDescription(
-        name=group,
-        nodes=backing + own,
-        topic_prefix=f"c{identity}.",
-        database_user=DATABASE_USER,
-        secrets={"service_secret": secrets.token_urlsafe(32), "admin_key": secrets.token_urlsafe(24)},
-        private_broker=private_broker,
-    )
-
-
-def _node(role: Role, ports: Iterator[int], source: str) -> Node:
-    return Node(role.value, role, Endpoint(LOOPBACK, next(ports)), source)
+GONE_TIMEOUT_S = 10.0
 
 
 class CellStart:
@@ -200,10 +127,17 @@ class CellStart:
             self._await(node.name)
         with self._progress.step("topics"):
             if not cell.private_broker:
-                undo = (sys.executable, "-m", create_topics.__module__, str(node.endpoint), cell.topic_prefix)
-                self._supervisor.on_release(cell.name, undo, needs=SHARED)
+                self._arrange_undo(node)
             create_topics(str(node.endpoint), cell.topic_prefix, self._driver.topics)
         self._topics_there.set()
+
+    def _arrange_undo(self, broker: Node) -> None:
+        """Has the topics deleted also if this process dies before it can do so itself, which would be quicker."""
+        cell, needed = self._cell, undo_group(self._cell)
+        self._supervisor.lease(needed)
+        self._supervisor.release(needed)
+        undo = (sys.executable, "-m", create_topics.__module__, str(broker.endpoint), cell.topic_prefix)
+        self._supervisor.on_release(cell.name, undo, needs=needed)
 
     def _start_services(self) -> None:
         cell = self._cell
@@ -237,6 +171,25 @@ class CellStart:
         probes = {self._names[node]: self._probes[node] for node in nodes}
         group = next(iter(probes)).partition("/")[0]
         await_ready(self._supervisor, group, probes, timeout_s=self._environment.timeouts.ready_s)
+
+
+def remove_cell(supervisor: Supervisor, cell: CellDescription) -> None:
+    """Removes everything the cell has, its topics by this process: the undo command would take ten times as long.
+
+    Raises:
+        CleanUpError: something could not be undone; the rest was.
+    """
+    try:
+        if not cell.private_broker:
+            states = supervisor.states(cell.name)
+            for state in states:
+                supervisor.signal(state.node, signal.SIGKILL)
+            for state in states:
+                supervisor.wait_exit(state.node, GONE_TIMEOUT_S)
+            delete_topics(str(cell.node(kafka.NODE).endpoint), cell.topic_prefix)
+            supervisor.remove(undo_group(cell))
+    finally:
+        supervisor.remove(cell.name)
 
 
 def start_cell(

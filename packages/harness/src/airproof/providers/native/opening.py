@@ -10,7 +10,7 @@ from airproof.environment.topology import Endpoint
 from airproof.errors import AirproofError, NotReady
 from airproof.platform.driver import Driver
 from airproof.providers.native import kafka
-from airproof.providers.native.cell import DATABASE_USER, LOOPBACK, SHARED, SHARED_KAFKA, ZYGOTE
+from airproof.providers.native.description import DATABASE_USER, LOOPBACK, SHARED, SHARED_KAFKA, ZYGOTE
 from airproof.providers.native.identity import fingerprint_of, label_of
 from airproof.providers.native.kafka import Broker, provide_broker
 from airproof.providers.native.plan import Plan

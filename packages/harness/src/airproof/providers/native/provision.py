@@ -9,14 +9,14 @@ from airproof.environment.model import Environment
 from airproof.environment.topology import CellDescription
 from airproof.platform.driver import Driver
 from airproof.providers.native.capabilities import NativeCapabilities, NativeLogs, NativeProcesses
-from airproof.providers.native.cell import (
+from airproof.providers.native.cell import remove_cell, start_cell
+from airproof.providers.native.description import (
     CELL_PREFIX,
     SHARED,
     SOLO_PREFIX,
     cell_fact,
     node_probes,
     process_names,
-    start_cell,
 )
 from airproof.providers.native.plan import Plan
 from airproof.providers.native.start_archive import Training
@@ -99,7 +99,7 @@ class NativeProvision:
         if reusable:
             self._supervisor.release(cell.name)
         else:
-            self._supervisor.remove(cell.name)
+            remove_cell(self._supervisor, cell)
 
     def capabilities(self, cell: CellDescription) -> NativeCapabilities:
         """Its processes and their logs."""

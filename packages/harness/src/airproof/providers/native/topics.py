@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from airproof.errors import NotReady
+from airproof.errors import AirproofError, NotReady
 from airproof.platform.driver import Topic
 
 TIMEOUT_MS = 20_000
@@ -19,12 +19,12 @@ TIMEOUT_MS = 20_000
 
 def load_client() -> None:
     """Imports kafka-python, which takes 0.3 s: to be done while the broker starts."""
-    import kafka.admin  # type: ignore[import-untyped]  # noqa: F401
+    import kafka.admin  # noqa: F401
 
 
 @contextmanager
 def _admin(bootstrap: str) -> Iterator[Any]:
-    from kafka import KafkaAdminClient  # type: ignore[import-untyped]
+    from kafka import KafkaAdminClient
 
     client = KafkaAdminClient(
         bootstrap_servers=bootstrap,
@@ -45,7 +45,7 @@ def create_topics(bootstrap: str, prefix: str, topics: Sequence[Topic]) -> None:
     Raises:
         NotReady: the broker refused.
     """
-    from kafka.errors import KafkaError  # type: ignore[import-untyped]
+    from kafka.errors import KafkaError
 
     wanted = {
         f"{prefix}{topic.name}": {"num_partitions": topic.partitions, "replication_factor": 1} for topic in topics
@@ -63,9 +63,18 @@ def delete_topics(bootstrap: str, prefix: str) -> None:
     """Deletes every topic and consumer group with that prefix; members that were killed are put out first.
 
     Raises:
-        KafkaError: the broker refused, or does not answer.
+        AirproofError: the broker refused, or does not answer.
     """
-    from kafka.admin import MemberToRemove  # type: ignore[import-untyped]
+    from kafka.errors import KafkaError
+
+    try:
+        _delete(bootstrap, prefix)
+    except KafkaError as error:
+        raise AirproofError(f"Kafka at {bootstrap} did not delete the topics of {prefix!r}: {error!r}") from error
+
+
+def _delete(bootstrap: str, prefix: str) -> None:
+    from kafka.admin import MemberToRemove
 
     with _admin(bootstrap) as client:
         groups = [group["group_id"] for group in client.list_groups() if group["group_id"].startswith(prefix)]

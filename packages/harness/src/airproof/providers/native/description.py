@@ -1,0 +1,101 @@
+"""A cell as data: the names of its processes and groups, its ports, what asks its nodes whether they are ready."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from airproof.environment.topology import CellDescription, Endpoint, Node, Role
+from airproof.platform.driver import Driver
+from airproof.providers.native import kafka, postgres, readiness
+from airproof.providers.native.plan import Plan
+from airproof.providers.native.readiness import Probe
+from airproof.supervision import Supervisor
+
+SHARED = "shared"
+ZYGOTE = f"{SHARED}/zygote"
+SHARED_KAFKA = f"{SHARED}/{kafka.NODE}"
+CELL_PREFIX = "cell-"
+SOLO_PREFIX = "solo-"
+LOOPBACK = "127.0.0.1"
+DATABASE_USER = "airproof"
+
+
+def cell_fact(group: str) -> str:
+    """The fact under which a cell's description is published when it is up."""
+    return f"description of {group}"
+
+
+def undo_group(cell: CellDescription) -> str:
+    """An empty group that is there as long as the cell's topics on a shared broker are to be deleted."""
+    return f"topics-of-{cell.name}"
+
+
+def process_names(cell: CellDescription) -> dict[str, str]:
+    """Node to the supervisor's name of its process."""
+    return {
+        node.name: SHARED_KAFKA if node.role is Role.KAFKA and not cell.private_broker else f"{cell.name}/{node.name}"
+        for node in cell.nodes
+    }
+
+
+def node_probes(cell: CellDescription, driver: Driver) -> dict[str, Probe]:
+    """Node to what asks it whether it is ready."""
+    return {node.name: _probe(node, driver) for node in cell.nodes}
+
+
+def _probe(node: Node, driver: Driver) -> Probe:
+    by_role = {
+        Role.POSTGRES_PRIMARY: postgres.primary_probe,
+        Role.POSTGRES_REPLICA: postgres.replica_probe,
+        Role.REDIS: readiness.redis_probe,
+        Role.KAFKA: readiness.kafka_probe,
+        Role.SMTP: readiness.smtp_probe,
+    }
+    if node.role is Role.SERVICE:
+        return readiness.http_probe(node.endpoint, driver.manifest.service(node.name).ready_path)
+    return by_role[node.role](node.endpoint)
+
+
+def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, *, private_broker: bool) -> CellDescription:
+    """A new cell with a name and ports of its own, of which nothing runs yet. Its group is leased."""
+    identity = secrets.token_hex(4)
+    group = f"{SOLO_PREFIX if private_broker else CELL_PREFIX}{identity}"
+    supervisor.lease(group)
+    services = [service.name for service in driver.manifest.services]
+    ports = iter(supervisor.take_ports(group, len(services) + 7))
+    broker = Endpoint(LOOPBACK, next(ports)) if private_broker else plan.kafka
+    stand_in = plan.broker.stand_in is not None
+    backing = (
+        _node(Role.POSTGRES_PRIMARY, ports, plan.postgres.source),
+        _node(Role.POSTGRES_REPLICA, ports, plan.postgres.source),
+        _node(Role.REDIS, ports, plan.redis.source),
+        Node(
+            kafka.NODE,
+            Role.KAFKA,
+            broker,
+            plan.broker.source,
+            control=Endpoint(LOOPBACK, next(ports)) if private_broker else None,
+            stand_in=stand_in,
+        ),
+        Node(
+            Role.SMTP.value,
+            Role.SMTP,
+            Endpoint(LOOPBACK, next(ports)),
+            "aiosmtpd",
+            control=Endpoint(LOOPBACK, next(ports)),
+        ),
+    )
+    own = tuple(Node(name, Role.SERVICE, Endpoint(LOOPBACK, next(ports)), "forked") for name in services)
+    return CellDescription(
+        name=group,
+        nodes=backing + own,
+        topic_prefix=f"c{identity}.",
+        database_user=DATABASE_USER,
+        secrets={"service_secret": secrets.token_urlsafe(32), "admin_key": secrets.token_urlsafe(24)},
+        private_broker=private_broker,
+    )
+
+
+def _node(role: Role, ports: Iterator[int], source: str) -> Node:
+    return Node(role.value, role, Endpoint(LOOPBACK, next(ports)), source)
