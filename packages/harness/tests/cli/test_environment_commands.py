@@ -246,6 +246,7 @@ def test_reset_replaces_free_cells(provider: FakeProvider) -> None:
     assert main(["reset"]) == ExitStatus.OK
 
     assert sorted(provider.up.removed) == ["c1", "c2"]
+    assert [cell.name for cell in provider.up.existing] == ["new", "new"]
 
 
 @pytest.mark.usefixtures("provider")

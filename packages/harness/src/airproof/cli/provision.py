@@ -11,7 +11,7 @@ from airproof.environment.loader import select
 from airproof.environment.model import Environment
 from airproof.errors import NotReady
 from airproof.platform.driver import Driver
-from airproof.providers.protocol import Provider, Provision
+from airproof.providers.protocol import Progress, Provider, Provision
 from airproof.providers.registry import load_provider
 
 
@@ -51,3 +51,13 @@ def attached(options: argparse.Namespace) -> Iterator[tuple[Selection, Provision
         yield selection, provision
     finally:
         provision.close()
+
+
+def fill(provision: Provision, count: int, progress: Progress) -> None:
+    """Leases so many cells at once, which makes those that are missing, and gives them back to the pool."""
+    cells = []
+    for number in range(1, count + 1):
+        with progress.step(f"cell {number} of {count}"):
+            cells.append(provision.lease_cell())
+    for cell in cells:
+        provision.return_cell(cell, reusable=True)

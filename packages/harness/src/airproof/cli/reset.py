@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airproof.cli.parsing import add_environment
 from airproof.errors import CacheError, ExitStatus
+
+if TYPE_CHECKING:
+    from airproof.providers.protocol import Provision
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,15 +30,26 @@ def run(options: argparse.Namespace) -> int:
     if provision is None:
         print(f"environment {name} is not up: nothing to empty")
     else:
-        try:
-            for _ in provision.cells():
-                provision.return_cell(provision.lease_cell(), reusable=False)
-        finally:
-            provision.close()
+        _renew(provision, selection.environment.workers)
         print(f"environment {name} is empty")
     if options.cache:
         _clear_cache()
     return ExitStatus.OK
+
+
+def _renew(provision: Provision, count: int) -> None:
+    from airproof.cli.provision import fill
+    from airproof.reports.progress import TerminalProgress
+
+    progress = TerminalProgress()
+    try:
+        with progress.show():
+            for number, _ in enumerate(provision.cells(), 1):
+                with progress.step(f"cell {number} removed"):
+                    provision.return_cell(provision.lease_cell(), reusable=False)
+            fill(provision, count, progress)
+    finally:
+        provision.close()
 
 
 def _clear_cache() -> None:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
-
 from airproof.cli.parsing import add_environment
 from airproof.errors import ExitStatus
-
-if TYPE_CHECKING:
-    from airproof.providers.protocol import Progress, Provision
 
 add_arguments = add_environment
 
 
 def run(options: argparse.Namespace) -> int:
     """Opens the environment to be kept and fills its pool of cells; what is already there stays as it is."""
-    from airproof.cli.provision import selected
+    from airproof.cli.provision import fill, selected
     from airproof.reports.progress import TerminalProgress
 
     selection = selected(options)
@@ -24,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     with progress.show():
         provision = selection.provider.open(environment, selection.driver, keep=True, progress=progress)
         try:
-            _fill(provision, environment.workers, progress)
+            fill(provision, environment.workers, progress)
         finally:
             provision.close()
     for backing, source in provision.sources.items():
@@ -33,13 +28,3 @@ def run(options: argparse.Namespace) -> int:
         print(f"{stand_in}: a stand-in, so what depends on the real product is not proven")
     print(f"environment {environment.name} is up; end it with: airproof down {environment.name}")
     return ExitStatus.OK
-
-
-def _fill(provision: Provision, count: int, progress: Progress) -> None:
-    """Leases so many cells at once, which makes those that are missing, and gives them back."""
-    cells = []
-    for number in range(1, count + 1):
-        with progress.step(f"cell {number} of {count}"):
-            cells.append(provision.lease_cell())
-    for cell in cells:
-        provision.return_cell(cell, reusable=True)
