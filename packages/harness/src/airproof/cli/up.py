@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+
 from airproof.cli.parsing import add_environment
 from airproof.errors import ExitStatus
 
