@@ -92,6 +92,7 @@ def test_an_ordinary_user_can_do_everything(runtime: Path) -> None:
         check=False,
         **become,  # type: ignore[call-overload]
     )
+    os.chown(runtime, os.getuid(), os.getgid())
 
     assert done.returncode == 0, done.stderr
     uid = str(NOBODY if become else os.getuid())

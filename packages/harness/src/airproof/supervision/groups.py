@@ -17,7 +17,7 @@ from airproof.supervision.processes import ProcessTable
 from airproof.supervision.reaper import Reaper
 from airproof.supervision.runs import Run, secure_directory
 from airproof.supervision.specs import JSON
-from airproof.supervision.sweeping import UNDO_TIMEOUT_S, write_undo
+from airproof.supervision.sweeping import UNDO_TIMEOUT_S, remove_trees, write_undo
 
 _DEATH_TIMEOUT_S = 4.0
 _DELETION_TIMEOUT_S = 60.0
@@ -156,9 +156,11 @@ class Groups:
             if not command["needs"] or (needed and not needed.removal and not self._closing):
                 failures += await self._run_command(command["argv"], UNDO_TIMEOUT_S)
             group.undo.pop()
-        self._save_undo()
-        if group.directories:
-            failures += await self._run_command(["rm", "-rf", "--", *map(str, group.directories)], _DELETION_TIMEOUT_S)
+        try:
+            self._save_undo()
+        except OSError as error:
+            failures.append(f"cannot write {self._run.undo_file}: {error.strerror}")
+        failures += await self._delete(group.directories)
         self._ports.free(group.ports)
         self._processes.forget(group.name)
         del self._groups[group.name]
@@ -178,10 +180,17 @@ class Groups:
                 failures.append(str(error))
         return failures
 
+    async def _delete(self, directories: list[Path]) -> list[str]:
+        """Deletes directories beside other work; where even that needs space, at once."""
+        command = ["rm", "-rf", "--", *map(str, directories)]
+        if not directories or not await self._run_command(command, _DELETION_TIMEOUT_S):
+            return []
+        return remove_trees(*directories)
+
     async def _run_command(self, argv: list[str], timeout_s: float) -> list[str]:
         """Runs a command to its end; returns what went wrong."""
         self._commands += 1
-        name = f"commands/{self._commands}"
+        name = f".commands/{self._commands}"
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         try:
             pid = launch_program(self._run, name, argv, environment=dict(os.environ))

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterable
 from contextlib import suppress
 
-from airproof.supervision.kernel import name_process, send_signal
+from airproof.supervision.kernel import kill, name_process, send_signal
 from airproof.supervision.runs import Run
 from airproof.supervision.sweeping import kill_survivors
 
@@ -64,5 +64,5 @@ def _keep_watch(run: Run, reading: int) -> None:
             else:
                 alive.discard(pid)
     for pid in alive:
-        send_signal(pid, signal.SIGKILL)
+        kill(pid)
     kill_survivors(run)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -123,6 +124,13 @@ def _read_stat(pid: int) -> list[bytes]:
         return []
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process and all its descendants are stopped."""
+    if LINUX and (fields := _read_stat(pid)) and fields[0] != b"T":
+        return False
+    return set(process_tree(pid).values()) - {"Z"} == {"T"}
+
+
 def children(parent: int) -> list[int]:
     """The direct children of a process, zombies left out."""
     return [pid for pid, its_parent, state in process_table() if its_parent == parent and state != "Z"]
@@ -142,7 +150,11 @@ def process_tree(root: int) -> dict[int, str]:
 
 def send_signal(pid: int, number: int) -> None:
     """Sends a signal; a process that is already gone needs none."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        return
+
+
+def kill(leader: int) -> None:
+    """Ends a process that leads a session at once; with its process group where nobody adopts the orphans."""
+    with suppress(ProcessLookupError):
+        (os.kill if LINUX else os.killpg)(leader, signal.SIGKILL)

@@ -41,10 +41,8 @@ def launch_program(
             become()
         die_with(supervisor)
 
-    log = run.log_path(name)
-    log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with log.open("ab") as output:
+        with run.open_log(name) as output:
             process = subprocess.Popen(
                 argv,
                 env={**environment, OWNER_VARIABLE: run.id},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from airproof.environment.capabilities import ProcessStatus
 from airproof.errors import UsageError, WaitTimeout
-from airproof.supervision.kernel import LINUX, process_tree, send_signal
+from airproof.supervision.kernel import is_stopped, kill, process_tree, send_signal
 from airproof.supervision.launching import launch_program, without_privileges
 from airproof.supervision.reaper import Reaper
 from airproof.supervision.runs import Run
@@ -119,12 +118,12 @@ class ProcessTable:
             return
         if number not in _HARMLESS:
             owned.requested = True
-        if number == signal.SIGKILL and not LINUX:
-            os.killpg(owned.pid, number)
-        elif number in _HARMLESS:
+        if number in _HARMLESS:
             _signal_tree(owned.pid, number)
+        elif number == signal.SIGKILL:
+            # The reaper ends what this leaves of the descendants.
+            kill(owned.pid)
         else:
-            # What SIGKILL leaves of the descendants, the reaper ends.
             send_signal(owned.pid, number)
 
     async def wait_exit(self, owned: Owned, timeout_s: float) -> None:
@@ -147,8 +146,7 @@ class ProcessTable:
         """The fields of a `ProcessState`. Suspended means: it and all its descendants are."""
         status = ProcessStatus.EXITED
         if owned.lives:
-            letters = set(process_tree(owned.pid).values()) - {"Z"}
-            status = ProcessStatus.SUSPENDED if letters == {"T"} else ProcessStatus.RUNNING
+            status = ProcessStatus.SUSPENDED if is_stopped(owned.pid) else ProcessStatus.RUNNING
         return {
             "node": owned.spec.name,
             "status": status.value,

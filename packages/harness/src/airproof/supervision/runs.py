@@ -20,6 +20,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from airproof.errors import ProviderUnavailable, SupervisorGone
 
@@ -71,6 +72,12 @@ class Run:
     def log_path_in(directory: Path, name: str) -> Path:
         """The log of a process, given the run directory."""
         return directory / "logs" / f"{name}.log"
+
+    def open_log(self, name: str) -> BinaryIO:
+        """The log of a process, to be appended to."""
+        path = self.log_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
 
     def log_tail(self, name: str, lines: int = 10) -> str:
         """The last lines of a process's log, as the end of an error message."""

@@ -50,8 +50,11 @@ def launch_supervisor(*, label: str, keep: bool) -> Launched:
     Raises:
         ProviderUnavailable: the run directory cannot be made, or its path is too long for a socket.
     """
-    run = new_run(label, keep=keep)
-    lock = run.write()
+    try:
+        run = new_run(label, keep=keep)
+        lock = run.write()
+    except OSError as error:
+        raise ProviderUnavailable(f"cannot make a directory for the run: {error}") from error
     ours: int | None = None
     inherited = [lock]
     try:

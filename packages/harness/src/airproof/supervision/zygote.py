@@ -24,7 +24,7 @@ if not __package__:
     # Run as a file; ours comes last, so that it hides nothing of the platform's.
     sys.path.append(__file__.rsplit("/", 3)[0])
 
-from airproof.supervision.kernel import die_with, name_process, send_signal
+from airproof.supervision.kernel import die_with, kill, name_process
 
 
 class Zygote:
@@ -89,7 +89,7 @@ class Zygote:
 
     def _end(self) -> None:
         for pid in self._children:
-            send_signal(pid, signal.SIGKILL)
+            kill(pid)
 
 
 def _enter(request: dict[str, Any]) -> object:

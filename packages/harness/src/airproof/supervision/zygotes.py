@@ -77,14 +77,13 @@ class ZygoteLink:
             raise self._exited(spec)
         number = next(self._ids)
         self._requests[number] = under_way = _Request(spec, forked, asyncio.get_running_loop().create_future())
-        log = self._run.log_path(spec.name)
-        log.parent.mkdir(parents=True, exist_ok=True)
+        self._run.open_log(spec.name).close()
         request = {
             "id": number,
             "name": spec.name,
             "entry": spec.entry,
             "environment": {**spec.environment, OWNER_VARIABLE: self._run.id},
-            "log": str(log),
+            "log": str(self._run.log_path(spec.name)),
         }
         self._writer.write(json.dumps(request).encode() + b"\n")
         await asyncio.shield(under_way.done)
