@@ -55,10 +55,10 @@ def unexplained(
 def describe(findings: list[Finding], recording: Recording) -> str:
     """The findings as the message of a failed test."""
     declared = ", ".join(f"{fault.kind} {fault.target}" for fault in recording.faults) or "none"
-    heading = "the platform crashed or logged errors that no declared fault explains"
-    return "\n".join(
-        [heading, *(f"  · {finding}" for finding in findings), f"  faults declared by the test: {declared}"]
-    )
+    others = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    heading = f"no declared fault explains that {findings[0].node} {findings[0].what.splitlines()[0]}{others}"
+    listed = [f"  · {finding}" for finding in findings]
+    return "\n".join([heading, *listed, f"  faults declared by the test: {declared}"])
 
 
 def node_of(event: ProcessEvent) -> str:

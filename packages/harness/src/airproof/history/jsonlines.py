@@ -26,7 +26,7 @@ class HistoryFile:
 
     def write(self, entry: Entry) -> None:
         """Appends one entry."""
-        self._line({"kind": entry.kind.value, "at": round(entry.at, 6), "id": entry.id, **entry.data})
+        self._line({"entry": entry.kind.value, "at": round(entry.at, 6), "id": entry.id, **entry.data})
 
     def close(self) -> None:
         """Closes the file; it may be closed twice."""
@@ -55,5 +55,5 @@ def read_history(path: Path) -> Recording:
 
 
 def _entry(data: dict[str, Any]) -> Entry:
-    kind, at, id_ = EntryKind(data.pop("kind")), data.pop("at"), data.pop("id")
+    kind, at, id_ = EntryKind(data.pop("entry")), data.pop("at"), data.pop("id")
     return Entry(kind, at, id_, data)

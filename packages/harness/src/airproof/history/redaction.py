@@ -19,16 +19,19 @@ _SECRET_NAME = (
     r"(?:[_-](?:hash|value|key))?"
 )
 _NAME = re.compile(_SECRET_NAME, re.IGNORECASE)
-_TEXT = (
-    (
-        re.compile(r"(?i)\b(authorization\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(?:bearer|basic|digest)\s+)?[^\s\"',;\\}<]+"),
-        r"\1",
-    ),
-    (re.compile(r"(?i)\b(bearer\s+)[a-z0-9._~+/=-]{12,}"), r"\1"),
-    (re.compile(r"()\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*"), r"\1"),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)[^\s/@\"']+(?=@)", re.IGNORECASE), r"\1"),
-    (re.compile(rf"(?i)(\b{_SECRET_NAME}\s*=\s*)[^\s,;&)}}\]<\"'\\]+"), r"\1"),
-    (re.compile(r"(?i)(\bx-api-key\s*:\s*)[^\s,;<\"'\\]+"), r"\1"),
+_NOT_YET = r"(?!\[redacted\])"
+_VALUE = _NOT_YET + r"[^\s,;&)}\]<>\"'\\]+"
+"""What may follow a secret's name without quotes, up to what ends it in a URL, a log line, JSON or XML."""
+_TEXT = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(\bauthorization\\?[\"']?\s*[:=]\s*\\?[\"']?(?:(?:bearer|basic|digest)\s+)?+)" + _VALUE,
+        r"(\bbearer\s+)[a-z0-9._~+/=-]{12,}",
+        r"()\beyJ[a-z0-9_-]{4,}\.[a-z0-9_-]{4,}\.[a-z0-9_-]*",
+        r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)" + _NOT_YET + r"[^\s/@\"']+(?=@)",
+        rf"(\b{_SECRET_NAME}\s*=\s*)" + _VALUE,
+        r"(\bx-api-key\s*:\s*)" + _VALUE,
+    )
 )
 _QUOTED = re.compile(rf"(?:\\*[\"']|\b){_SECRET_NAME}(?:\\*[\"'])?\s*[:=]\s*(\\*[\"'])", re.IGNORECASE)
 _SHORTEST_KNOWN = 6
@@ -59,8 +62,8 @@ class Redactor:
         """The text without secrets."""
         if self._known:
             text = self._known.sub(REDACTED, text)
-        for pattern, kept in _TEXT:
-            text = pattern.sub(kept + REDACTED, text)
+        for pattern in _TEXT:
+            text = pattern.sub(r"\1" + REDACTED, text)
         return _quoted(text)
 
     def value(self, value: Any) -> Any:

@@ -1,0 +1,85 @@
+"""Ctrl-C, whenever it comes: everything is closed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airproof.waiting import wait_until
+
+from .conftest import QUICK
+
+if TYPE_CHECKING:
+    from .conftest import Project
+
+pytest_plugins = ["pytester"]
+
+WAITING = """
+from pathlib import Path
+from airproof.waiting import wait_until
+
+def test_waits(cell):
+    Path("running").touch()
+    wait_until(lambda: False, timeout_s=50, describe="Ctrl-C")
+"""
+
+
+def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pytest", *QUICK, "--airproof-env", "toy", *arguments]
+    return subprocess.Popen(
+        command, cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def interrupt(process: subprocess.Popen[str]) -> str:
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    return output
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_in_the_middle_of_a_test(project: Project, workers: list[str]) -> None:
+    project.pytester.makepyfile(test_toy=WAITING)
+    process = start(project, *workers)
+    wait_until((project.path / "running").exists, timeout_s=30, describe="the test to run")
+    output = interrupt(process)
+    assert process.returncode == 2, output
+    assert "KeyboardInterrupt" in output
+    assert "INTERNALERROR" not in output
+    assert project.journal[-1] == "close main"
+    assert (project.report / "report.html").exists() or workers
+    assert not (project.report / ".run").exists()
+
+
+def test_while_the_environment_comes_up(project: Project) -> None:
+    conftest = """
+        import airproof_fake
+        from pathlib import Path
+        from threading import Event
+
+        def stuck(*_, **__):
+            Path("running").touch()
+            Event().wait(60)
+
+        airproof_fake.FakeProvider.open = stuck
+    """
+    project.pytester.makeconftest(conftest)
+    project.pytester.makepyfile(test_toy=WAITING)
+    process = start(project)
+    wait_until((project.path / "running").exists, timeout_s=30, describe="the environment to come up")
+    output = interrupt(process)
+    assert process.returncode == 2, output
+    assert "Traceback" not in output
+    assert not (project.report / ".run").exists()
+
+
+def test_the_next_run_has_the_directory_again(project: Project) -> None:
+    project.test("def test_a(cell): raise KeyboardInterrupt", inside=False)
+    project.test("def test_a(cell): pass", inside=False)
+    assert [path.name for path in Path(project.path / "reports").iterdir()] == ["toy"]
