@@ -29,6 +29,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 ALL = sorted(path.parent.name for path in ROOT.glob("packages/*/pyproject.toml"))
 SUITES = [name for name in ALL if name.startswith("suites-")]
 PLATFORM = [name for name in ALL if name not in {"harness", "defects", *SUITES}]
+OWN_TESTS = [f"packages/{name}/tests" for name in ALL if any(ROOT.glob(f"packages/{name}/tests/**/test_*.py"))]
 ENVIRONMENTS = sorted(path.stem for path in ROOT.glob("environments/*.yml"))
 
 
@@ -162,9 +163,8 @@ def types(session: nox.Session) -> None:
     install(session, ALL, "types")
     session.run("mypy", *session.posargs, *(f"packages/{name}/src" for name in ALL))
     session.run("mypy", *session.posargs, "noxfile.py", "tests")
-    for name in ALL:
-        if any((ROOT / "packages" / name / "tests").rglob("*.py")):
-            session.run("mypy", *session.posargs, f"packages/{name}/tests")
+    for folder in OWN_TESTS:
+        session.run("mypy", *session.posargs, folder)
 
 
 @nox.session(tags=["ci"])
@@ -188,7 +188,7 @@ def wheels(session: nox.Session) -> None:
     if missing := missing_extras(session, "local"):
         harness = next(wheel for wheel in built if Path(wheel).name.startswith("airproof-"))
         session.install("-c", str(CONSTRAINTS), f"{harness}[{missing}]")
-    run(session, "pytest", "-n", "2", *(f"packages/{name}/tests" for name in ALL), *session.posargs)
+    run(session, "pytest", "-n", "2", *OWN_TESTS, *session.posargs)
     modules = [f"airproof_{suite.removeprefix('suites-')}" for suite in SUITES]
     with session.chdir(session.create_tmp()):
         options = ["--strict-markers", "--airproof-env", "local", "--pyargs", *modules]
