@@ -86,8 +86,9 @@ def _machine(environment: str) -> str:
 
 
 def run(session: nox.Session, *command: str, outside: bool = False) -> None:
-    """Runs a command that cleans up on Ctrl-C, and gives it the time."""
-    session.run(*command, external=outside, log=not outside, interrupt_timeout=30, terminate_timeout=10)
+    """Runs a command that cleans up on Ctrl-C, and gives it the time; NOX_PYTHON tells it which Python has nox."""
+    outer = {"NOX_PYTHON": sys.executable}
+    session.run(*command, env=outer, external=outside, log=not outside, interrupt_timeout=30, terminate_timeout=10)
 
 
 def run_suites(session: nox.Session, suites: list[str], environment: str, report: str, *options: str) -> None:
@@ -110,7 +111,7 @@ def _add_suite(suite: str, environment: str) -> None:
         run_suites(session, [suite], environment, name)
 
     suite_session.__doc__ = (
-        f"Suite {suite.removeprefix('suites-')} in environment {environment}; options for pytest after `--`."
+        f"Suite {suite.removeprefix('suites-')} in {environment}; a test id or pytest options after `--`."
     )
     nox.session(name=name, tags=["suite", environment])(suite_session)
 
@@ -162,7 +163,7 @@ def types(session: nox.Session) -> None:
     """Mypy, strict, tests included."""
     install(session, ALL, "types")
     session.run("mypy", *session.posargs, *(f"packages/{name}/src" for name in ALL))
-    session.run("mypy", *session.posargs, "noxfile.py", "tests")
+    session.run("mypy", *session.posargs, "noxfile.py", "tests", "benchmarks")
     for folder in OWN_TESTS:
         session.run("mypy", *session.posargs, folder)
 
