@@ -1,0 +1,124 @@
+"""What scenarios break, with its evidence in the history. Nothing is calm any more after any of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from airproof.faults import process
+from airproof.faults.process import NodeFault
+from airproof.history import Explanation
+from airproof.platform.driver import EffectBlock, SagaInput, Write
+from airproof.platform.manifest import Step
+from airproof.platform.observation import BusMessage
+from airproof.waiting import wait_until
+from airproof_e2e.saga.stage import WAIT_S, Stage
+
+
+def killed(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
+    """See `airproof.faults.process.killed`."""
+    stage.calm = False
+    return process.killed(stage.cell, node)
+
+
+def stopped(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
+    """See `airproof.faults.process.stopped`."""
+    stage.calm = False
+    return process.stopped(stage.cell, node)
+
+
+def suspended(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
+    """See `airproof.faults.process.suspended`."""
+    stage.calm = False
+    return process.suspended(stage.cell, node)
+
+
+@contextmanager
+def held(stage: Stage, service: str, write: Write) -> Iterator[EffectBlock]:
+    """Holds the service's transactions at that write."""
+    with _declared(stage, f"held at {write.value}", service) as seen, stage.access.block_write(service, write) as block:
+        seen("the table is locked")
+        yield block
+
+
+@contextmanager
+def commits_held(stage: Stage, service: str) -> Iterator[EffectBlock]:
+    """Holds the cell's commits once they are durable; the block tells of the service's."""
+    with _declared(stage, "held at commit", service) as seen, stage.access.hold_commits(service) as block:
+        seen("commits wait for a standby that is not there")
+        yield block
+
+
+@contextmanager
+def undo_refused(stage: Stage, step: Step, given: SagaInput) -> Iterator[None]:
+    """Makes the participant refuse to undo the step. Somebody has to look after that, and the log says so."""
+    explains = Explanation(stage.saga.orchestrator, logger="*", because="a compensation that fails is an error")
+    precondition = stage.access.refuse_compensation(step.name, given)
+    with _declared(stage, "undo refused", step.participant, explains) as seen, precondition:
+        seen("the precondition is set")
+        yield
+
+
+@contextmanager
+def publishing_refused(stage: Stage, service: str, event_type: str) -> Iterator[None]:
+    """Makes the broker refuse the events of that type's topic. What the service parks is logged as an error."""
+    explains = Explanation(service, logger="*", because="a message that is parked is an error")
+    with _declared(stage, "publishing refused", service, explains) as seen, stage.platform.bus.refusing(event_type):
+        seen(f"the topic of {event_type} takes no record")
+        yield
+
+
+def poison(stage: Stage, service: str) -> BusMessage:
+    """Sends the service a message that it cannot understand. What it parks is logged as an error."""
+    explains = Explanation(service, logger="*", because="a message that is parked is an error")
+    with _declared(stage, "poison message", service, explains) as seen:
+        message = stage.platform.bus.send_poison(service, stage.tenant)
+        seen("it is on the bus", id=message.message_id)
+    stage.allowance.parked.add(message.message_id)
+    return message
+
+
+def redelivered(stage: Stage, message: BusMessage) -> BusMessage:
+    """Sends the record once more."""
+    with _declared(stage, "redelivered", message.type) as seen:
+        copy = stage.access.redeliver(message)
+        seen("the copy is on the bus", topic=copy.topic, offset=copy.offset)
+    return copy
+
+
+def break_off_writes(
+    stage: Stage, service: str, begin: Callable[[], None], look: Callable[[], None], done: Callable[[], object]
+) -> None:
+    """Cuts the connection of the service's transaction at its outbox and at its inbox, in whatever order they come.
+
+    Args:
+        begin: lets the service begin, when both are held.
+        look: called while a transaction waits at one of them.
+        done: whether the service has done its work all the same.
+    """
+    with ExitStack() as stack:
+        blocks = [stack.enter_context(held(stage, service, write)) for write in (Write.OUTBOX, Write.INBOX)]
+        begin()
+        while blocks:
+            reached = wait_until(
+                lambda: next((block for block in blocks if block.waiting()), done()),
+                timeout_s=WAIT_S,
+                describe=f"{service} to write",
+            )
+            if reached not in blocks:
+                return
+            look()
+            reached.break_off()
+            reached.release()
+            blocks.remove(reached)
+
+
+@contextmanager
+def _declared(stage: Stage, kind: str, target: str, *explains: Explanation) -> Iterator[Callable[..., None]]:
+    """A fault of the scenario's own; yields what takes its evidence."""
+    stage.calm = False
+    with stage.cell.history.fault(kind, target, explains=explains) as record:
+        try:
+            yield record.evidence
+        finally:
+            record.healed("it is over")

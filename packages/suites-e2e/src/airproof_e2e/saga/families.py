@@ -1,0 +1,365 @@
+"""The families of the fault matrix: what each does, for which parts of the manifest, and the promise that it tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from airproof_e2e.saga import crowds, orchestration, participants, publishing, repetition
+from airproof_e2e.saga.stage import Stage
+
+
+class Per(Enum):
+    """What a family has one scenario for."""
+
+    SAGA = "the saga"
+    STEP = "each step"
+    REFUSABLE = "each step that its participant may refuse"
+    UNDOABLE = "each step that can be undone and comes before one that may be refused"
+    UNDO_REFUSABLE = "each of those whose undoing may be refused"
+    SERVICE = "each participant and the orchestrator"
+    SUBSCRIPTION = "each subscription to an event of the saga"
+    MAIL = "the step that sends a mail"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Scenarios that do the same thing at different places.
+
+    Attributes:
+        promise: one line for the report; `{subject}` is the place.
+        covers: rows of the feature ledger.
+        undoing: whether it is about undoing a step.
+    """
+
+    name: str
+    per: Per
+    act: Callable[[Stage], None]
+    promise: str
+    covers: tuple[str, ...] = ("SAGA-1",)
+    undoing: bool = False
+    private_broker: bool = False
+
+
+CRASH = ("SAGA-1", "FI-2")
+ATOMIC = ("SAGA-1", "OUT-1", "UOW-1", "UOW-2")
+RELAY = ("SAGA-1", "OUT-2", "OUT-3", "FI-2")
+TWICE = ("SAGA-1", "EB-2")
+
+ENDINGS = (
+    Family(
+        "happy",
+        Per.SAGA,
+        participants.happy,
+        "without a fault {subject} completes at every participant",
+        ("SAGA-1", "EB-1", "ES-1"),
+    ),
+    Family(
+        "step-refused",
+        Per.REFUSABLE,
+        participants.refused,
+        "when {subject} is refused, all that was done before is undone",
+    ),
+    Family(
+        "undoing-refused",
+        Per.UNDO_REFUSABLE,
+        participants.undoing_refused,
+        "when undoing {subject} is refused, the rest is undone and the saga says that it failed",
+    ),
+    Family(
+        "deadline-passes",
+        Per.STEP,
+        participants.deadline_passes,
+        "a late success of {subject} is undone or, at the pivot, completes the saga",
+        CRASH,
+    ),
+)
+
+PARTICIPANTS = (
+    Family(
+        "participant-hangs",
+        Per.STEP,
+        participants.hangs,
+        "{subject} is asked for again under the same id while its participant hangs",
+        CRASH,
+    ),
+    Family(
+        "participant-stopped",
+        Per.STEP,
+        participants.stopped_at_work,
+        "{subject} is done once though its participant is shut down over it",
+        CRASH,
+    ),
+    Family(
+        "participant-killed-when-asked",
+        Per.STEP,
+        participants.killed_when_asked,
+        "{subject} is done though its participant is killed when asked",
+        CRASH,
+    ),
+    Family(
+        "participant-killed-in-transaction",
+        Per.STEP,
+        participants.killed_in_transaction,
+        "{subject} is done once though its participant is killed before its commit",
+        ("SAGA-1", "OUT-1", "FI-2"),
+    ),
+    Family(
+        "participant-killed-at-commit",
+        Per.STEP,
+        participants.killed_at_commit,
+        "{subject} is done and told though its participant is killed at its commit",
+        RELAY,
+    ),
+    Family(
+        "participant-broken-off",
+        Per.STEP,
+        participants.transaction_broken_off,
+        "{subject} leaves nothing behind when its transaction is broken off, and is done again",
+        ATOMIC,
+    ),
+    Family(
+        "participant-others-broken-off",
+        Per.STEP,
+        participants.other_transaction_broken_off,
+        "{subject} is one transaction",
+        ATOMIC,
+    ),
+    Family(
+        "undoing-hangs",
+        Per.UNDOABLE,
+        participants.hangs,
+        "undoing {subject} is asked for again under the same id while its participant hangs",
+        CRASH,
+        undoing=True,
+    ),
+    Family(
+        "undoing-killed-when-asked",
+        Per.UNDOABLE,
+        participants.killed_when_asked,
+        "{subject} is undone though its participant is killed when asked",
+        CRASH,
+        undoing=True,
+    ),
+    Family(
+        "undoing-killed-at-commit",
+        Per.UNDOABLE,
+        participants.killed_at_commit,
+        "{subject} is undone and told though its participant is killed at its commit",
+        RELAY,
+        undoing=True,
+    ),
+    Family(
+        "undoing-broken-off",
+        Per.UNDOABLE,
+        participants.transaction_broken_off,
+        "undoing {subject} is all or nothing when its transaction is broken off",
+        ATOMIC,
+        undoing=True,
+    ),
+)
+
+ORCHESTRATOR = (
+    Family(
+        "orchestrator-killed-before-reply",
+        Per.STEP,
+        orchestration.killed_between,
+        "the saga goes on by itself though the orchestrator is killed before the reply to {subject}",
+        CRASH,
+    ),
+    Family(
+        "orchestrator-killed-in-transaction",
+        Per.STEP,
+        orchestration.killed_in_transaction,
+        "the saga goes on once though the orchestrator is killed while it takes the reply to {subject}",
+        ("SAGA-1", "OUT-1", "FI-2"),
+    ),
+    Family(
+        "orchestrator-killed-at-commit",
+        Per.STEP,
+        orchestration.killed_at_commit,
+        "the saga goes on though the orchestrator is killed when it has taken the reply to {subject}",
+        RELAY,
+    ),
+    Family(
+        "orchestrator-broken-off",
+        Per.STEP,
+        orchestration.transaction_broken_off,
+        "taking the reply to {subject} is all or nothing",
+        ATOMIC,
+    ),
+    Family(
+        "orchestrator-killed-before-undone",
+        Per.UNDOABLE,
+        orchestration.killed_between,
+        "undoing goes on by itself though the orchestrator is killed before it knows that {subject} is undone",
+        CRASH,
+        undoing=True,
+    ),
+    Family(
+        "orchestrator-killed-at-commit-undone",
+        Per.UNDOABLE,
+        orchestration.killed_at_commit,
+        "undoing goes on though the orchestrator is killed when it knows that {subject} is undone",
+        RELAY,
+        undoing=True,
+    ),
+    Family(
+        "orchestrator-broken-off-undone",
+        Per.UNDOABLE,
+        orchestration.transaction_broken_off,
+        "taking the reply that {subject} is undone is all or nothing",
+        ATOMIC,
+        undoing=True,
+    ),
+    Family(
+        "start-killed-at-commit",
+        Per.SAGA,
+        orchestration.start_killed_at_commit,
+        "a start whose answer was lost is the same start when it is made again",
+        RELAY,
+    ),
+    Family(
+        "start-broken-off",
+        Per.SAGA,
+        orchestration.start_broken_off,
+        "a start that was broken off leaves nothing behind and can be made again",
+        ATOMIC,
+    ),
+)
+
+REPETITION = (
+    Family(
+        "start-repeated-at-once",
+        Per.SAGA,
+        repetition.start_repeated_at_once,
+        "a start that is made many times at once makes one saga",
+    ),
+    Family(
+        "start-repeated-later",
+        Per.SAGA,
+        repetition.start_repeated_later,
+        "a start that is made again later makes no second saga",
+    ),
+    Family(
+        "start-repeated-with-other-body",
+        Per.SAGA,
+        repetition.start_repeated_with_other_body,
+        "the key of one start is refused for another",
+    ),
+    Family(
+        "command-redelivered",
+        Per.STEP,
+        repetition.command_repeated,
+        "{subject} is done once however often command and reply are delivered",
+        TWICE,
+    ),
+    Family(
+        "undoing-redelivered",
+        Per.UNDOABLE,
+        repetition.undoing_repeated,
+        "{subject} is undone once however often it is asked for, and only for its own saga",
+        TWICE,
+        undoing=True,
+    ),
+    Family(
+        "event-redelivered",
+        Per.SUBSCRIPTION,
+        repetition.event_repeated,
+        "{subject} is counted once however often it is delivered",
+        TWICE,
+    ),
+    Family(
+        "commands-rewound",
+        Per.STEP,
+        repetition.commands_rewound,
+        "{subject} is done once though the topic of its commands is read again",
+        TWICE,
+    ),
+    Family(
+        "replies-rewound",
+        Per.SAGA,
+        repetition.replies_rewound,
+        "nothing happens again though the topic of replies is read again",
+        TWICE,
+    ),
+)
+
+CROWDS = (
+    Family(
+        "many-at-once",
+        Per.SAGA,
+        crowds.with_different_subjects,
+        "many sagas at once do not disturb each other",
+    ),
+    Family(
+        "many-with-the-same-subject",
+        Per.SAGA,
+        crowds.with_the_same_subject,
+        "of many rivals for one subject exactly one completes",
+    ),
+    Family(
+        "two-tenants",
+        Per.SAGA,
+        crowds.in_two_tenants,
+        "nothing of one tenant's sagas gets to another tenant",
+        ("SAGA-1", "DATA-2"),
+    ),
+)
+
+PUBLISHING = (
+    Family(
+        "publishing-refused",
+        Per.SERVICE,
+        publishing.publishing_is_refused,
+        "what the broker refuses of {subject} is parked, the rest flows, and it is sent again with its id",
+        ("OUT-2", "OUT-4"),
+    ),
+    Family(
+        "poison-message",
+        Per.SERVICE,
+        publishing.poison_arrives,
+        "what {subject} cannot understand is parked with its cause, and the rest flows",
+        ("OUT-4", "EB-2", "FI-4"),
+    ),
+    Family(
+        "late-commit",
+        Per.SAGA,
+        publishing.commits_late,
+        "a message whose transaction commits late is sent all the same",
+        ("OUT-2",),
+    ),
+    Family(
+        "mail-server-down",
+        Per.MAIL,
+        publishing.mail_server_down,
+        "a mail server that is away delays {subject} and does not fail it",
+        CRASH,
+    ),
+    Family(
+        "mail-accepted-and-forgotten",
+        Per.MAIL,
+        publishing.mail_accepted_and_forgotten,
+        "a mail that is sent again keeps its Message-ID",
+        CRASH,
+    ),
+    Family(
+        "participant-killed-before-acknowledgement",
+        Per.STEP,
+        publishing.participant_killed_before_acknowledgement,
+        "{subject} is told though its participant is killed before the broker has acknowledged that",
+        RELAY,
+        private_broker=True,
+    ),
+    Family(
+        "orchestrator-killed-before-acknowledgement",
+        Per.SAGA,
+        publishing.orchestrator_killed_before_acknowledgement,
+        "an accepted start goes on though the orchestrator is killed before the broker has acknowledged the command",
+        RELAY,
+        private_broker=True,
+    ),
+)
+
+FAMILIES: tuple[Family, ...] = (*ENDINGS, *PARTICIPANTS, *ORCHESTRATOR, *REPETITION, *CROWDS, *PUBLISHING)

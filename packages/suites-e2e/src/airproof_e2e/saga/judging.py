@@ -1,0 +1,68 @@
+"""One judgement at the end of every scenario, whatever it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from airproof.checkers.expectation import Expectation
+from airproof.checkers.judgement import judge_sagas
+from airproof.checkers.verdict import Anomaly, Verdict, combine, judged
+from airproof.errors import NotReady, PlatformError, WaitTimeout
+from airproof.platform.driver import Tenant
+from airproof_e2e.saga.stage import WAIT_S, Stage
+
+
+def judge(stage: Stage, promise: str, stuck: WaitTimeout | None = None) -> None:
+    """Waits until nothing moves any more, reads everything, and fails the test if a promise is broken.
+
+    Args:
+        stuck: what the scenario waited for in vain.
+    """
+    unquiet = _settle(stage)
+    own = judged("scenario", _own(stage, promise, stuck, unquiet))
+    verdict = combine([*(_verdict(stage, tenant) for tenant in stage.allowances), own])
+    history = stage.cell.history
+    history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
+    if not verdict:
+        faults = ", ".join(f"{fault.kind} {fault.target}" for fault in history.recording().faults)
+        text = f"{verdict}\npromise of the scenario: {promise}\nfaults: {faults or 'none'}"
+        pytest.fail(text, pytrace=False)
+
+
+def _own(stage: Stage, promise: str, stuck: WaitTimeout | None, unquiet: str) -> Iterator[Anomaly]:
+    yield from stage.anomalies
+    if stuck:
+        yield Anomaly("SAGA", "no-progress", promise, "the scenario goes on", str(stuck))
+    if unquiet:
+        yield Anomaly("SAGA", "never-quiet", "after a while nothing moves any more", "a quiet cell", unquiet)
+
+
+def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
+    allowance = stage.allowances[tenant]
+    observation = stage.access.observe(tenant)
+    stage.cell.history.note(f"read-out of {tenant.id}", observation=observation)
+    expectation = Expectation(
+        endings=tuple(allowance.endings.values()),
+        completed=allowance.completed,
+        calm=stage.calm,
+        parked=frozenset(allowance.parked),
+        foreign=frozenset(allowance.foreign),
+        secrets=tuple(allowance.secrets),
+    )
+    return judge_sagas(stage.saga, observation, expectation)
+
+
+def _settle(stage: Stage) -> str:
+    """Waits for all endings and for quiet; returns what kept the cell from becoming quiet."""
+    with suppress(WaitTimeout, PlatformError):
+        for allowance in stage.allowances.values():
+            for saga_id in allowance.endings:
+                stage.wait_end(saga_id)
+    try:
+        stage.cell.barrier(WAIT_S)
+    except NotReady as moving:
+        return str(moving)
+    return ""

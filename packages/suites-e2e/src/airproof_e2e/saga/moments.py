@@ -1,0 +1,57 @@
+"""Moments of a saga at which scenarios break something: a participant has been asked and has not begun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from airproof.faults.process import NodeFault
+from airproof.platform.manifest import Step
+from airproof.platform.observation import MessageKind
+from airproof_e2e.saga.breakage import suspended
+from airproof_e2e.saga.stage import COMPENSATED, Stage, Talk
+
+
+@contextmanager
+def asked(stage: Stage) -> Iterator[tuple[str, NodeFault]]:
+    """The participant is frozen and its command, to do or to undo the step, lies on the bus. Yields the saga's id."""
+    if stage.undoing:
+        with turning_back(stage) as (saga_id, turn), suspended(stage, stage.step.participant) as frozen:
+            turn()
+            stage.command(saga_id, stage.step, stage.action)
+            yield saga_id, frozen
+    else:
+        with suspended(stage, stage.step.participant) as frozen:
+            saga_id = stage.start()
+            stage.command(saga_id, stage.step)
+            yield saga_id, frozen
+
+
+@contextmanager
+def turning_back(stage: Stage) -> Iterator[tuple[str, Callable[[], None]]]:
+    """All steps but the last that may be refused are done. Yields the saga's id and what lets that one be refused."""
+    refuser, given = last_refusable(stage), stage.make_input()
+    with stage.access.refuse(refuser.name, given), suspended(stage, refuser.participant) as frozen:
+        saga_id = stage.start(given, ends=COMPENSATED, refused=refuser)
+        stage.command(saga_id, refuser)
+        yield saga_id, frozen.heal
+        frozen.heal()
+        stage.wait_end(saga_id)
+
+
+def last_refusable(stage: Stage) -> Step:
+    """The last step that a participant may refuse, so that as many as possible are undone."""
+    return [step for step in stage.saga.steps if step.refusal][-1]
+
+
+def answer(stage: Stage) -> Talk:
+    """The participant's reply."""
+    return (MessageKind.REPLY, f"{stage.step.name}.{stage.action}")
+
+
+def demand_silence(stage: Stage, saga_id: str) -> None:
+    """Nothing that the participant does is on the bus while its transaction is open."""
+    step = stage.step
+    undone = step.compensation.event if step.compensation else ""
+    event = (MessageKind.EVENT, undone if stage.undoing else step.event)
+    stage.demand_silence(saga_id, [event, answer(stage)], f"while {step.participant} has not committed")

@@ -1,0 +1,118 @@
+"""What scenarios do to the orchestrator between any two of its state changes, forward and backward.
+
+Before the orchestrator comes back the participant is frozen, so that nothing but what lies on the bus and in the
+orchestrator's own database can make the saga go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from uuid import uuid4
+
+from airproof.checkers.verdict import Anomaly
+from airproof.errors import PlatformError
+from airproof.platform.driver import EffectBlock, SagaInput, Write
+from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, suspended
+from airproof_e2e.saga.moments import answer, asked
+from airproof_e2e.saga.stage import WAIT_S, Stage
+
+
+def killed_between(stage: Stage) -> None:
+    """The orchestrator is killed after it has sent the command and before it takes the reply."""
+    with asked(stage) as (saga_id, hanging), ExitStack() as frozen:
+        with killed(stage, stage.orchestrator):
+            hanging.heal()
+            stage.wait_for(saga_id, answer(stage))
+            frozen.enter_context(suspended(stage, stage.step.participant))
+        stage.wait_for(saga_id, stage.following())
+
+
+def killed_in_transaction(stage: Stage) -> None:
+    """The orchestrator is killed while it takes the reply, at its outbox."""
+    with _answered(stage) as (saga_id, go_on):
+        with held(stage, stage.orchestrator, Write.OUTBOX) as block:
+            go_on()
+            _kill_at(stage, saga_id, block)
+        stage.wait_for(saga_id, stage.following())
+
+
+def killed_at_commit(stage: Stage) -> None:
+    """The orchestrator is killed when it has taken the reply and its commit is durable, before it is told so."""
+    with _answered(stage) as (saga_id, go_on):
+        with commits_held(stage, stage.orchestrator) as block:
+            go_on()
+            _kill_at(stage, saga_id, block)
+        stage.wait_for(saga_id, stage.following())
+
+
+def transaction_broken_off(stage: Stage) -> None:
+    """The orchestrator's connection to its database is cut while it takes the reply."""
+    with _answered(stage) as (saga_id, go_on):
+        break_off_writes(
+            stage,
+            stage.orchestrator,
+            begin=go_on,
+            look=lambda: _demand_silence(stage, saga_id),
+            done=lambda: stage.has(saga_id, stage.following()),
+        )
+        stage.wait_for(saga_id, stage.following())
+
+
+def start_killed_at_commit(stage: Stage) -> None:
+    """The orchestrator is killed when the saga's start is durable, before it is told so; the user asks again."""
+    with commits_held(stage, stage.orchestrator) as block, _start_in_flight(stage):
+        block.wait_blocked(timeout_s=WAIT_S)
+        with killed(stage, stage.orchestrator):
+            block.release()
+
+
+def start_broken_off(stage: Stage) -> None:
+    """The orchestrator's connection to its database is cut while it starts the saga; the user asks again."""
+    with held(stage, stage.orchestrator, Write.OUTBOX) as block, _start_in_flight(stage):
+        block.wait_blocked(timeout_s=WAIT_S)
+        block.break_off()
+        block.release()
+
+
+@contextmanager
+def _answered(stage: Stage) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The reply lies on the bus, participant and orchestrator are frozen. Yields what lets the orchestrator go on."""
+    with asked(stage) as (saga_id, hanging), suspended(stage, stage.orchestrator) as waiting:
+        hanging.heal()
+        stage.wait_for(saga_id, answer(stage))
+        with suspended(stage, stage.step.participant):
+            yield saga_id, waiting.heal
+
+
+def _kill_at(stage: Stage, saga_id: str, block: EffectBlock) -> None:
+    block.wait_blocked(timeout_s=WAIT_S)
+    _demand_silence(stage, saga_id)
+    with killed(stage, stage.orchestrator):
+        block.release()
+
+
+def _demand_silence(stage: Stage, saga_id: str) -> None:
+    because = f"while {stage.orchestrator} has not committed"
+    stage.demand_silence(saga_id, [stage.following()], because)
+
+
+@contextmanager
+def _start_in_flight(stage: Stage) -> Iterator[None]:
+    """A start that may not be answered, and the same start again afterwards."""
+    given, key = stage.make_input(), str(uuid4())
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="user") as user:
+        first: Future[str] = user.submit(stage.access.start, given, key=key)
+        yield
+        told = ""
+        with suppress(PlatformError):
+            told = first.result(WAIT_S)
+    _ask_again(stage, given, key, told)
+
+
+def _ask_again(stage: Stage, given: SagaInput, key: str, told: str) -> None:
+    again = stage.start(given, key=key)
+    if told and told != again:
+        promise = "one start makes one saga"
+        stage.anomalies.append(Anomaly("SAGA", "second-instance", promise, told, again, (f"key {key}",)))

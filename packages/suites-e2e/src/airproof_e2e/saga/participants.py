@@ -1,0 +1,143 @@
+"""What scenarios do to a participant around its step, forward and backward. Each function is a family of the matrix.
+
+Where the participant has to help itself, the orchestrator is frozen: its asking again must not hide what was lost.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+from airproof.checkers.verdict import Anomaly
+from airproof.errors import FaultNotObserved, WaitTimeout
+from airproof.platform.driver import Write
+from airproof.platform.observation import MessageKind
+from airproof.waiting import wait_until
+from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, stopped, suspended, undo_refused
+from airproof_e2e.saga.moments import answer, asked, demand_silence, last_refusable
+from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
+
+DEADLINES_S = (0.5, 2.0, 8.0)
+AFTER_DEADLINE_S = 0.1
+
+
+def happy(stage: Stage) -> None:
+    """Nothing is broken."""
+    stage.start()
+
+
+def refused(stage: Stage) -> None:
+    """The participant refuses to do the step, for a reason of its business."""
+    given = stage.make_input()
+    with stage.access.refuse(stage.step.name, given):
+        stage.wait_end(stage.start(given, ends=COMPENSATED, refused=stage.step))
+
+
+def undoing_refused(stage: Stage) -> None:
+    """The participant refuses to undo the step, for a reason of its business."""
+    refuser, given = last_refusable(stage), stage.make_input()
+    with stage.access.refuse(refuser.name, given), undo_refused(stage, stage.step, given):
+        stage.wait_end(stage.start(given, ends=FAILED, refused=refuser, kept=[stage.step]))
+
+
+def hangs(stage: Stage) -> None:
+    """The participant hangs until it is asked again."""
+    with asked(stage) as (saga_id, _):
+        stage.command(saga_id, stage.step, stage.action, count=2)
+
+
+def stopped_at_work(stage: Stage) -> None:
+    """The participant is told to shut down while its command is at hand."""
+    participant = stage.step.participant
+    with asked(stage) as (_, frozen):
+        frozen.heal()
+        with stopped(stage, participant) as fault:
+            if fault.state.exit_code != 0:
+                promise = "a service that is told to shut down finishes what it does and exits with 0"
+                seen = str(fault.state.exit_code)
+                stage.anomalies.append(Anomaly("UOW", "unclean-exit", promise, "exit code 0", seen, (participant,)))
+
+
+def killed_when_asked(stage: Stage) -> None:
+    """The participant is killed when its command has arrived."""
+    with asked(stage) as (saga_id, _), suspended(stage, stage.orchestrator):
+        with killed(stage, stage.step.participant):
+            pass
+        stage.wait_for(saga_id, answer(stage))
+
+
+def killed_in_transaction(stage: Stage) -> None:
+    """The participant is killed at the last write of its transaction."""
+    participant = stage.step.participant
+    with asked(stage) as (saga_id, frozen), suspended(stage, stage.orchestrator):
+        with held(stage, participant, Write.INBOX) as block:
+            frozen.heal()
+            block.wait_blocked(timeout_s=WAIT_S)
+            demand_silence(stage, saga_id)
+            with killed(stage, participant):
+                block.release()
+        stage.wait_for(saga_id, answer(stage))
+
+
+def killed_at_commit(stage: Stage) -> None:
+    """The participant is killed when its commit is durable, before it is told so."""
+    participant = stage.step.participant
+    with asked(stage) as (saga_id, frozen), suspended(stage, stage.orchestrator):
+        with commits_held(stage, participant) as block:
+            frozen.heal()
+            block.wait_blocked(timeout_s=WAIT_S)
+            demand_silence(stage, saga_id)
+            with killed(stage, participant):
+                block.release()
+        stage.wait_for(saga_id, answer(stage))
+
+
+def transaction_broken_off(stage: Stage) -> None:
+    """The participant's connection to its database is cut in its transaction."""
+    with asked(stage) as (saga_id, frozen), suspended(stage, stage.orchestrator):
+        break_off_writes(
+            stage,
+            stage.step.participant,
+            begin=frozen.heal,
+            look=lambda: demand_silence(stage, saga_id),
+            done=lambda: stage.has(saga_id, answer(stage)),
+        )
+        stage.wait_for(saga_id, answer(stage))
+
+
+def other_transaction_broken_off(stage: Stage) -> None:
+    """While the participant waits to write to its outbox, any other transaction that it has open is cut."""
+    with asked(stage) as (_, frozen), held(stage, stage.step.participant, Write.OUTBOX) as block:
+        frozen.heal()
+        block.wait_blocked(timeout_s=WAIT_S)
+        block.break_off_others()
+
+
+def deadline_passes(stage: Stage) -> None:
+    """The participant hangs until the saga's deadline has passed, and does its step then."""
+    with suspended(stage, stage.step.participant):
+        saga_id, passes_at = _waits_for_step(stage)
+        if stage.step.name != stage.saga.pivot:
+            stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
+        else:
+            wait_until(
+                lambda: time.monotonic() > passes_at + AFTER_DEADLINE_S,
+                timeout_s=WAIT_S,
+                describe="the deadline to pass",
+            )
+
+
+def _waits_for_step(stage: Stage) -> tuple[str, float]:
+    """A saga that waits for the step before its deadline, and when that passes, by the monotonic clock.
+
+    A slow machine may not get so far before a short deadline; then that saga is undone, and a longer one is tried.
+    """
+    forward_only = stage.step.name == stage.saga.pivot
+    for deadline_s in DEADLINES_S:
+        saga_id = stage.start(deadline_s=deadline_s, ends=COMPLETED if forward_only else COMPENSATED)
+        passes_at = time.monotonic() + deadline_s
+        with suppress(WaitTimeout):
+            stage.wait_for(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.execute"), timeout_s=deadline_s)
+            return saga_id, passes_at
+        stage.may_end(saga_id, COMPENSATED)
+    raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {DEADLINES_S[-1]:g} s")

@@ -1,0 +1,123 @@
+"""What scenarios do to the publishing of messages: a broker that refuses or hangs, poison, late commits, mail."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+
+from airproof.checkers.verdict import Anomaly
+from airproof.environment.topology import Role
+from airproof.errors import WaitTimeout
+from airproof.platform.driver import Write
+from airproof.platform.observation import MessageKind, OutboxRow
+from airproof.waiting import wait_until
+from airproof_e2e.saga.breakage import held, killed, poison, publishing_refused, suspended
+from airproof_e2e.saga.moments import answer
+from airproof_e2e.saga.stage import WAIT_S, Stage
+
+SHOWS_ITSELF_S = 0.1
+PENDING, PARKED = "pending", "failed"
+
+
+def publishing_is_refused(stage: Stage) -> None:
+    """The broker refuses the service's events for good; an operator sends them again when it takes them."""
+    service = _service(stage)
+    event_type = next((s.event for s in stage.saga.steps if s.participant == service), stage.saga.started)
+    with publishing_refused(stage, service, event_type):
+        saga_id = stage.start()
+        stage.wait_end(saga_id)
+        parked = wait_until(lambda: _parked(stage, service), timeout_s=WAIT_S, describe="the events to be parked")
+    stage.allowance.parked.update(row.message_id for row in parked)
+    for row in parked:
+        stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
+        stage.platform.outbox.retry(service, row.message_id)
+
+
+def _parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
+    """The rows that the service has parked, once it has given up on all that it still holds."""
+    rows = stage.platform.outbox.held_back(service, stage.tenant)
+    return rows if all(row.status == PARKED for row in rows) else ()
+
+
+def poison_arrives(stage: Stage) -> None:
+    """The service is sent a message that it cannot understand; others follow."""
+    message = poison(stage, _service(stage))
+    stage.start()
+    stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=WAIT_S)
+
+
+def commits_late(stage: Stage) -> None:
+    """In every outbox a transaction took its place early and commits when later messages are long sent."""
+    services = [*(step.participant for step in stage.saga.steps), stage.orchestrator]
+    with ExitStack() as open_ones:
+        for service in dict.fromkeys(services):
+            late = stage.platform.outbox.late_commit(service, stage.tenant)
+            stage.allowance.foreign.add(open_ones.enter_context(late))
+        stage.wait_end(stage.start())
+
+
+def participant_killed_before_acknowledgement(stage: Stage) -> None:
+    """The participant is killed when it has committed and the broker has not acknowledged what it sends."""
+    step = stage.step
+    with held(stage, step.participant, Write.BUSINESS) as block:
+        saga_id = stage.start()
+        block.wait_blocked(timeout_s=WAIT_S)
+        with suspended(stage, Role.KAFKA.value) as silent_broker:
+            block.release()
+            committed = f"{step.name} to be committed"
+            wait_until(lambda: stage.access.effect(step.name, saga_id), timeout_s=WAIT_S, describe=committed)
+            _demand_held_back(stage, step.participant)
+            with killed(stage, step.participant):
+                silent_broker.heal()
+
+
+def orchestrator_killed_before_acknowledgement(stage: Stage) -> None:
+    """The orchestrator is killed when it has accepted a start and the broker has not acknowledged the command."""
+    with suspended(stage, Role.KAFKA.value) as silent_broker:
+        stage.start()
+        _demand_held_back(stage, stage.orchestrator)
+        with killed(stage, stage.orchestrator):
+            silent_broker.heal()
+
+
+def mail_server_down(stage: Stage) -> None:
+    """The mail server is not there when the mail is to be sent."""
+    with killed(stage, Role.SMTP.value):
+        stage.command(stage.start(), stage.step)
+
+
+def mail_accepted_and_forgotten(stage: Stage) -> None:
+    """The participant is killed when the mail server has the mail, before it notes that."""
+    step = stage.step
+    with suspended(stage, Role.SMTP.value) as frozen:
+        saga_id = stage.start()
+        queued = "the mail to be queued"
+        wait_until(lambda: stage.access.effect(step.name, saga_id), timeout_s=WAIT_S, describe=queued)
+        with held(stage, step.participant, Write.BUSINESS) as block:
+            frozen.heal()
+            block.wait_blocked(timeout_s=WAIT_S)
+            silence = [answer(stage), (MessageKind.EVENT, step.event)]
+            stage.demand_silence(saga_id, silence, "while the mail is not noted as sent")
+            with killed(stage, step.participant):
+                block.release()
+
+
+def _service(stage: Stage) -> str:
+    if not isinstance(stage.subject, str):
+        raise TypeError(f"this scenario is about {stage.subject!r}, which is no service")
+    return stage.subject
+
+
+def _demand_held_back(stage: Stage, service: str) -> None:
+    """What the frozen broker cannot have acknowledged stays in the outbox.
+
+    A relay that does not wait for the acknowledgement is given a moment to show it.
+    """
+    with suppress(WaitTimeout):
+        wait_until(
+            lambda: not stage.platform.outbox.held_back(service, stage.tenant),
+            timeout_s=SHOWS_ITSELF_S,
+            describe="an outbox that forgets",
+        )
+        promise = "a message counts as sent when the broker has acknowledged it, not before"
+        seen = f"the outbox of {service} is empty while the broker is frozen"
+        stage.anomalies.append(Anomaly("OUTBOX", "sent-without-acknowledgement", promise, "held back", seen))

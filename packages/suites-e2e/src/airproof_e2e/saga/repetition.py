@@ -1,0 +1,135 @@
+"""What scenarios do twice: starts, commands, replies, events, whole topics."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from uuid import uuid4
+
+from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import COMPENSATE
+from airproof.errors import StartRefused
+from airproof.platform.manifest import Step, Subscription
+from airproof.platform.observation import MessageKind
+from airproof_e2e.saga.breakage import redelivered, stopped, suspended, undo_refused
+from airproof_e2e.saga.moments import asked, last_refusable
+from airproof_e2e.saga.stage import FAILED, Stage
+
+AT_ONCE = 8
+
+
+def command_repeated(stage: Stage) -> None:
+    """The command and its reply are delivered again, while the saga runs and when it is over."""
+    step = stage.step
+    with asked(stage) as (saga_id, hanging):
+        command = stage.command(saga_id, step)
+        with suspended(stage, stage.orchestrator):
+            hanging.heal()
+            reply = stage.reply(saga_id, step)
+            redelivered(stage, command)
+            stage.reply(saga_id, step, count=2)
+            redelivered(stage, reply)
+    stage.wait_end(saga_id)
+    redelivered(stage, command)
+    redelivered(stage, reply)
+    stage.reply(saga_id, step, count=3)
+
+
+def undoing_repeated(stage: Stage) -> None:
+    """Both commands and the reply are delivered again, when the saga is undone and the same person came back."""
+    step = stage.step
+    with asked(stage) as (saga_id, hanging):
+        undo = stage.command(saga_id, step, COMPENSATE)
+        with suspended(stage, stage.orchestrator):
+            hanging.heal()
+            reply = stage.reply(saga_id, step, COMPENSATE)
+            redelivered(stage, undo)
+            stage.reply(saga_id, step, COMPENSATE, count=2)
+            redelivered(stage, reply)
+    again = stage.start(stage.make_input(subject=stage.allowance.endings[saga_id].subject))
+    stage.wait_end(again)
+    redelivered(stage, stage.command(saga_id, step))
+    redelivered(stage, undo)
+    redelivered(stage, reply)
+    stage.reply(saga_id, step, count=2)
+    stage.reply(saga_id, step, COMPENSATE, count=3)
+
+
+def event_repeated(stage: Stage) -> None:
+    """An event that a service keeps a figure from is delivered to it three times."""
+    if not isinstance(stage.subject, Subscription):
+        raise TypeError("this scenario is about a subscription")
+    event_type, keeper = stage.subject.event, stage.subject.service
+    if event_type in {step.event for step in stage.saga.steps}:
+        saga_id = stage.start()
+    else:
+        saga_id = _undone_but_for(stage, next(step for step in stage.saga.steps if step.participant == keeper))
+    event = stage.wait_for(saga_id, (MessageKind.EVENT, event_type))
+    redelivered(stage, event)
+    stage.wait_end(saga_id)
+    redelivered(stage, event)
+
+
+def _undone_but_for(stage: Stage, kept: Step) -> str:
+    """A saga that is undone but for the step whose effect carries the figure."""
+    refuser, given = last_refusable(stage), stage.make_input()
+    with stage.access.refuse(refuser.name, given), undo_refused(stage, kept, given):
+        saga_id = stage.start(given, ends=FAILED, refused=refuser, kept=[kept])
+        stage.wait_end(saga_id)
+    return saga_id
+
+
+def commands_rewound(stage: Stage) -> None:
+    """The participant's place on the topic of its commands is set back while it is down."""
+    step = stage.step
+    saga_id = stage.start()
+    stage.wait_end(saga_id)
+    command = stage.command(saga_id, step)
+    with stopped(stage, step.participant):
+        stage.access.rewind(step.participant, command.topic, command)
+    stage.reply(saga_id, step, count=2)
+
+
+def replies_rewound(stage: Stage) -> None:
+    """The orchestrator's place on the topic of replies is set back while it is down."""
+    saga_id = stage.start()
+    stage.wait_end(saga_id)
+    first = stage.reply(saga_id, stage.saga.steps[0])
+    with stopped(stage, stage.orchestrator):
+        stage.access.rewind(stage.orchestrator, first.topic, first)
+
+
+def start_repeated_at_once(stage: Stage) -> None:
+    """The same start is made many times at once."""
+    given, key = stage.make_input(), str(uuid4())
+    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="user") as users:
+        ids = set(users.map(lambda _: stage.start(given, key=key), range(AT_ONCE)))
+    _demand_one(stage, ids, key)
+
+
+def start_repeated_later(stage: Stage) -> None:
+    """The same start is made again when the saga is over."""
+    given, key = stage.make_input(), str(uuid4())
+    first = stage.start(given, key=key)
+    stage.wait_end(first)
+    _demand_one(stage, {first, stage.start(given, key=key)}, key)
+
+
+def start_repeated_with_other_body(stage: Stage) -> None:
+    """The key of a start is used again for another one."""
+    key = str(uuid4())
+    stage.start(key=key)
+    with suppress(StartRefused):
+        other = stage.access.start(stage.make_input(), key=key)
+        promise = "a key that was used for another start is refused"
+        stage.anomalies.append(
+            Anomaly("CONTRACT", "key-reused", promise, "a refusal", f"saga {other}", (f"key {key}",))
+        )
+
+
+def _demand_one(stage: Stage, ids: set[str], key: str) -> None:
+    if len(ids) > 1:
+        promise, seen = "one start makes one saga", f"{len(ids)} sagas"
+        stage.anomalies.append(
+            Anomaly("SAGA", "second-instance", promise, "one id", seen, (f"key {key}", *sorted(ids)))
+        )
