@@ -67,10 +67,8 @@ class Connection:
             self._ending |= call == "stop"
             number = next(self._ids)
             self._waiting[number] = answer
-            try:
+            with suppress(OSError):  # it has ended: the reader notices that too, and answers
                 self._socket.sendall(json.dumps({"id": number, "call": call, "with": arguments}).encode() + b"\n")
-            except OSError as error:
-                raise SupervisorGone(self._describe_end()) from error
         received = answer.get()
         if "error" in received:
             raise _error(received)
@@ -98,13 +96,13 @@ class Connection:
                     self._waiting.pop(answer["id"]).put(answer)
         except OSError:  # a reset is an end like any other
             pass
+        if not self._ending and not is_alive(self._run):
+            kill_survivors(self._run)
         with self._lock:
             self._closed = self._closed or self._describe_end()
             waiting, self._waiting = self._waiting, {}
         for answer in waiting.values():
             answer.put({"error": "SupervisorGone", "message": self._closed})
-        if not self._ending and not is_alive(self._run):
-            kill_survivors(self._run)
 
     def _describe_end(self) -> str:
         if self._ending:

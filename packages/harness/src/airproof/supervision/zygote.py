@@ -62,13 +62,20 @@ class Zygote:
     def _fork(self, request: dict[str, Any]) -> bool:
         """Returns whether this is the child."""
         zygote = os.getpid()
+        reading, writing = os.pipe()
         pid = os.fork()
         if pid:
+            os.close(writing)
+            # Nobody may signal the child before it is bound to die with us: a stopped one would never be.
+            os.read(reading, 1)
+            os.close(reading)
             self._children.add(pid)
             self._tell({"forked": request["id"], "pid": pid})
             return False
         os.setsid()
         die_with(zygote)
+        os.close(reading)
+        os.close(writing)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for descriptor in (self._wakeup, self._writing):
