@@ -53,9 +53,9 @@ def test_the_tools_know_every_package(root: Path, projects: Projects) -> None:
     workspace = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     tox = tomllib.loads((root / "tox.toml").read_text(encoding="utf-8"))
     imports = {path.name for path in root.glob("packages/*/src/*") if (path / "__init__.py").is_file()}
+    in_tox = {text.partition("[")[0].removeprefix("-e packages/") for text in tox["env_run_base"]["deps"]}
 
-    installed = {dependency.partition("[")[0].removeprefix("-e packages/") for dependency in tox["env_run_base"]["deps"]}
-    assert installed == set(projects)
+    assert in_tox == set(projects)
     assert {f"packages/{folder}/src" for folder in projects} <= set(workspace["tool"]["mypy"]["mypy_path"])
     assert set(workspace["tool"]["importlinter"]["root_packages"]) == imports
 
