@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import select
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -24,15 +25,26 @@ def open_engine(url: str, application: str, *, pool_size: int = 6) -> AsyncEngin
 
     The level is read committed, PostgreSQL's default: every race that matters is decided by a constraint or a lock.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=10,
-        pool_pre_ping=True,
+        pool_use_lifo=True,
         use_native_hstore=False,
         connect_args={"application_name": application, "connect_timeout": 5, "options": _SESSION_OPTIONS},
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, *_: object) -> None:
+    """Has the pool replace a connection that the server has closed; costs no round trip.
+
+    An idle connection on which something can be read has been closed or is about to be.
+    """
+    if select.select([connection.driver_connection.fileno()], [], [], 0)[0]:
+        raise DisconnectionError("the server has closed this connection")
 
 
 def is_transient(failure: BaseException) -> bool:

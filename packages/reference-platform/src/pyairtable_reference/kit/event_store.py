@@ -1,7 +1,7 @@
 """The event store: append-only streams per aggregate, with expected versions, announced through the outbox.
 
-The version is checked twice: against the stream as this transaction sees it (no gaps), and by the unique constraint on
-aggregate and version (no race between check and insert).
+The version is checked twice: against the stream as this transaction sees it (no gaps; a new one can have none), and
+by the unique constraint on aggregate and version (no race between check and insert).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from pyairtable_reference.kit.envelope import Event, Metadata
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from pyairtable_reference.kit.outbox import Outbox
 
 NEW = 0
+
+_APPEND = insert(domain_events)
+_VERSION = select(func.coalesce(func.max(domain_events.c.version), NEW)).where(
+    domain_events.c.aggregate_id == bindparam("stream")
+)
 
 
 class VersionConflict(Exception):
@@ -58,9 +63,7 @@ class EventStore:
 
     async def version(self, aggregate_id: str) -> int:
         """The version of the stream's last event, 0 if there is none."""
-        latest = select(func.coalesce(func.max(domain_events.c.version), NEW))
-        found = await self._connection.execute(latest.where(domain_events.c.aggregate_id == aggregate_id))
-        return int(found.scalar_one())
+        return int((await self._connection.execute(_VERSION, {"stream": aggregate_id})).scalar_one())
 
     async def append(
         self, cause: Cause, aggregate_type: str, aggregate_id: str, facts: Sequence[Fact], *, expected_version: int
@@ -70,7 +73,7 @@ class EventStore:
         Raises:
             VersionConflict: the stream is not at the expected version; the transaction cannot go on.
         """
-        actual = await self.version(aggregate_id)
+        actual = NEW if expected_version == NEW else await self.version(aggregate_id)
         if actual != expected_version:
             raise VersionConflict(f"{aggregate_type} {aggregate_id} is at version {actual}, not {expected_version}")
         events = [
@@ -90,11 +93,11 @@ class EventStore:
             for offset, fact in enumerate(facts, start=1)
         ]
         try:
-            await self._connection.execute(insert(domain_events), [_row(event) for event in events])
+            await self._connection.execute(_APPEND, [_row(event) for event in events])
         except IntegrityError as race:
             raise VersionConflict(f"{aggregate_type} {aggregate_id} moved past {expected_version}") from race
         for event in events:
-            await self._outbox.add(event.message())
+            self._outbox.add(event.message())
         return events
 
 

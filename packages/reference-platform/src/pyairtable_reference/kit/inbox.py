@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert
 
 from pyairtable_reference.kit.schema import inbox
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+_NOTE = (
+    insert(inbox)
+    .values(consumer=bindparam("consumer"), message_id=bindparam("message_id"))
+    .on_conflict_do_nothing()
+    .returning(inbox.c.message_id)
+)
 
 
 class Inbox:
@@ -25,5 +34,5 @@ class Inbox:
 
         Waits for another transaction that is just handling the same message, and then knows what became of it.
         """
-        note = insert(inbox).values(consumer=consumer, message_id=str(message_id)).on_conflict_do_nothing()
-        return (await self._connection.execute(note)).rowcount == 1
+        note = {"consumer": consumer, "message_id": str(message_id)}
+        return (await self._connection.execute(_NOTE, note)).first() is not None

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import and_, exists, func, literal, or_, select, update
+from sqlalchemy import Interval, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pyairtable_reference.kit.envelope import DEAD_LETTERS, Kind, Message
@@ -26,48 +26,52 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-_again = {"status": PENDING, "attempts": 0, "next_attempt_at": func.now(), "claimed_by": None, "claimed_until": None}
+_AGAIN = {"status": PENDING, "attempts": 0, "next_attempt_at": func.now(), "claimed_by": None, "claimed_until": None}
+
+# Statements are built once: building them costs more than running them.
+_NEW = insert(event_outbox).values(
+    {name: bindparam(name) for name in ("id", "kind", "topic", "key", "type", "tenant_id", "headers", "payload")}
+)
+_ADD = _NEW.on_conflict_do_update(
+    index_elements=[event_outbox.c.id], set_=_AGAIN, where=event_outbox.c.status == PUBLISHED
+)
 
 
 class Outbox:
-    """Writes messages in the caller's transaction.
-
-    Attributes:
-        written: whether anything is to be sent once the transaction commits.
-    """
+    """Collects the messages of the caller's transaction and writes them before it commits."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
-        self.written = False
+        self._added: list[dict[str, Any]] = []
 
-    async def add(self, message: Message) -> None:
+    def add(self, message: Message) -> None:
         """Puts a message in. One that is there already and was published is sent once more, with the same id.
 
         A row that still waits is left as it is, and so is a parked one: that is for an operator to retry.
         """
-        statement = insert(event_outbox).values(
-            id=message.id,
-            kind=message.kind.value,
-            topic=message.topic,
-            key=message.key,
-            type=message.type,
-            tenant_id=message.tenant_id,
-            headers=message.headers,
-            payload=message.payload,
+        self._added.append(
+            {
+                "id": message.id,
+                "kind": message.kind.value,
+                "topic": message.topic,
+                "key": message.key,
+                "type": message.type,
+                "tenant_id": message.tenant_id,
+                "headers": message.headers,
+                "payload": message.payload,
+            }
         )
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[event_outbox.c.id], set_=_again, where=event_outbox.c.status == PUBLISHED
-            )
-        )
-        self.written = True
+
+    async def flush(self) -> bool:
+        """Writes what was added; returns whether there was anything."""
+        if self._added:
+            await self._connection.execute(_ADD, self._added)
+        return bool(self._added)
 
     async def retry(self, message_id: UUID) -> bool:
         """Queues a parked message again, unchanged; returns whether there is one."""
         parked = and_(event_outbox.c.id == message_id, event_outbox.c.status == FAILED)
-        found = await self._connection.execute(update(event_outbox).where(parked).values(**_again))
-        self.written = True
-        return found.rowcount == 1
+        return (await self._connection.execute(update(event_outbox).where(parked).values(**_AGAIN))).rowcount == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,84 +82,105 @@ class Claimed:
     attempts: int
 
 
+_LEASE_END = func.now() + bindparam("lease", type_=Interval)
+
+
+def _claim() -> Any:
+    row, older = event_outbox.alias("row"), event_outbox.alias("older")
+    waits = exists().where(
+        older.c.status == PENDING,
+        older.c.topic == row.c.topic,
+        older.c.key == row.c.key,
+        older.c.position < row.c.position,
+    )
+    due = (
+        select(row.c.id)
+        .where(row.c.status == PENDING, row.c.next_attempt_at <= func.now())
+        .where(or_(row.c.claimed_until.is_(None), row.c.claimed_until < func.now()), ~waits)
+        .order_by(row.c.position)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    lease = {"claimed_by": bindparam("owner"), "claimed_until": _LEASE_END}
+    claim = update(event_outbox).where(event_outbox.c.id.in_(select(due.c.id))).values(lease)
+    return claim.returning(event_outbox)
+
+
+_CLAIM = _claim()
+_STILL_PENDING = and_(event_outbox.c.id == bindparam("message_id"), event_outbox.c.status == PENDING)
+_UPDATE = update(event_outbox).where(_STILL_PENDING)
+_RENEW = _UPDATE.values(claimed_until=_LEASE_END)
+_PUBLISHED = _UPDATE.values(status=PUBLISHED, published_at=func.now(), last_error=None)
+_POSTPONE = _UPDATE.values(
+    attempts=bindparam("attempts"),
+    last_error=bindparam("error"),
+    next_attempt_at=_LEASE_END,
+    claimed_by=None,
+    claimed_until=None,
+)
+_PARK = _UPDATE.values(
+    status=FAILED, attempts=bindparam("attempts"), last_error=bindparam("error"), claimed_by=None, claimed_until=None
+)
+_RECOVER = (
+    update(event_outbox)
+    .where(event_outbox.c.status == PENDING, event_outbox.c.claimed_by == bindparam("owner"))
+    .values(claimed_by=None, claimed_until=None)
+)
+
+
 class OutboxQueue:
     """The outbox as the relay of one process sees it. Every call is a transaction of its own."""
 
     def __init__(self, engine: AsyncEngine, owner: str) -> None:
         self._engine = engine
+        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._owner = owner
 
     async def recover(self) -> None:
         """Frees what an earlier run of this very process had claimed."""
-        mine = and_(event_outbox.c.status == PENDING, event_outbox.c.claimed_by == self._owner)
-        await self._execute(update(event_outbox).where(mine).values(claimed_by=None, claimed_until=None))
+        await self._execute(_RECOVER, owner=self._owner)
 
     async def claim(self, limit: int, lease_s: float) -> list[Claimed]:
         """Takes up to `limit` messages that are due, oldest first, and only the oldest of each topic and key."""
-        row, older = event_outbox.alias("row"), event_outbox.alias("older")
-        waits = exists().where(
-            older.c.status == PENDING,
-            older.c.topic == row.c.topic,
-            older.c.key == row.c.key,
-            older.c.position < row.c.position,
-        )
-        due = (
-            select(row.c.id)
-            .where(row.c.status == PENDING, row.c.next_attempt_at <= func.now())
-            .where(or_(row.c.claimed_until.is_(None), row.c.claimed_until < func.now()), ~waits)
-            .order_by(row.c.position)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-        )
-        claim = (
-            update(event_outbox)
-            .where(event_outbox.c.id.in_(select(due.c.id)))
-            .values(claimed_by=self._owner, claimed_until=_from_now(lease_s))
-            .returning(event_outbox)
-        )
-        async with self._engine.begin() as connection:
-            rows = (await connection.execute(claim)).all()
+        wanted = {"limit": limit, "owner": self._owner, "lease": timedelta(seconds=lease_s)}
+        async with self._single.connect() as connection:
+            rows = (await connection.execute(_CLAIM, wanted)).all()
         return [Claimed(_message(found), found.attempts) for found in sorted(rows, key=lambda found: found.position)]
 
     async def renew(self, ids: Sequence[UUID], lease_s: float) -> None:
         """Keeps claims alive while their messages are on the way."""
-        await self._set(ids, claimed_until=_from_now(lease_s))
+        for message_id in ids:
+            await self._execute(_RENEW, message_id=message_id, lease=timedelta(seconds=lease_s))
 
-    async def published(self, ids: Sequence[UUID]) -> None:
-        """The broker has acknowledged them."""
-        await self._set(ids, status=PUBLISHED, published_at=func.now(), last_error=None)
+    async def published(self, message_id: UUID) -> None:
+        """The broker has acknowledged it."""
+        await self._execute(_PUBLISHED, message_id=message_id)
 
     async def postpone(self, claimed: Claimed, error: str, delay_s: float, *, refused: bool) -> None:
         """Tries again later; counted as an attempt only if the broker itself refused the message."""
-        await self._set(
-            [claimed.message.id],
+        await self._execute(
+            _POSTPONE,
+            message_id=claimed.message.id,
             attempts=claimed.attempts + int(refused),
-            last_error=error,
-            next_attempt_at=_from_now(delay_s),
-            claimed_by=None,
-            claimed_until=None,
+            error=error,
+            lease=timedelta(seconds=delay_s),
         )
 
     async def park(self, claimed: Claimed, error: str) -> None:
         """Gives the message up and puts a copy for the dead letters in its place, in one transaction."""
-        message = claimed.message
+        message, attempts = claimed.message, claimed.attempts + 1
         async with self._engine.begin() as connection:
-            await connection.execute(
-                update(event_outbox)
-                .where(event_outbox.c.id == message.id, event_outbox.c.status == PENDING)
-                .values(status=FAILED, attempts=claimed.attempts + 1, last_error=error, claimed_by=None)
-            )
+            parked = {"message_id": message.id, "attempts": attempts, "error": error}
+            await connection.execute(_PARK, parked)
             if message.topic != DEAD_LETTERS:
-                await Outbox(connection).add(dead_letter_copy(message, error, claimed.attempts + 1))
+                outbox = Outbox(connection)
+                outbox.add(dead_letter_copy(message, error, attempts))
+                await outbox.flush()
 
-    async def _set(self, ids: Sequence[UUID], **values: Any) -> None:
-        still_pending = and_(event_outbox.c.id.in_(ids), event_outbox.c.status == PENDING)
-        await self._execute(update(event_outbox).where(still_pending).values(**values))
-
-    async def _execute(self, statement: Any) -> None:
-        async with self._engine.begin() as connection:
-            await connection.execute(statement)
+    async def _execute(self, statement: Any, **parameters: Any) -> None:
+        async with self._single.connect() as connection:
+            await connection.execute(statement, parameters)
 
 
 def dead_letter_headers(topic: str, cause: str, attempts: int, source: str) -> dict[str, str]:
@@ -176,10 +201,6 @@ def dead_letter_copy(message: Message, cause: str, attempts: int) -> Message:
         headers=message.headers | extra,
         payload=message.payload,
     )
-
-
-def _from_now(seconds: float) -> Any:
-    return func.now() + literal(timedelta(seconds=seconds))
 
 
 def _message(row: Any) -> Message:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from pyairtable_reference.kit import metrics
 from pyairtable_reference.kit.envelope import Action, Command, Outcome, Record, Reply, Unprocessable
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNDONE = "step-undone"
+
+_KEEP = insert(command_results)
+_KEPT = select(*(command_results.c[name] for name in ("action", "reply_id", "outcome", "reason", "result"))).where(
+    command_results.c.saga_id == bindparam("saga"), command_results.c.step == bindparam("of_step")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Participant:
             await work.lock("step", command.saga_id, command.step)
             answered = await self._answered(work, command)
             if command.action in answered:
-                await self._reply(work, command, answered[command.action])
+                self._reply(work, command, answered[command.action])
                 return
             answer = await self._act(work, command, step, answered)
             if not isinstance(answer, Later):
@@ -110,18 +115,19 @@ class Participant:
             else _Answered(uuid4(), Outcome.REFUSED, answer.reason, {})
         )
         await work.connection.execute(
-            insert(command_results).values(
-                saga_id=command.saga_id,
-                step=command.step,
-                action=command.action.value,
-                tenant_id=command.tenant_id,
-                outcome=kept.outcome.value,
-                reason=kept.reason,
-                result=kept.result,
-                reply_id=kept.reply_id,
-            )
+            _KEEP,
+            {
+                "saga_id": command.saga_id,
+                "step": command.step,
+                "action": command.action.value,
+                "tenant_id": command.tenant_id,
+                "outcome": kept.outcome.value,
+                "reason": kept.reason,
+                "result": kept.result,
+                "reply_id": kept.reply_id,
+            },
         )
-        await self._reply(work, command, kept)
+        self._reply(work, command, kept)
         metrics.COMMANDS.labels(command.step, command.action, kept.outcome).inc()
         log.info("%s of saga %s: %s %s", command.type, command.saga_id, kept.outcome, kept.reason or "")
 
@@ -136,17 +142,12 @@ class Participant:
         return await step.compensate(work, command)
 
     async def _answered(self, work: UnitOfWork, command: Command) -> dict[Action, _Answered]:
-        table = command_results.c
-        rows = await work.connection.execute(
-            select(table.action, table.reply_id, table.outcome, table.reason, table.result).where(
-                table.saga_id == command.saga_id, table.step == command.step
-            )
-        )
+        rows = await work.connection.execute(_KEPT, {"saga": command.saga_id, "of_step": command.step})
         return {
             Action(row.action): _Answered(row.reply_id, Outcome(row.outcome), row.reason, row.result) for row in rows
         }
 
-    async def _reply(self, work: UnitOfWork, command: Command, answered: _Answered) -> None:
+    def _reply(self, work: UnitOfWork, command: Command, answered: _Answered) -> None:
         reply = Reply(
             message_id=answered.reply_id,
             in_reply_to=command.message_id,
@@ -159,7 +160,7 @@ class Participant:
             tenant_id=command.tenant_id,
             correlation_id=command.correlation_id,
         )
-        await work.outbox.add(reply.message(self._service))
+        work.outbox.add(reply.message(self._service))
 
 
 def cause_of(command: Command, service: str) -> Cause:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, delete, exists, func, select
+from sqlalchemy import Table, bindparam, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pyairtable_reference.kit.event_store import Fact
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 LEGAL_HOLD = "legal-hold"
 
+_LIMIT = select(tenant_limits.c.value).where(tenant_limits.c.tenant_id == bindparam("tenant"))
+_HELD = select(exists().where(legal_holds.c.tenant_id == bindparam("tenant")))
+
 
 async def is_full(work: UnitOfWork, things: Table, tenant_id: str, default: int) -> bool:
     """Whether the tenant has as many of a table's things as it may. The answer holds until the transaction ends."""
     await work.lock(things.name, tenant_id)
-    count = select(func.count()).select_from(things).where(things.c.tenant_id == tenant_id)
-    present = (await work.connection.execute(count)).scalar_one()
-    return int(present) >= await TenantRules(work.connection).limit(tenant_id, default)
+    limit = func.coalesce(_LIMIT.scalar_subquery(), default)
+    is_reached = select(func.count() >= limit).select_from(things).where(things.c.tenant_id == bindparam("tenant"))
+    return bool((await work.connection.execute(is_reached, {"tenant": tenant_id})).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,6 @@ class TenantRules:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def limit(self, tenant_id: str, default: int) -> int:
-        """How many of the service's things the tenant may have."""
-        found = await self._connection.execute(
-            select(tenant_limits.c.value).where(tenant_limits.c.tenant_id == tenant_id)
-        )
-        value = found.scalar_one_or_none()
-        return default if value is None else int(value)
-
     async def set_limit(self, tenant_id: str, value: int) -> None:
         """Sets the limit."""
         statement = insert(tenant_limits).values(tenant_id=tenant_id, value=value)
@@ -85,7 +80,7 @@ class TenantRules:
 
     async def is_held(self, tenant_id: str) -> bool:
         """Whether nothing of the tenant may be deleted."""
-        found = await self._connection.execute(select(exists().where(legal_holds.c.tenant_id == tenant_id)))
+        found = await self._connection.execute(_HELD, {"tenant": tenant_id})
         return bool(found.scalar_one())
 
     async def hold(self, tenant_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, bindparam, func, select
 
 from pyairtable_reference.kit.event_store import EventStore
 from pyairtable_reference.kit.inbox import Inbox
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+
+_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)))
 
 
 class UnitOfWork:
@@ -44,19 +47,19 @@ class UnitOfWork:
     async def lock(self, *what: object) -> None:
         """Waits until no other transaction holds the lock of that name, and holds it until the end."""
         name = "/".join(map(str, what))
-        await self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+        await self.connection.execute(_LOCK, {"name": name})
 
 
 class UnitsOfWork:
     """Opens units of work on one database.
 
-    Args:
-        announce: called after a commit that put something into the outbox.
+    Attributes:
+        announce: says that the outbox holds something new; called after a commit.
     """
 
     def __init__(self, engine: AsyncEngine, announce: Callable[[], None]) -> None:
         self._engine = engine
-        self._announce = announce
+        self.announce = announce
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
@@ -64,6 +67,7 @@ class UnitsOfWork:
         async with self._engine.begin() as connection:
             work = UnitOfWork(connection)
             yield work
-        if work.outbox.written:
-            self._announce()
+            announce = await work.outbox.flush()
+        if announce:
+            self.announce()
         work.committed()

@@ -45,8 +45,10 @@ async def metrics() -> PlainTextResponse:
 @operations.post("/{message_id}/retry", status_code=202)
 async def retry(message_id: UUID, request: Request) -> dict[str, str]:
     """Queues a parked message again, with the same id and headers."""
-    async with runtime_of(request).units_of_work.begin() as work:
+    units_of_work = runtime_of(request).units_of_work
+    async with units_of_work.begin() as work:
         found = await work.outbox.retry(message_id)
+        work.after_commit(units_of_work.announce)
     if not found:
         raise errors.ApiError(404, "not-found", f"no message {message_id} is parked")
     return {"status": "pending"}

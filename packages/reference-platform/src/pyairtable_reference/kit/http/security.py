@@ -33,7 +33,7 @@ def is_operator(request: Request) -> bool:
     return hmac.compare_digest(given, _settings(request).admin_key.encode())
 
 
-def require_operator(request: Request) -> None:
+async def require_operator(request: Request) -> None:
     """Lets operators in.
 
     Raises:
@@ -43,7 +43,7 @@ def require_operator(request: Request) -> None:
         raise ApiError(401, "unauthorized", "a valid X-API-Key is required")
 
 
-def require_service(request: Request) -> str:
+async def require_service(request: Request) -> str:
     """Lets other services in; returns the caller's name.
 
     Raises:
@@ -56,23 +56,23 @@ def require_service(request: Request) -> str:
         raise ApiError(401, "unauthorized", f"a valid {HEADER} is required") from invalid
 
 
-def require_service_or_operator(request: Request) -> None:
+async def require_service_or_operator(request: Request) -> None:
     """Lets other services and operators in.
 
     Raises:
         ApiError: 401.
     """
     if not is_operator(request):
-        require_service(request)
+        await require_service(request)
 
 
-def require_user(request: Request) -> Identity:
+async def require_user(request: Request) -> Identity:
     """The user that another service, which has checked who it is, calls for.
 
     Raises:
         ApiError: 401.
     """
-    require_service(request)
+    await require_service(request)
     try:
         user_id = UUID(request.headers.get("X-User-ID", ""))
     except ValueError as malformed:

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from pyairtable_reference.kit import metrics
 from pyairtable_reference.kit.backoff import pause
-from pyairtable_reference.kit.envelope import Action, Command, Record, Reply, Unprocessable, command_id
+from pyairtable_reference.kit.envelope import Action, Command, Message, Record, Reply, Unprocessable, command_id
 from pyairtable_reference.kit.event_store import Cause, Fact
 from pyairtable_reference.kit.saga.machine import Answer, Effects, Saga, SagaMachine, SagaState, Step
 from pyairtable_reference.kit.saga.store import SagaStore
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP_S = 1.0
 BATCH = 50
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class UnknownSagaType(Exception):
@@ -65,6 +66,7 @@ class Orchestrator:
         self._service = service
         self._machines = {definition.name: SagaMachine(definition, resend_s) for definition in definitions}
         self._timer_set = asyncio.Event()
+        self._awake_at = _NEVER
 
     async def start(self, start: Start) -> Saga:
         """Starts a saga, or finds the one that the same request has started.
@@ -89,11 +91,12 @@ class Orchestrator:
         )
         async with self._units_of_work.begin() as work:
             store = SagaStore(work.connection)
-            if await store.add(saga):
-                await self._store(work, store, saga, machine.start(saga, now), str(saga.id))
+            effects = machine.start(saga, now)
+            if await store.add(saga, machine.next_timer(saga)):
+                await self._send(work, machine, saga, effects, str(saga.id))
             else:
                 saga = await self._started_before(store, machine, start)
-        self._timer_set.set()
+        self._set_timer(machine.next_timer(saga))
         return saga
 
     async def on_reply(self, record: Record) -> None:
@@ -113,21 +116,26 @@ class Orchestrator:
             machine = self._machines[saga.saga_type]
             answer = Answer(reply.reason, reply.result)
             effects = machine.on_reply(saga, reply.step, reply.action, reply.outcome, answer, datetime.now(UTC))
-            await self._store(work, store, saga, effects, str(reply.message_id))
-        self._timer_set.set()
+            if effects.changed:
+                await store.save(saga, machine.next_timer(saga))
+                await self._send(work, machine, saga, effects, str(reply.message_id))
+        self._set_timer(machine.next_timer(saga))
 
     async def run_timers(self, stopping: asyncio.Event) -> None:
         """Fires timers until told to stop."""
         while not stopping.is_set():
+            self._awake_at = _NEVER
             self._timer_set.clear()
             async with self._units_of_work.begin() as work:
-                due = await SagaStore(work.connection).due(datetime.now(UTC), BATCH)
+                timers = await SagaStore(work.connection).timers(BATCH)
+            now = datetime.now(UTC)
+            due = [saga_id for saga_id, at in timers if at <= now]
             for saga_id in due:
                 await self._fire(saga_id)
             if not due:
-                async with self._units_of_work.begin() as work:
-                    following = await SagaStore(work.connection).next_timer()
-                await self._sleep_until(following)
+                sleep_s = min((timers[0][1] - now).total_seconds() if timers else LONGEST_SLEEP_S, LONGEST_SLEEP_S)
+                self._awake_at = now + timedelta(seconds=sleep_s)
+                await pause(self._timer_set, max(sleep_s, 0.01))
 
     async def read(self, saga_id: UUID) -> Saga | None:
         """A saga as it is now."""
@@ -155,22 +163,24 @@ class Orchestrator:
             effects = machine.on_time(saga, datetime.now(UTC))
             for step, action in effects.commands:
                 log.warning("saga %s: %s.%s issued by timer", saga.id, step, action)
-            await self._store(work, store, saga, effects, str(saga.id))
+            if effects.changed:
+                await store.save(saga, machine.next_timer(saga))
+                await self._send(work, machine, saga, effects, str(saga.id))
 
-    async def _sleep_until(self, following: datetime | None) -> None:
-        remaining_s = (following - datetime.now(UTC)).total_seconds() if following else LONGEST_SLEEP_S
-        await pause(self._timer_set, min(max(remaining_s, 0.01), LONGEST_SLEEP_S))
+    def _set_timer(self, at: datetime | None) -> None:
+        """Wakes the timers if they would sleep too long."""
+        if at is not None and at < self._awake_at:
+            self._timer_set.set()
 
-    async def _store(self, work: UnitOfWork, store: SagaStore, saga: Saga, effects: Effects, causation_id: str) -> None:
-        machine = self._machines[saga.saga_type]
-        if not effects.changed:
-            return
-        await store.save(saga, machine.next_timer(saga))
+    async def _send(
+        self, work: UnitOfWork, machine: SagaMachine, saga: Saga, effects: Effects, causation_id: str
+    ) -> None:
+        """Puts everything that goes with a change into the transaction that stores it."""
         cause = Cause(saga.tenant_id, saga.correlation_id, causation_id, self._service)
         if effects.events:
             await self._announce(work, cause, machine.definition.aggregate_type, saga, effects.events)
         for step, action in effects.commands:
-            await self._send(work, machine.definition, saga, step, action)
+            work.outbox.add(self._command(machine.definition, saga, step, action))
         if saga.state.terminal:
             metrics.SAGAS.labels(saga.saga_type, saga.state).inc()
             level = logging.ERROR if saga.state is SagaState.FAILED else logging.INFO
@@ -185,9 +195,7 @@ class Orchestrator:
         version = await work.events.version(aggregate_id)
         await work.events.append(cause, aggregate_type, aggregate_id, facts, expected_version=version)
 
-    async def _send(
-        self, work: UnitOfWork, definition: SagaDefinition, saga: Saga, step_name: str, action: Action
-    ) -> None:
+    def _command(self, definition: SagaDefinition, saga: Saga, step_name: str, action: Action) -> Message:
         step = definition.steps[definition.position(step_name)]
         command = Command(
             message_id=command_id(saga.id, step.name, action),
@@ -200,4 +208,4 @@ class Orchestrator:
             timestamp=datetime.now(UTC),
             payload=step.payload(saga.input, saga.context) if action is Action.EXECUTE else {},
         )
-        await work.outbox.add(command.message(step.service, self._service))
+        return command.message(step.service, self._service)

@@ -49,7 +49,7 @@ async def _identity(request: Request, client: ServiceClient, path: str) -> dict[
     """
     needed = access(request.method, path)
     if needed is Access.OPERATOR:
-        require_operator(request)
+        await require_operator(request)
     if needed is not Access.USER:
         return {}
     authorization = {"authorization": request.headers.get("authorization", "")}

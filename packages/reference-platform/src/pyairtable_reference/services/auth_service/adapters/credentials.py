@@ -25,9 +25,7 @@ class Credentials:
 
     async def add(self, credential: Credential) -> bool:
         """Stores a credential; false if its e-mail address is taken. Waits for a concurrent taker's decision."""
-        statement = insert(credentials).values(**asdict(credential))
-        taken = statement.on_conflict_do_nothing(index_elements=[credentials.c.email])
-        return (await self._connection.execute(taken)).rowcount == 1
+        return (await self._connection.execute(_ADD, asdict(credential))).first() is not None
 
     async def by_email(self, email: str) -> Credential | None:
         """The credential of an address."""
@@ -43,3 +41,4 @@ class Credentials:
 
 
 _COLUMNS = tuple(credentials.c[name] for name in ("id", "tenant_id", "saga_id", "email", "password_hash", "status"))
+_ADD = insert(credentials).on_conflict_do_nothing(index_elements=[credentials.c.email]).returning(credentials.c.id)

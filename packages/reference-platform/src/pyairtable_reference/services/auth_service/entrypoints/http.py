@@ -73,12 +73,12 @@ class Claims(BaseModel):
     iat: int
 
 
-def _accounts(request: Request) -> Accounts:
+async def _accounts(request: Request) -> Accounts:
     accounts: Accounts = runtime_of(request).application
     return accounts
 
 
-def _bearer(authorization: Annotated[str, Header()] = "") -> str:
+async def _bearer(authorization: Annotated[str, Header()] = "") -> str:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise ApiError(401, "unauthorized", "a bearer token is required")

@@ -25,7 +25,7 @@ class RoleAssignments:
 
     async def add(self, assignment: RoleAssignment) -> None:
         """Stores an assignment."""
-        await self._connection.execute(insert(role_assignments).values(**asdict(assignment)))
+        await self._connection.execute(insert(role_assignments), asdict(assignment))
 
     async def grants(self, tenant_id: str, user_id: UUID, resource_id: str, permission: str) -> bool:
         """Whether the user has the permission on the resource."""

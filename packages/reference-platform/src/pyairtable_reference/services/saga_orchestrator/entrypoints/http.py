@@ -89,7 +89,7 @@ class SagaList(BaseModel):
     sagas: list[SagaAnswer]
 
 
-def _orchestrator(request: Request) -> Orchestrator:
+async def _orchestrator(request: Request) -> Orchestrator:
     orchestrator: Orchestrator = runtime_of(request).application
     return orchestrator
 

@@ -24,7 +24,7 @@ class Profiles:
 
     async def add(self, profile: Profile) -> None:
         """Stores a profile."""
-        await self._connection.execute(insert(profiles).values(**asdict(profile)))
+        await self._connection.execute(insert(profiles), asdict(profile))
 
     async def get(self, tenant_id: str, user_id: UUID) -> Profile | None:
         """A tenant's user."""

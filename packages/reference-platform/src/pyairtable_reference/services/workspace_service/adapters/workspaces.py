@@ -24,7 +24,7 @@ class Workspaces:
 
     async def add(self, workspace: Workspace) -> None:
         """Stores a workspace."""
-        await self._connection.execute(insert(workspaces).values(**asdict(workspace)))
+        await self._connection.execute(insert(workspaces), asdict(workspace))
 
     async def owned_by(self, tenant_id: str, owner_id: UUID, *, offset: int, limit: int) -> list[Workspace]:
         """A user's workspaces, oldest first."""
