@@ -90,8 +90,9 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tells a worker of pytest-xdist how to join."""
-    if run := node.config.stash.get(RUN, None):
-        node.workerinput["airproof"] = run.for_worker(node.workerinput["workerid"])
+    if reporter := node.config.stash.get(REPORTER, None):
+        reporter.nodes.append(node)
+        node.workerinput["airproof"] = reporter.run.for_worker(node.workerinput["workerid"])
 
 
 @pytest.hookimpl(trylast=True)
@@ -122,6 +123,7 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
     """Waits for the environment before the first test is handed to a worker."""
     if reporter := node.config.stash.get(REPORTER, None):
         for why in reporter.run.heard("refusal").values():
+            reporter.dismiss_workers()
             raise pytest.UsageError(why)
         reporter.wait()
 
@@ -168,6 +170,10 @@ class ReporterHooks:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keeps the report for the pages that are written in the end."""
         self.reporter.results.add(report)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Lets the workers go at once instead of waiting for them to notice."""
+        self.reporter.dismiss_workers()
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

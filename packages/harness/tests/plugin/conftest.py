@@ -50,5 +50,11 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     monkeypatch.syspath_prepend(FAKE)
     monkeypatch.setenv("PYTHONPATH", str(FAKE))
     monkeypatch.setenv("FAKE_JOURNAL", str(pytester.path / "journal"))
-    monkeypatch.delenv("NOX_CURRENT_SESSION", raising=False)
+    for variable in (
+        "NOX_CURRENT_SESSION",
+        "PYTEST_XDIST_WORKER",
+        "PYTEST_XDIST_WORKER_COUNT",
+        "PYTEST_XDIST_TESTRUNUID",
+    ):
+        monkeypatch.delenv(variable, raising=False)
     return Project(pytester)

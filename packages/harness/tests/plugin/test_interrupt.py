@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,24 +31,49 @@ def test_waits(cell):
 """
 
 
-def start(project: Project, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pytest", *QUICK, "--airproof-env", "toy", *arguments]
-    return subprocess.Popen(
-        command, cwd=project.path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+class Started:
+    """Runs of pytest in the background."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def __call__(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts one and waits until its test, or whatever it does, has made the file `running`."""
+        command = [sys.executable, "-m", "pytest", *QUICK, "--airproof-env", "toy", *arguments]
+        process = subprocess.Popen(
+            command,
+            cwd=self._project.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        wait_until((self._project.path / "running").exists, timeout_s=120, describe="the run to be in the middle")
+        return process
+
+
+@pytest.fixture
+def start(project: Project) -> Iterator[Started]:
+    started = Started(project)
+    yield started
+    for process in started.processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def interrupt(process: subprocess.Popen[str]) -> str:
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     return output
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
-def test_in_the_middle_of_a_test(project: Project, workers: list[str]) -> None:
+def test_in_the_middle_of_a_test(project: Project, start: Started, workers: list[str]) -> None:
     project.pytester.makepyfile(test_toy=WAITING)
-    process = start(project, *workers)
-    wait_until((project.path / "running").exists, timeout_s=30, describe="the test to run")
+    process = start(*workers)
     output = interrupt(process)
     assert process.returncode == 2, output
     assert "KeyboardInterrupt" in output
@@ -57,7 +83,7 @@ def test_in_the_middle_of_a_test(project: Project, workers: list[str]) -> None:
     assert not (project.report / ".run").exists()
 
 
-def test_while_the_environment_comes_up(project: Project) -> None:
+def test_while_the_environment_comes_up(project: Project, start: Started) -> None:
     conftest = """
         import airproof_fake
         from pathlib import Path
@@ -71,8 +97,7 @@ def test_while_the_environment_comes_up(project: Project) -> None:
     """
     project.pytester.makeconftest(conftest)
     project.pytester.makepyfile(test_toy=WAITING)
-    process = start(project)
-    wait_until((project.path / "running").exists, timeout_s=30, describe="the environment to come up")
+    process = start()
     output = interrupt(process)
     assert process.returncode == 2, output
     assert "Traceback" not in output

@@ -50,7 +50,7 @@ LEAKS = f"""
 def details(project: Project) -> dict[str, dict[str, object]]:
     """Node id to what the HTML page holds of a test."""
     text = (project.report / "report.html").read_text(encoding="utf-8")
-    ids = re.findall(r'<span class="id">([^<]*::test_\w+)</span>\s*</span>', text)
+    ids = re.findall(r'<span class="id" title="([^"]*::test_\w+)">', text)
     packed = re.findall(r'<script type="application/json\+gzip">(.*?)</script>', text)
     unpacked = [json.loads(gzip.decompress(base64.b64decode(one))) for one in packed]
     return dict(zip(ids, unpacked, strict=True))

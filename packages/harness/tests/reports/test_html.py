@@ -100,7 +100,7 @@ def test_red_tests_come_first(directory: ReportDirectory) -> None:
     tests = [TestResult("t.py::a", Outcome.PASSED), TestResult("t.py::b", Outcome.ERROR, failure="broken")]
     page = Page(directory.path, tests)
     assert page.details(0)["failure"] == "broken"
-    assert "1 of 2 scenarios are red" in page.text
+    assert "1 of 2 scenarios is red" in page.text
 
 
 def test_stand_ins_are_marked(directory: ReportDirectory) -> None:

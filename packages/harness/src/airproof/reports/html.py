@@ -22,7 +22,7 @@ from airproof.history import Recording, Redactor, read_history
 from airproof.reports import logfile
 from airproof.reports.durations import Past
 from airproof.reports.ledger import Coverage, Ledger
-from airproof.reports.results import Outcome, TestResult
+from airproof.reports.results import Outcome, TestResult, shorten
 
 _QUIET_LEVELS = frozenset({"", "debug", "info"})
 _LINES_OF_GREEN = 300
@@ -65,6 +65,11 @@ class Family:
     def count(self, *outcomes: str) -> int:
         """How many of them ended so."""
         return sum(test.outcome.value in outcomes for test in self.tests)
+
+    @property
+    def short(self) -> str:
+        """The function, with its file and folder."""
+        return shorten(f"{self.module}::{self.name}")
 
     @property
     def duration_s(self) -> float:

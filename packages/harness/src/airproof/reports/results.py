@@ -73,6 +73,11 @@ class TestResult:
         """The test's name without its parameters."""
         return self.name.partition("[")[0]
 
+    @property
+    def short(self) -> str:
+        """The node id with no more of the path than the file and its folder."""
+        return shorten(self.nodeid)
+
     def property(self, name: str) -> str:
         """The last value of a property, or an empty text."""
         return (self.properties.get(name) or [""])[-1]
@@ -117,6 +122,12 @@ class Results:
             test.failure = str(report.wasxfail) if expected_to_fail else _reason(report)
         elif report.when == "call":
             test.outcome = Outcome.PASSED
+
+
+def shorten(nodeid: str) -> str:
+    """A node id with no more of the path than the file and its folder."""
+    file, colons, name = nodeid.partition("::")
+    return "/".join(file.split("/")[-2:]) + colons + name
 
 
 def _grouped(properties: Iterable[tuple[str, object]]) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """A platform and a provider in memory: what a test does to its cell is seen by the plugin like the real thing.
 
-What the provider is asked to do is written to the file that `FAKE_JOURNAL` names, one line each; `FAKE_TROUBLE` makes it
-fail. Installed by putting this directory on the path: the metadata beside it holds the entry points.
+What the provider is asked to do is written to the file that `FAKE_JOURNAL` names, one line each; `FAKE_TROUBLE` makes
+it fail. Installed by putting this directory on the path: the metadata beside it holds the entry points.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@
   const faultCards = (faults) => make("div", "fault-facts", ...faults.map((fault) => {
     const list = make("ul", "");
     const item = (mark, text, className) => list.append(make("li", className || "", `${mark} ${text}`));
-    for (const one of fault.evidence) item("◆", `${one.at.toFixed(3)} s  ${one.what}  ${facts(one.facts)}`);
+    for (const one of fault.evidence) item("◆", `${one.at.toFixed(3)} s: ${one.what} ${facts(one.facts)}`);
     if (!fault.evidence.length) item("◇", fault.required ? "no evidence that it took effect" : "the moment was never reached", fault.required ? "bad" : "");
     if (fault.healed) item("●", fault.healed); else item("✗", "nobody saw it heal", "bad");
     for (const one of fault.explains) {
@@ -169,7 +169,7 @@
         element.append(band);
       }
       const rows = stack(lane.bars);
-      element.style.height = `${rows * 22 + (lane.kind === "node" ? 14 : 8)}px`;
+      element.style.height = `${rows * 22 + (lane.kind === "node" ? (lane.bars.length ? 20 : 6) : 8)}px`;
       for (const bar of lane.bars) {
         if (bar.to < range[0] || bar.from > range[1]) continue;
         const from = Math.max(place(bar.from), -1), to = Math.min(place(bar.to), 101);
@@ -197,7 +197,7 @@
         if (mark.at < range[0] || mark.at > range[1]) continue;
         const piece = make("div", `mark ${mark.className}`);
         piece.title = `${mark.title}\nat ${mark.at.toFixed(3)} s`;
-        Object.assign(piece.style, { left: `${place(mark.at)}%`, top: "8px" });
+        Object.assign(piece.style, { left: `${place(mark.at)}%`, top: lane.kind === "node" ? "22px" : "8px" });
         piece.addEventListener("click", () => inspectRecord(piece, mark.record));
         element.append(piece);
       }
