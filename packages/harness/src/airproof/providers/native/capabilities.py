@@ -12,11 +12,13 @@ from airproof.environment.capabilities import LogAccess, LogLine, ProcessControl
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import FaultUnsupported, NotReady, WaitTimeout
 from airproof.providers.native.readiness import Probe, await_ready, last_lines
+from airproof.providers.native.shared_memory import note_segments
 from airproof.supervision import Supervisor
 
 GONE_TIMEOUT_S = 10.0
 STATE_TIMEOUT_S = 5.0
-GRACEFUL = {Role.POSTGRES_PRIMARY: signal.SIGINT, Role.POSTGRES_REPLICA: signal.SIGINT}
+POSTGRES = {Role.POSTGRES_PRIMARY, Role.POSTGRES_REPLICA}
+GRACEFUL = dict.fromkeys(POSTGRES, signal.SIGINT)
 """PostgreSQL takes SIGTERM as: wait until every client has left."""
 
 
@@ -85,6 +87,8 @@ class NativeProcesses:
         state = self._supervisor.restart(name)
         group = name.partition("/")[0]
         await_ready(self._supervisor, group, {name: self._probes[node]}, timeout_s=timeout_s)
+        if self._cell.node(node).role in POSTGRES:
+            note_segments(self._supervisor, group, name)
         return self._seen(node, state)
 
     def _own(self, node: str) -> str:

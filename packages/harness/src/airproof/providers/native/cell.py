@@ -28,6 +28,7 @@ from airproof.providers.native.plan import Plan
 from airproof.providers.native.platform_processes import SINK_ENTRY, base_environment
 from airproof.providers.native.readiness import await_ready
 from airproof.providers.native.redis import redis_spec
+from airproof.providers.native.shared_memory import forget_with, note_segments
 from airproof.providers.native.together import together
 from airproof.providers.native.topics import create_topics, delete_topics, load_client
 from airproof.providers.protocol import Progress
@@ -67,6 +68,7 @@ class CellStart:
         Raises:
             NotReady: one is not; the message holds its last log lines. The group is removed.
         """
+        forget_with(self._supervisor, self._cell.name)
         together(
             self._start_primary,
             self._start_replica,
@@ -91,6 +93,7 @@ class CellStart:
             standby = self._environment.backing.postgres.standby
             self._supervisor.spawn(postgres.primary_spec(self._plan.postgres, group, data, node.endpoint, standby))
             self._await(node.name)
+            note_segments(self._supervisor, group, self._names[node.name])
         self._primary_up.set()
 
     def _start_replica(self) -> None:
@@ -102,6 +105,7 @@ class CellStart:
             postgres.mark_as_replica(data)
             self._supervisor.spawn(postgres.replica_spec(self._plan.postgres, group, data, node.endpoint, primary))
             self._await(node.name)
+            note_segments(self._supervisor, group, self._names[node.name])
 
     def _start_redis(self) -> None:
         node, group = self._cell.node(Role.REDIS.value), self._cell.name

@@ -19,6 +19,7 @@ from airproof.providers.native.commands import PLAIN_ENVIRONMENT, pack_tree, run
 from airproof.providers.native.postgres import PostgresServer
 from airproof.providers.native.prepared import Cache, content_key
 from airproof.providers.native.readiness import await_ready
+from airproof.providers.native.shared_memory import forget_with, note_segments
 from airproof.providers.protocol import Progress
 from airproof.supervision import ProcessSpec, Supervisor
 
@@ -136,8 +137,10 @@ def _fill(
 ) -> None:
     endpoint = Endpoint(LOOPBACK, supervisor.take_ports(GROUP, 1)[0])
     spec = postgres.server_spec(server, GROUP, "server", data, endpoint, *LITTLE_WAL)
+    forget_with(supervisor, GROUP)
     supervisor.spawn(spec)
     await_ready(supervisor, GROUP, {spec.name: postgres.primary_probe(endpoint)}, timeout_s=READY_TIMEOUT_S)
+    note_segments(supervisor, GROUP, spec.name)
     _create(endpoint, databases, user)
     template = f"postgresql://{user}@{endpoint}/{{database}}"
     migrate = ProcessSpec(

@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import platformdirs
 
@@ -98,9 +99,8 @@ class Cache:
     def _writable_root(self) -> Path:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".writable-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+            with TemporaryFile(dir=self.root):
+                pass
         except OSError as error:
             if error.errno not in READ_ONLY:
                 raise

@@ -23,7 +23,7 @@ from airproof.providers.native.start_archive import Training
 from airproof.providers.protocol import Progress
 from airproof.supervision import ProcessEvent, Supervisor
 
-ARCHIVE_TIMEOUT_S = 12.0
+ARCHIVE_TIMEOUT_S = 15.0
 FIRST_CELL = "the first cell is up"
 
 

@@ -68,11 +68,14 @@ def last_lines(supervisor: Supervisor, name: str) -> str:
 
 
 def _demand_alive(supervisor: Supervisor, group: str, names: Mapping[str, Probe]) -> None:
-    for state in supervisor.states(group):
-        if state.node in names and state.status is ProcessStatus.EXITED:
+    states = {state.node: state for state in supervisor.states(group)}
+    for name in names:
+        state = states.get(name)
+        if state is None:
+            raise NotReady(f"{name} was removed before it was ready")
+        if state.status is ProcessStatus.EXITED:
             raise NotReady(
-                f"{state.node} exited with status {state.exit_code} instead of becoming ready; "
-                f"{last_lines(supervisor, state.node)}"
+                f"{name} exited with status {state.exit_code} instead of becoming ready; {last_lines(supervisor, name)}"
             )
 
 

@@ -1,0 +1,351 @@
+"""The native provider on real processes, where luck is bad."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from airproof.environment.model import Backing, Environment, Kafka, KafkaSource, Timeouts
+from airproof.environment.topology import CellDescription
+from airproof.errors import CacheError, NotReady, ProviderUnavailable
+from airproof.platform.driver import Driver
+from airproof.providers.native import NativeProvider, jars, kafka, opening, postgres_cluster, stand_in, start_archive
+from airproof.providers.native import provision as provision_module
+from airproof.providers.native.identity import label_of
+from airproof.providers.native.prepared import Cache, cache_root
+from airproof.providers.native.start_archive import Training
+from airproof.providers.protocol import Progress, Provision
+from airproof.supervision import Supervisor
+from airproof.supervision.runs import list_runs
+from airproof.waiting import wait_until
+
+TOY = Path(__file__).parent / "toy" / "airproof_toy"
+
+TRAINING_START = Training.start
+
+JOIN_AND_DIE = """
+import os, sys
+from airproof.environment.model import Environment
+from airproof.providers.native import NativeProvider
+from airproof_toy.driver import ToyDriver
+joined = NativeProvider().join(Environment(name=sys.argv[1], platform="toy"), ToyDriver(), sys.argv[2])
+print(joined.lease_cell().topic_prefix, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def environment() -> Environment:
+    """One of its own for every test, so that nobody is in the way of anybody."""
+    return Environment(name=f"toy-{uuid.uuid4().hex[:8]}", platform="toy", timeouts=Timeouts(ready_s=60.0))
+
+
+OpenNative = Callable[..., Provision]
+
+
+@pytest.fixture
+def open_native(environment: Environment, driver: Driver, progress: Progress) -> Iterator[OpenNative]:
+    opened: list[Provision] = []
+
+    def make(**changes: object) -> Provision:
+        changed = environment.model_copy(update=changes)
+        opened.append(NativeProvider().open(changed, driver, progress=progress))
+        return opened[-1]
+
+    yield make
+    for provision in opened:
+        provision.close()
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AIRPROOF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Training, "start", lambda self: None)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def jars_only(empty_cache: Path) -> Path:
+    """A cache that holds Kafka's jars and nothing else; they are those of the user's own cache."""
+    chosen = os.environ.pop("AIRPROOF_CACHE")
+    shared = cache_root()
+    os.environ["AIRPROOF_CACHE"] = chosen
+    (shared / jars.KIND).mkdir(parents=True, exist_ok=True)
+    empty_cache.mkdir()
+    (empty_cache / jars.KIND).symlink_to(shared / jars.KIND)
+    return empty_cache
+
+
+@pytest.fixture
+def unreachable(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A machine whose jars are out of reach: a repository on a closed port, nothing in any cache."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    monkeypatch.setenv(jars.REPOSITORY_VARIABLE, address)
+    monkeypatch.setenv("M2_REPO", str(tmp_path / "m2"))
+    monkeypatch.delenv("KAFKA_HOME", raising=False)
+    return address
+
+
+def no_stand_in() -> None:
+    raise ProviderUnavailable(f"the stand-in for Kafka is not installed; {stand_in.REMEDY}")
+
+
+def runs_of(environment: Environment) -> list[Path]:
+    return [run for run in list_runs() if label_of(environment) in (run / "label").read_text()]
+
+
+def test_where_the_jars_are_out_of_reach_the_stand_in_serves_and_says_so(
+    unreachable: str, open_native: OpenNative
+) -> None:
+    try:
+        stand_in.find_stand_in()
+    except ProviderUnavailable as error:
+        pytest.skip(str(error))
+    provision = open_native()
+    assert provision.stand_ins == ("Kafka",)
+    assert "not Apache Kafka" in provision.sources["Kafka"]
+    cell = provision.lease_cell()
+    assert cell.node("kafka").stand_in
+    provision.return_cell(cell, reusable=False)
+
+
+def test_without_jars_and_stand_in_one_line_says_what_to_do(
+    unreachable: str, open_native: OpenNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "find_stand_in", no_stand_in)
+    with pytest.raises(ProviderUnavailable) as raised:
+        open_native()
+    message = str(raised.value)
+    assert unreachable in message
+    assert "airproof[stand-in]" in message
+    assert "\n" not in message
+
+
+def test_an_environment_that_insists_on_the_jars_gets_no_stand_in(unreachable: str, open_native: OpenNative) -> None:
+    with pytest.raises(ProviderUnavailable, match="cannot download"):
+        open_native(backing=Backing(kafka=Kafka(source=KafkaSource.JARS)))
+
+
+def test_an_environment_that_insists_on_an_installed_kafka_is_told_how(
+    open_native: OpenNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KAFKA_HOME", raising=False)
+    with pytest.raises(ProviderUnavailable, match="set KAFKA_HOME"):
+        open_native(backing=Backing(kafka=Kafka(source=KafkaSource.INSTALLED)))
+
+
+def test_what_native_processes_do_not_offer_is_refused_by_field(open_native: OpenNative) -> None:
+    with pytest.raises(ProviderUnavailable, match=r"backing\.kafka\.brokers: 3; use provider: hosts"):
+        open_native(backing=Backing(kafka=Kafka(brokers=3)))
+
+
+def test_a_missing_postgres_ends_the_opening_and_leaves_nothing(
+    open_native: OpenNative, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(choice: object) -> None:
+        raise ProviderUnavailable("PostgreSQL 14 or newer is needed and there is none")
+
+    monkeypatch.setattr(opening, "find_postgres", missing)
+    with pytest.raises(ProviderUnavailable, match="PostgreSQL 14"):
+        open_native()
+    assert runs_of(environment) == []
+
+
+def test_a_migration_that_fails_shows_its_last_lines(
+    jars_only: Path, environment: Environment, driver: Driver, progress: Progress, tmp_path: Path
+) -> None:
+    overlay = tmp_path / "overlay" / "airproof_toy"
+    shutil.copytree(TOY, overlay, ignore=shutil.ignore_patterns("__pycache__"))
+    (overlay / "schema.py").write_text('TABLE = "CREATE TABEL things"\n')
+    broken = environment.model_copy(update={"platform_path": overlay.parent})
+    with pytest.raises(
+        ProviderUnavailable, match=r'(?s)migration .* ended with status 1.*syntax error at or near "TABEL"'
+    ):
+        NativeProvider().open(broken, driver, progress=progress)
+
+
+def test_a_platform_that_cannot_be_imported_shows_its_last_lines(
+    environment: Environment, driver: Driver, progress: Progress, tmp_path: Path
+) -> None:
+    overlay = tmp_path / "overlay" / "airproof_toy"
+    shutil.copytree(TOY, overlay, ignore=shutil.ignore_patterns("__pycache__"))
+    (overlay / "service.py").write_text("import no_such_module\n")
+    broken = environment.model_copy(update={"platform_path": overlay.parent})
+    opened = NativeProvider().open(broken, driver, progress=progress)
+    try:
+        with pytest.raises(NotReady, match=r"(?s)No module named 'no_such_module'"):
+            opened.lease_cell()
+    finally:
+        opened.close()
+
+
+def test_an_overlay_is_what_runs(open_native: OpenNative, tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay" / "airproof_toy"
+    shutil.copytree(TOY, overlay, ignore=shutil.ignore_patterns("__pycache__"))
+    service = overlay / "service.py"
+    service.write_text(service.read_text().replace('log("info", "listening")', 'log("warning", "overlaid")'))
+    provision = open_native(platform_path=overlay.parent)
+    cell = provision.lease_cell()
+    logs = provision.capabilities(cell).logs
+    assert logs is not None
+    assert [line.node for line in logs.since({}) if "overlaid" in line.text] == ["keeper", "greeter"]
+    assert not list(overlay.rglob("*.pyc"))
+
+
+def test_a_truncated_cluster_in_the_cache_is_made_again(jars_only: Path, open_native: OpenNative) -> None:
+    open_native()
+    (cluster,) = jars_only.glob(f"{postgres_cluster.KIND}/*/content/{postgres_cluster.FILE}")
+    whole = cluster.stat().st_size
+    with cluster.open("r+b") as file:
+        file.truncate(whole // 2)
+    provision = open_native()
+    assert cluster.stat().st_size == pytest.approx(whole, rel=0.1)
+    provision.return_cell(provision.lease_cell(), reusable=False)
+
+
+def test_jars_with_a_wrong_checksum_are_no_reason_for_the_stand_in(
+    unreachable: str, open_native: OpenNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jars, "_download", lambda url: b"not a jar")
+    with pytest.raises(CacheError, match=r"is not the one that is locked: expected SHA-256 [0-9a-f]{64}"):
+        open_native()
+
+
+def test_two_runs_on_one_machine_do_not_meet(open_native: OpenNative) -> None:
+    first, second = open_native(), open_native(name="toy-second")
+    cells = first.lease_cell(), second.lease_cell()
+    endpoints = [node.endpoint for cell in cells for node in cell.nodes]
+    assert len(set(endpoints)) == len(endpoints)
+
+
+def test_the_topics_of_a_killed_worker_are_deleted(open_native: OpenNative, environment: Environment) -> None:
+    from kafka import KafkaAdminClient
+
+    provision = open_native()
+    worker = subprocess.Popen(
+        [sys.executable, "-c", JOIN_AND_DIE, environment.name, provision.handle],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with worker:
+        assert worker.stdout is not None
+        prefix = worker.stdout.readline().strip()
+        (cell,) = provision.cells()
+        client = KafkaAdminClient(bootstrap_servers=str(cell.node("kafka").endpoint))
+        assert [topic for topic in client.list_topics() if topic.startswith(prefix)]
+        worker.send_signal(signal.SIGKILL)
+    wait_until(lambda: not provision.cells(), timeout_s=20, describe="the cell of the killed worker to be removed")
+    wait_until(
+        lambda: not [topic for topic in client.list_topics() if topic.startswith(prefix)],
+        timeout_s=20,
+        describe="its topics to be deleted",
+    )
+    client.close()
+
+
+@pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="the kernel does not tell")
+def test_a_killed_postgres_leaves_no_shared_memory(open_native: OpenNative) -> None:
+    provision = open_native()
+    cell = provision.lease_cell()
+    processes = provision.capabilities(cell).processes
+    assert processes is not None
+    processes.kill("postgres-primary")
+    processes.start("postgres-primary")
+    notes = Path(provision.handle) / "shared-memory" / cell.name
+    noted = set(notes.read_text().split())
+    assert noted & _segments()
+    provision.return_cell(cell, reusable=False)
+    assert not noted & _segments()
+
+
+def _segments() -> set[str]:
+    return {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
+
+
+def test_a_rejected_recipient_and_accepted_mails_survive_a_kill_of_the_sink(open_native: OpenNative) -> None:
+    from http.client import HTTPConnection
+
+    provision = open_native()
+    cell = provision.lease_cell()
+    sink, processes = cell.node("smtp"), provision.capabilities(cell).processes
+    assert sink.control is not None
+    assert processes is not None
+
+    def control(method: str, path: str) -> bytes:
+        connection = HTTPConnection(sink.control.host, sink.control.port, timeout=5)  # type: ignore[union-attr]
+        connection.request(method, path)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        body = answer.read()
+        connection.close()
+        return body
+
+    def send(recipient: str, subject: str) -> None:
+        with smtplib.SMTP(sink.endpoint.host, sink.endpoint.port, timeout=5) as client:
+            message = f"Message-ID: <{subject}@toy.example>\r\nSubject: {subject}\r\n\r\nhello"
+            client.sendmail("toy@example.org", [recipient], message)
+
+    send("Ada@example.org", "first")
+    control("PUT", "/rejections/bob@example.org")
+    processes.kill("smtp")
+    processes.start("smtp")
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        send("bob@example.org", "second")
+    assert refused.value.recipients["bob@example.org"][0] == 550
+    control("DELETE", "/rejections/bob@example.org")
+    send("bob@example.org", "third")
+    assert b'"message_id": "<first@toy.example>"' in control("GET", "/mails?recipient=ada@example.org")
+    mails = control("GET", "/mails")
+    assert mails.count(b"message_id") == 2
+    assert b"second" not in mails
+
+
+def test_the_start_archive_is_made_in_the_background_and_used_by_the_next_run(
+    jars_only: Path, environment: Environment, driver: Driver, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "start", TRAINING_START)
+    monkeypatch.setattr(provision_module, "ARCHIVE_TIMEOUT_S", 120.0)
+
+    def run() -> str:
+        opened = NativeProvider().open(environment, driver, progress=progress)
+        cell = opened.lease_cell(private_broker=True)
+        arguments = Path(f"/proc/{_pid(opened, cell)}/cmdline").read_text()
+        opened.close()
+        return arguments
+
+    assert start_archive.FILE not in run()
+    (archive,) = jars_only.glob(f"{start_archive.KIND}/*/content/{start_archive.FILE}")
+    assert archive.stat().st_size > 10 * 2**20
+    assert str(archive) in run()
+
+
+def _pid(opened: Provision, cell: CellDescription) -> int:
+    with Supervisor.attach(Path(opened.handle)) as supervisor:
+        return supervisor.pid(f"{cell.name}/kafka")
+
+
+def test_a_read_only_cache_is_said_once(
+    jars_only: Path, open_native: OpenNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def writes_fail(self: Cache) -> Path:
+        self.notes.append("the cache is read-only")
+        return self.private
+
+    monkeypatch.setattr(Cache, "_writable_root", writes_fail)
+    provision = open_native()
+    provision.return_cell(provision.lease_cell(), reusable=False)
+    assert provision.notes[0] == "the cache is read-only"
+    assert [path.name for path in jars_only.iterdir()] == [jars.KIND]
