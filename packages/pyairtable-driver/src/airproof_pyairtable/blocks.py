@@ -94,23 +94,21 @@ def hold_commits(databases: Databases, database: str) -> Iterator[WriteBlock]:
 
     The block tells of the commits of one database.
     """
+    with databases.connect_admin(database) as admin:
 
-    def ask_for(standby: str) -> None:
-        databases.all(database, f"ALTER SYSTEM SET synchronous_standby_names = '{standby}'")
-        databases.all(database, "SELECT pg_reload_conf()")
+        def standby() -> str:
+            row = admin.execute("SHOW synchronous_standby_names").fetchone()
+            return str(row["synchronous_standby_names"]) if row else ""
 
-    before = (databases.one(database, "SHOW synchronous_standby_names") or {})["synchronous_standby_names"]
-    block = WriteBlock(databases, database, "wait_event = 'SyncRep'", lambda: ask_for(before))
-    ask_for(NOBODY)
-    try:
-        wait_until(
-            lambda: (
-                (databases.one(database, "SHOW synchronous_standby_names") or {}).get("synchronous_standby_names")
-                == NOBODY
-            ),
-            timeout_s=10,
-            describe="PostgreSQL to hold commits",
-        )
-        yield block
-    finally:
-        block.release()
+        def ask_for(name: str) -> None:
+            admin.execute(sql.SQL("ALTER SYSTEM SET synchronous_standby_names = {}").format(name))
+            admin.execute("SELECT pg_reload_conf()")
+
+        before = standby()
+        block = WriteBlock(databases, database, "wait_event = 'SyncRep'", lambda: ask_for(before))
+        ask_for(NOBODY)
+        try:
+            wait_until(lambda: standby() == NOBODY, timeout_s=10, describe="PostgreSQL to hold commits")
+            yield block
+        finally:
+            block.release()

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from airproof.environment.topology import CellDescription
+from airproof.errors import FaultUnsupported
 
 APPLICATION = "airproof"
 Row = dict[str, Any]
@@ -48,11 +49,25 @@ class Databases:
         futures = {database: self._pool.submit(self.one, database, *query) for database, query in queries.items()}
         return {database: future.result() or {} for database, future in futures.items()}
 
-    def connect(self, database: str, *, autocommit: bool = False) -> psycopg.Connection[Row]:
-        """A fresh connection, for the caller to close."""
+    def connect(self, database: str, *, autocommit: bool = False, user: str = "") -> psycopg.Connection[Row]:
+        """A fresh connection, for the caller to close; as another role than the databases' owner if one is given."""
         return psycopg.connect(
-            self._cell.postgres_url(database), autocommit=autocommit, application_name=APPLICATION, row_factory=dict_row
+            self._cell.postgres_url(database),
+            user=user or self._cell.database_user,
+            autocommit=autocommit,
+            application_name=APPLICATION,
+            row_factory=dict_row,
         )
+
+    def connect_admin(self, database: str) -> psycopg.Connection[Row]:
+        """A fresh connection that may change the server's settings; each statement is a transaction.
+
+        Raises:
+            FaultUnsupported: the environment gives the harness no such role.
+        """
+        if not self._cell.database_admin:
+            raise FaultUnsupported(f"cell {self._cell.name!r} has no role that may change PostgreSQL's settings")
+        return self.connect(database, autocommit=True, user=self._cell.database_admin)
 
     @contextmanager
     def transaction(self, database: str) -> Iterator[psycopg.Connection[Row]]:

@@ -67,6 +67,7 @@ REGISTRATION = Saga(
     completed="user.registration.completed",
     failed="user.registration.failed",
     compensated="user.registration.compensated",
+    entrance=AUTH,
     needs_attention="user.registration.needs_attention",
     sends_mail_in="send_welcome_mail",
 )
@@ -110,7 +111,7 @@ EFFECTS = {
     "profile": EffectTable("users", "profiles", "email"),
     "workspace": EffectTable("workspaces", "workspaces"),
     "role_assignment": EffectTable("permissions", "role_assignments"),
-    "mail": EffectTable("notifications", "mails", "recipient", "status IN ('queued', 'sent')"),
+    "mail": EffectTable("notifications", "mails", "recipient", "status = 'sent'"),
 }
 
 # The topic of each kind of aggregate, by the event types of the manifest.

@@ -17,7 +17,7 @@ from airproof_pyairtable.readouts import read_held_back
 
 _INSERT = """
 INSERT INTO event_outbox (id, tenant_id, kind, topic, key, type, headers, payload)
-VALUES (%(id)s, %(tenant)s, 'event', 'pyairtable.registration.events', %(id)s, 'airproof.late', %(headers)s,
+VALUES (%(id)s::uuid, %(tenant)s, 'event', 'pyairtable.registration.events', %(id)s::text, 'airproof.late', %(headers)s,
         %(payload)s)
 """
 

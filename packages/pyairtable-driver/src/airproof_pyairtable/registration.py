@@ -16,6 +16,7 @@ from airproof.platform.manifest import Saga
 from airproof.platform.observation import (
     BusMessage,
     Effect,
+    Mail,
     MessageKind,
     SagaObservation,
     SagaReadout,
@@ -204,10 +205,18 @@ class Registration:
             events=holdings.events,
             outbox=holdings.outbox,
             bus=tuple(self._bus.log.of(tenant.id, subjects, correlations)),
-            mails=self._http.mails(recipients) if recipients else (),
+            mails=tuple(mail for mail in self._mails(recipients) if not self._is_of_another(mail, tenant)),
             usable={id_: self._usable(one.given) for id_, one in started.items()},
             figures=holdings.figures,
         )
+
+    def _mails(self, recipients: list[str]) -> tuple[Mail, ...]:
+        return self._http.mails(recipients) if recipients else ()
+
+    def _is_of_another(self, mail: Mail, tenant: Tenant) -> bool:
+        """Whether the mail is of a saga that was started for another tenant, such as a rival for the same e-mail."""
+        started = self._started.get(mail.message_id.lstrip("<").partition(".")[0])
+        return started is not None and started.given.tenant != tenant
 
     def _usable(self, given: SagaInput) -> bool:
         return self._http.can_log_in(given.subject, given.fields["password"])

@@ -27,6 +27,7 @@ def _anomalies(observation: SagaObservation, expectation: Expectation) -> Iterat
         if message.kind is MessageKind.EVENT and message.message_id not in expectation.foreign
     ]
     yield from _lost(observation.events, published, expectation)
+    yield from _foreign(own, expectation)
     yield from _ghosts(observation.events, published)
     yield from _ids(own)
     yield from _streams(observation.events)
@@ -44,6 +45,13 @@ def _lost(events: Iterable[StoredEvent], published: list[BusMessage], expectatio
     if lost:
         promise = "every event that was committed arrives on the bus"
         yield Anomaly(OUTBOX, "lost-message", promise, "none missing", f"{len(lost)} missing", witness(lost))
+
+
+def _foreign(messages: list[BusMessage], expectation: Expectation) -> Iterator[Anomaly]:
+    lost = expectation.foreign - {message.message_id for message in messages}
+    if lost:
+        promise = "every message that was put into an outbox arrives on the bus"
+        yield Anomaly(OUTBOX, "lost-message", promise, "none missing", f"{len(lost)} missing", witness(sorted(lost)))
 
 
 def _ghosts(events: Iterable[StoredEvent], published: list[BusMessage]) -> Iterator[Anomaly]:

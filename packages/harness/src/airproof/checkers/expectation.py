@@ -39,7 +39,7 @@ class Expectation:
         calm: nothing was broken and nothing sent again, so no event may be on the bus twice.
         parked: ids of the messages that must lie among the dead letters.
         held_back: ids of the messages that must lie unpublished in an outbox.
-        foreign: ids of messages that the harness made up; they belong to no saga.
+        foreign: ids of messages that the harness put into outboxes; they belong to no saga and must arrive.
         secrets: values that may be in no message.
     """
 

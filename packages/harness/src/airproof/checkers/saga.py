@@ -182,8 +182,11 @@ def _saga_events(view: SagaView) -> Iterator[Anomaly]:
 
 
 def _usable(view: SagaView) -> Iterator[Anomaly]:
+    """Of a saga that failed nobody can say: it depends on what could not be undone."""
     usable = view.observation.usable.get(view.ending.saga_id)
     completed = view.readout.state is SagaState.COMPLETED
+    if view.readout.state is SagaState.FAILED:
+        return
     if usable is not None and usable is not completed:
         yield Anomaly(
             SAGA,

@@ -58,6 +58,7 @@ class CellDescription:
         name: unique on the machine.
         topic_prefix: stands before every topic and consumer group of the cell, such as `c7f3a.`.
         database_user: the role that owns the databases.
+        database_admin: a role that may change the server's settings; empty where the harness has none.
         secrets: generated per cell (`service_secret`, `admin_key`); redacted wherever they would be shown.
         private_broker: true when no other cell uses this cell's Kafka.
     """
@@ -66,6 +67,7 @@ class CellDescription:
     nodes: tuple[Node, ...]
     topic_prefix: str = ""
     database_user: str = "airproof"
+    database_admin: str = ""
     secrets: dict[str, str] = field(default_factory=dict)
     private_broker: bool = False
 

@@ -58,6 +58,7 @@ class Saga:
     Attributes:
         name: as the platform calls it: `user_registration`.
         orchestrator: the service that drives it.
+        entrance: the service that takes a start from the user; it may be a participant too.
         steps: in forward order; compensations run in reverse.
         pivot: the step after whose success the saga can only go forward.
         started, completed, failed, compensated: event types of the saga itself.
@@ -73,6 +74,7 @@ class Saga:
     completed: str
     failed: str
     compensated: str
+    entrance: str = ""
     needs_attention: str | None = None
     sends_mail_in: str | None = None
 

@@ -1,4 +1,4 @@
-"""Moments of a saga at which scenarios break something: a participant has been asked and has not begun."""
+"""Moments of a saga at which scenarios break something: a participant has been asked and nothing of it counts yet."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from airproof.faults.process import NodeFault
+from airproof.platform.driver import Write
 from airproof.platform.manifest import Step
 from airproof.platform.observation import MessageKind
-from airproof_e2e.saga.breakage import suspended
+from airproof_e2e.saga.breakage import held, suspended
 from airproof_e2e.saga.stage import COMPENSATED, Stage, Talk
 
 
@@ -21,10 +22,27 @@ def asked(stage: Stage) -> Iterator[tuple[str, NodeFault]]:
             stage.command(saga_id, stage.step, stage.action)
             yield saga_id, frozen
     else:
-        with suspended(stage, stage.step.participant) as frozen:
-            saga_id = stage.start()
+        with asked_to_do(stage, stage.start) as (saga_id, frozen):
             stage.command(saga_id, stage.step)
             yield saga_id, frozen
+
+
+@contextmanager
+def asked_to_do(stage: Stage, start: Callable[[], str]) -> Iterator[tuple[str, NodeFault]]:
+    """The participant is frozen before it can do the step of the saga that is started.
+
+    One that takes the start itself cannot be frozen before; its first write is held until it is.
+    """
+    participant = stage.step.participant
+    if participant != stage.saga.entrance:
+        with suspended(stage, participant) as frozen:
+            yield start(), frozen
+    else:
+        with held(stage, participant, Write.BUSINESS) as block:
+            saga_id = start()
+            with suspended(stage, participant) as frozen:
+                block.release()
+                yield saga_id, frozen
 
 
 @contextmanager

@@ -6,15 +6,15 @@ Where the participant has to help itself, the orchestrator is frozen: its asking
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
 from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import EXECUTE
 from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, stopped, suspended, undo_refused
-from airproof_e2e.saga.moments import answer, asked, demand_silence, last_refusable
+from airproof_e2e.saga.moments import answer, asked, asked_to_do, demand_silence, last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 
 DEADLINES_S = (0.5, 2.0, 8.0)
@@ -114,30 +114,29 @@ def other_transaction_broken_off(stage: Stage) -> None:
 
 
 def deadline_passes(stage: Stage) -> None:
-    """The participant hangs until the saga's deadline has passed, and does its step then."""
-    with suspended(stage, stage.step.participant):
-        saga_id, passes_at = _waits_for_step(stage)
-        if stage.step.name != stage.saga.pivot:
-            stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
-        else:
-            wait_until(
-                lambda: time.monotonic() > passes_at + AFTER_DEADLINE_S,
-                timeout_s=WAIT_S,
-                describe="the deadline to pass",
-            )
+    """The participant hangs until the saga's deadline has passed, and does its step then.
 
-
-def _waits_for_step(stage: Stage) -> tuple[str, float]:
-    """A saga that waits for the step before its deadline, and when that passes, by the monotonic clock.
-
-    A slow machine may not get so far before a short deadline; then that saga is undone, and a longer one is tried.
+    A slow machine may not get to the step before a short deadline; then that saga is undone, and a longer one is tried.
     """
-    forward_only = stage.step.name == stage.saga.pivot
     for deadline_s in DEADLINES_S:
-        saga_id = stage.start(deadline_s=deadline_s, ends=COMPLETED if forward_only else COMPENSATED)
-        passes_at = time.monotonic() + deadline_s
-        with suppress(WaitTimeout):
-            stage.wait_for(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.execute"), timeout_s=deadline_s)
-            return saga_id, passes_at
-        stage.may_end(saga_id, COMPENSATED)
+        if _deadline_passes(stage, deadline_s):
+            return
     raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {DEADLINES_S[-1]:g} s")
+
+
+def _deadline_passes(stage: Stage, deadline_s: float) -> bool:
+    forward_only = stage.step.name == stage.saga.pivot
+    ends = COMPLETED if forward_only else COMPENSATED
+    with asked_to_do(stage, lambda: stage.start(deadline_s=deadline_s, ends=ends)) as (saga_id, _):
+        passed_at = time.monotonic() + deadline_s
+        try:
+            stage.wait_for(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}"), timeout_s=deadline_s)
+        except WaitTimeout:
+            stage.may_end(saga_id, COMPENSATED)
+            return False
+        if forward_only:
+            later = passed_at + AFTER_DEADLINE_S
+            wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the deadline to pass")
+        else:
+            stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
+    return True

@@ -8,10 +8,10 @@ from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
 from airproof.errors import WaitTimeout
 from airproof.platform.driver import Write
-from airproof.platform.observation import MessageKind, OutboxRow
+from airproof.platform.observation import OutboxRow
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import held, killed, poison, publishing_refused, suspended
-from airproof_e2e.saga.moments import answer
+from airproof_e2e.saga.moments import demand_silence
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 SHOWS_ITSELF_S = 0.1
@@ -88,17 +88,12 @@ def mail_server_down(stage: Stage) -> None:
 def mail_accepted_and_forgotten(stage: Stage) -> None:
     """The participant is killed when the mail server has the mail, before it notes that."""
     step = stage.step
-    with suspended(stage, Role.SMTP.value) as frozen:
+    with held(stage, step.participant, Write.EVENT) as block:
         saga_id = stage.start()
-        queued = "the mail to be queued"
-        wait_until(lambda: stage.access.effect(step.name, saga_id), timeout_s=WAIT_S, describe=queued)
-        with held(stage, step.participant, Write.BUSINESS) as block:
-            frozen.heal()
-            block.wait_blocked(timeout_s=WAIT_S)
-            silence = [answer(stage), (MessageKind.EVENT, step.event)]
-            stage.demand_silence(saga_id, silence, "while the mail is not noted as sent")
-            with killed(stage, step.participant):
-                block.release()
+        block.wait_blocked(timeout_s=WAIT_S)
+        demand_silence(stage, saga_id)
+        with killed(stage, step.participant):
+            block.release()
 
 
 def _service(stage: Stage) -> str:

@@ -92,6 +92,7 @@ def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, *, private
         nodes=backing + own,
         topic_prefix=f"c{identity}.",
         database_user=DATABASE_USER,
+        database_admin=postgres.SUPERUSER,
         secrets={"service_secret": secrets.token_urlsafe(32), "admin_key": secrets.token_urlsafe(24)},
         private_broker=private_broker,
     )
