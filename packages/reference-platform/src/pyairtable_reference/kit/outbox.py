@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -76,10 +77,16 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A message this process may send now, and how often the broker has refused it so far."""
+    """A message this process may send now.
+
+    Attributes:
+        attempts: how often the broker has refused it so far.
+        followed: whether another message of the same topic and key waits for it.
+    """
 
     message: Message
-    attempts: int
+    attempts: int = 0
+    followed: bool = False
 
 
 _LEASE_END = func.now() + bindparam("lease", type_=Interval)
@@ -104,7 +111,14 @@ def _claim() -> Any:
     )
     lease = {"claimed_by": bindparam("owner"), "claimed_until": _LEASE_END}
     claim = update(event_outbox).where(event_outbox.c.id.in_(select(due.c.id))).values(lease)
-    return claim.returning(event_outbox)
+    newer = event_outbox.alias("newer")
+    followed = exists().where(
+        newer.c.status == PENDING,
+        newer.c.topic == event_outbox.c.topic,
+        newer.c.key == event_outbox.c.key,
+        newer.c.position > event_outbox.c.position,
+    )
+    return claim.returning(event_outbox, followed.label("followed"))
 
 
 _CLAIM = _claim()
@@ -146,7 +160,7 @@ class OutboxQueue:
         wanted = {"limit": limit, "owner": self._owner, "lease": timedelta(seconds=lease_s)}
         async with self._single.connect() as connection:
             rows = (await connection.execute(_CLAIM, wanted)).all()
-        return [Claimed(_message(found), found.attempts) for found in sorted(rows, key=lambda found: found.position)]
+        return [Claimed(_message(row), row.attempts, row.followed) for row in sorted(rows, key=attrgetter("position"))]
 
     async def renew(self, ids: Sequence[UUID], lease_s: float) -> None:
         """Keeps claims alive while their messages are on the way."""

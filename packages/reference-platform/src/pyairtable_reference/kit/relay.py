@@ -75,6 +75,8 @@ class Relay:
         self._news = asyncio.Event()
         self._sending: dict[UUID, asyncio.Task[None]] = {}
         self._outages = 0
+        self._claims = 0
+        self._full = False
         self._renewed_at = 0.0
 
     def wake(self) -> None:
@@ -86,8 +88,8 @@ class Relay:
         await self._queue.recover()
         while not stopping.is_set():
             self._news.clear()
-            if not await self.send_due():
-                await pause(self._news, self._poll_s)
+            await self.send_due()
+            await pause(self._news, self._poll_s)
 
     async def flush(self) -> None:
         """Sends what is due and returns when nothing is left that could be sent now."""
@@ -100,15 +102,20 @@ class Relay:
         await self._renew_claims()
         free = IN_FLIGHT - len(self._sending)
         claimed = await self._queue.claim(free, LEASE_S) if free > 0 else []
+        self._claims += 1
+        self._full = len(claimed) >= free
         for one in claimed:
             task = asyncio.create_task(self._deliver(one), name=f"send {one.message.id}")
             self._sending[one.message.id] = task
-            task.add_done_callback(partial(self._finished, one.message.id))
+            task.add_done_callback(partial(self._finished, one, self._claims))
         return len(claimed)
 
-    def _finished(self, message_id: UUID, task: asyncio.Task[None]) -> None:
+    def _finished(self, claimed: Claimed, claim: int, task: asyncio.Task[None]) -> None:
+        """Looks for more if something may have waited: for this message, for a place, or unseen since the claim."""
+        message_id = claimed.message.id
         del self._sending[message_id]
-        self._news.set()
+        if claimed.followed or self._full or claim != self._claims:
+            self._news.set()
         if not task.cancelled() and (bug := task.exception()):
             log.error("message %s could not be relayed", message_id, exc_info=bug)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyairtable_reference.kit.saga.definition import SagaDefinition
 
 DEADLINE = "deadline-passed"
+_DOUBLINGS = 4
 
 
 class SagaState(StrEnum):
@@ -112,7 +113,8 @@ class SagaMachine:
     """Moves sagas of one kind.
 
     Args:
-        resend_s: how long a command may stay unanswered before it is issued again.
+        resend_s: how long a command may stay unanswered before it is issued again the first time; then twice as long,
+            and so on, so that a slow participant is not buried under repetitions.
     """
 
     def __init__(self, definition: SagaDefinition, resend_s: float) -> None:
@@ -169,7 +171,7 @@ class SagaMachine:
         state = StepState.RUNNING if action is Action.EXECUTE else StepState.COMPENSATING
         step.attempts = step.attempts + 1 if step.state is state else 1
         step.state = state
-        step.resend_at = now + self._resend
+        step.resend_at = now + self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)
         effects.commands.append((step.name, action))
 
     def step_done(self, saga: Saga, step: Step, answer: Answer, now: datetime, effects: Effects) -> None:
