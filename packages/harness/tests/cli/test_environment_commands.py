@@ -230,6 +230,25 @@ def test_logs_are_filtered(
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == shown
 
 
+def test_logs_are_followed_until_interrupted(
+    provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.up = FakeProvision([make_cell("c1")], written=[LogLine("auth-service", "before")])
+    reads = iter([[], [LogLine("auth-service", "after")], [LogLine("redis", "other")]])
+
+    def read(_: object) -> list[LogLine]:
+        try:
+            return next(reads)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr("airproof.cells.logs.LogReader.read", read)
+
+    assert main(["logs", "--follow", "--node", "auth-service"]) == ExitStatus.INTERRUPTED
+
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["before", "after"]
+
+
 def test_logs_of_an_unknown_node_name_those_there_are(
     provider: FakeProvider, capsys: pytest.CaptureFixture[str]
 ) -> None:
