@@ -25,6 +25,7 @@ class Reaper:
         self._guard = guard
         self._watched: dict[int, Callable[[int], None]] = {}
         self._ended: dict[int, int] = {}
+        self._strays: set[int] = set()
         self._impatient: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_signal_handler(signal.SIGCHLD, self._reap)
@@ -57,14 +58,19 @@ class Reaper:
                 break
             if pid in self._watched:
                 self._ended.setdefault(pid, os.waitstatus_to_exitcode(status))
-        if self._ended:
-            self._settle()
+            self._strays.discard(pid)
+        self._settle()
 
     def _settle(self) -> None:
-        strays = [pid for pid in children(os.getpid()) if pid not in self._watched and pid != self._guard.pid]
-        for pid in strays if LINUX else ():
+        """Tells of exits if no stray is left; looks for more only when those known are gone, as looking is expensive."""
+        if not self._ended or self._strays:
+            return
+        if LINUX:
+            known = self._watched.keys() | {self._guard.pid}
+            self._strays = set(children(os.getpid())) - known
+        for pid in self._strays:
             send_signal(pid, signal.SIGKILL)
-        if not strays or not LINUX:
+        if not self._strays:
             self._tell()
         elif not self._impatient:
             # Only a process stuck in the kernel outlives SIGKILL; nobody shall wait for that for ever.
@@ -74,6 +80,7 @@ class Reaper:
         if self._impatient:
             self._impatient.cancel()
             self._impatient = None
+        self._strays = set()
         ended, self._ended = self._ended, {}
         for pid, code in ended.items():
             self._guard.buried(pid)
