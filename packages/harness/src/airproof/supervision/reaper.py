@@ -62,7 +62,7 @@ class Reaper:
         self._settle()
 
     def _settle(self) -> None:
-        """Tells of exits if no stray is left; looks for more only when those known are gone, as looking is expensive."""
+        """Tells of exits if no stray is left; looks for more only when the known ones are gone: looking is dear."""
         if not self._ended or self._strays:
             return
         if LINUX:
