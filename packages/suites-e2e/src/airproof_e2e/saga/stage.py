@@ -15,7 +15,7 @@ from airproof.platform.driver import Platform, SagaAccess, SagaInput, Tenant
 from airproof.platform.manifest import Saga, Step, Subscription
 from airproof.platform.observation import BusMessage, MessageKind, SagaState
 
-WAIT_S = 15.0
+WAIT_S = 10.0
 COMPLETED = frozenset({SagaState.COMPLETED})
 COMPENSATED = frozenset({SagaState.COMPENSATED})
 FAILED = frozenset({SagaState.FAILED})

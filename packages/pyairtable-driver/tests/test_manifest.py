@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from airproof.platform.driver import Write
+from airproof_pyairtable.manifest import (
+    CONSUMPTION,
+    EFFECTS,
+    EVENT_TOPICS,
+    MANIFEST,
+    REGISTRATION,
+    TOPICS,
+    written_table,
+)
+
+
+def test_every_service_of_the_saga_is_declared() -> None:
+    names = {service.name for service in MANIFEST.services}
+    assert {step.participant for step in REGISTRATION.steps} | {
+        REGISTRATION.orchestrator,
+        REGISTRATION.entrance,
+    } <= names
+
+
+def test_every_step_has_a_table_for_its_effect_in_its_participants_database() -> None:
+    for step in REGISTRATION.steps:
+        assert EFFECTS[step.effect].database == MANIFEST.service(step.participant).database
+
+
+def test_every_event_has_a_topic() -> None:
+    own = {
+        event for step in REGISTRATION.steps for event in (step.event, step.compensation and step.compensation.event)
+    }
+    own |= {REGISTRATION.started, REGISTRATION.completed, REGISTRATION.failed, REGISTRATION.compensated}
+    own |= {REGISTRATION.needs_attention}
+    assert own - {None} == EVENT_TOPICS.keys()
+
+
+def test_every_topic_that_is_consumed_exists() -> None:
+    assert {topic for topics in CONSUMPTION.values() for topic in topics} <= {topic.name for topic in TOPICS}
+
+
+def test_only_the_last_step_cannot_be_undone() -> None:
+    assert [step.name for step in REGISTRATION.steps if not step.compensation] == [REGISTRATION.pivot]
+
+
+def test_a_write_of_every_service_goes_to_one_table() -> None:
+    for service in {*(step.participant for step in REGISTRATION.steps), REGISTRATION.orchestrator}:
+        assert len({written_table(service, write) for write in Write}) == len(Write)

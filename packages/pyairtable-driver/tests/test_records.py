@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airproof.platform.observation import MessageKind
+from airproof_pyairtable.manifest import DEAD_LETTERS
+from airproof_pyairtable.records import read_record
+
+EVENT: dict[str, Any] = {
+    "event_id": "e1",
+    "event_type": "user.created",
+    "aggregate_id": "u1",
+    "aggregate_type": "user",
+    "version": 1,
+    "tenant_id": "t1",
+    "payload": {},
+    "metadata": {"correlation_id": "k1", "causation_id": "c1", "source": "user-service"},
+}
+REPLY: dict[str, Any] = {
+    "message_id": "r1",
+    "in_reply_to": "c1",
+    "saga_id": "s1",
+    "step": "create_profile",
+    "action": "execute",
+    "outcome": "done",
+    "tenant_id": "t1",
+    "correlation_id": "k1",
+}
+COMMON = {"tenant-id": "t1", "correlation-id": "k1", "causation-id": "c1", "source": "user-service"}
+OF_EVENT = {**COMMON, "message-id": "e1", "kind": "event", "type": "user.created"}
+OF_REPLY = {**COMMON, "message-id": "r1", "kind": "reply", "type": "create_profile.execute", "saga-id": "s1"}
+
+
+def make_record(topic: str, headers: dict[str, str], body: object) -> Any:
+    value = body if isinstance(body, bytes) else json.dumps(body).encode()
+    encoded = [(name, text.encode()) for name, text in headers.items()]
+    return SimpleNamespace(
+        topic=f"c1.{topic}", partition=0, offset=7, key=b"u1", value=value, headers=encoded, timestamp=1
+    )
+
+
+def test_an_event_is_read() -> None:
+    message = read_record(make_record("pyairtable.user.events", OF_EVENT, EVENT), "c1.")
+    assert (message.kind, message.message_id, message.version) == (MessageKind.EVENT, "e1", 1)
+    assert message.topic == "pyairtable.user.events"
+    assert message.contradictions == ()
+
+
+def test_a_reply_is_read() -> None:
+    message = read_record(make_record("pyairtable.sagas.replies", OF_REPLY, REPLY), "c1.")
+    assert (message.outcome, message.in_reply_to, message.saga_id) == ("done", "c1", "s1")
+    assert message.contradictions == ()
+
+
+@pytest.mark.parametrize("name", ["message-id", "type", "tenant-id", "correlation-id", "causation-id", "source"])
+def test_a_header_that_contradicts_the_body_is_named(name: str) -> None:
+    record = make_record("pyairtable.user.events", {**OF_EVENT, name: "other"}, EVENT)
+    assert name in "; ".join(read_record(record, "c1.").contradictions)
+
+
+def test_an_event_on_another_topic_is_a_contradiction() -> None:
+    assert read_record(make_record("pyairtable.workspace.events", OF_EVENT, EVENT), "c1.").contradictions
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", b"[1]", b"\xff"])
+def test_a_body_that_cannot_be_read_is_a_contradiction(body: bytes) -> None:
+    assert read_record(make_record("pyairtable.user.events", OF_EVENT, body), "c1.").contradictions
+
+
+def test_a_dead_letter_may_say_what_it_likes() -> None:
+    message = read_record(make_record(DEAD_LETTERS, OF_EVENT, b"nonsense"), "c1.")
+    assert (message.kind, message.contradictions) == (MessageKind.DEAD_LETTER, ())
