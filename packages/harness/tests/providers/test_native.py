@@ -349,3 +349,27 @@ def test_a_read_only_cache_is_said_once(
     provision.return_cell(provision.lease_cell(), reusable=False)
     assert provision.notes[0] == "the cache is read-only"
     assert [path.name for path in jars_only.iterdir()] == [jars.KIND]
+
+
+IN_LITTLE_MEMORY = """
+from airproof.environment.model import Environment
+from airproof.providers.native import NativeProvider
+from airproof.providers.native.together import Silence
+from airproof_toy.driver import ToyDriver
+import sys
+provision = NativeProvider().open(Environment(name=sys.argv[1], platform="toy"), ToyDriver(), progress=Silence())
+provision.lease_cell()
+print(*provision.notes)
+provision.close()
+"""
+
+
+def test_where_memory_is_small_data_lies_on_disk_and_it_is_said(environment: Environment) -> None:
+    command = 'mount -t tmpfs -o size=16m tmpfs /dev/shm && exec "$0" -c "$@"'
+    namespace = ["unshare", "--mount", "--map-root-user"] if os.getuid() else ["unshare", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    arguments = [sys.executable, IN_LITTLE_MEMORY, environment.name]
+    done = subprocess.run([*namespace, "sh", "-c", command, *arguments], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert "/dev/shm is too small for the data directories; they lie on disk" in done.stdout

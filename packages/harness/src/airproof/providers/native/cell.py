@@ -124,6 +124,7 @@ class CellStart:
                     cell.name,
                     node.endpoint,
                     node.control,
+                    expendable=True,
                     java_flags=self._plan.java_flags,
                 )
                 self._supervisor.spawn(spec)

@@ -53,8 +53,6 @@ SETTINGS = {
     "share.coordinator.state.topic.num.partitions": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "500",
-    # A killed broker comes back only when its old registration has expired.
-    "broker.session.timeout.ms": "1000",
     "broker.heartbeat.interval.ms": "200",
     "file.delete.delay.ms": "100",
     "log.index.size.max.bytes": "1048576",
@@ -65,6 +63,11 @@ SETTINGS = {
 
 UNUSED_ENDPOINTS = (Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2))
 """Formatting wants addresses and uses none."""
+
+SESSION_MS = "9000"
+"""Of a broker that nobody kills: on a machine that is short of cores it is not taken for dead."""
+EXPENDABLE_SESSION_MS = "1500"
+"""Of a broker that tests kill: it comes back only when its old registration has expired."""
 
 MEMORY_FLAGS = ("-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 QUIET_FLAGS = ("-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dlog4j2.level=WARN")
@@ -158,7 +161,7 @@ def _formatted(
 def _format(supervisor: Supervisor, java: Java, class_path: tuple[Path, ...], target: Path) -> None:
     directory = supervisor.make_directory(GROUP, "format")
     logs = directory / "logs"
-    properties = _write_properties(directory, logs, *UNUSED_ENDPOINTS)
+    properties = _write_properties(directory, logs, *UNUSED_ENDPOINTS, SESSION_MS)
     argv = (*_java_argv(java, class_path), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties))
     spec = ProcessSpec(f"{GROUP}/format", GROUP, argv, dict(PLAIN_ENVIRONMENT), directory=str(directory))
     run_to_end(supervisor, spec, timeout_s=FORMAT_TIMEOUT_S)
@@ -172,11 +175,15 @@ def broker_spec(
     endpoint: Endpoint,
     controller: Endpoint,
     *,
-    node: str = NODE,
+    expendable: bool,
     java_flags: tuple[str, ...] = (),
 ) -> ProcessSpec:
-    """A broker process with a new log directory in memory."""
-    directory = supervisor.make_directory(group, node, room_mb=ROOM_MB)
+    """A broker process with a new log directory in memory.
+
+    Args:
+        expendable: whether tests may kill it.
+    """
+    directory = supervisor.make_directory(group, NODE, room_mb=ROOM_MB)
     if broker.stand_in is not None:
         argv = stand_in_argv(broker.stand_in, directory, endpoint)
     else:
@@ -184,10 +191,11 @@ def broker_spec(
             raise ValueError(f"{broker} is neither Kafka nor the stand-in")
         logs = directory / "logs"
         shutil.copytree(broker.formatted, logs)
-        properties = _write_properties(directory, logs, endpoint, controller)
+        session_ms = EXPENDABLE_SESSION_MS if expendable else SESSION_MS
+        properties = _write_properties(directory, logs, endpoint, controller, session_ms)
         temporary = f"-Djava.io.tmpdir={directory}"
         argv = (*_java_argv(broker.java, broker.class_path, *java_flags, temporary), "kafka.Kafka", str(properties))
-    return ProcessSpec(f"{group}/{node}", group, argv, dict(PLAIN_ENVIRONMENT), directory=str(directory))
+    return ProcessSpec(f"{group}/{NODE}", group, argv, dict(PLAIN_ENVIRONMENT), directory=str(directory))
 
 
 def _java_argv(java: Java, class_path: tuple[Path, ...], *flags: str) -> tuple[str, ...]:
@@ -195,9 +203,10 @@ def _java_argv(java: Java, class_path: tuple[Path, ...], *flags: str) -> tuple[s
     return (str(java.executable), *MEMORY_FLAGS, *QUIET_FLAGS, *flags, "-cp", path)
 
 
-def _write_properties(directory: Path, logs: Path, endpoint: Endpoint, controller: Endpoint) -> Path:
+def _write_properties(directory: Path, logs: Path, endpoint: Endpoint, controller: Endpoint, session_ms: str) -> Path:
     settings = {
         **SETTINGS,
+        "broker.session.timeout.ms": session_ms,
         "log.dirs": str(logs),
         "listeners": f"BROKER://{endpoint},CONTROLLER://{controller}",
         "advertised.listeners": f"BROKER://{endpoint}",

@@ -7,10 +7,11 @@ from pathlib import Path
 from airproof.environment.capabilities import ProcessStatus
 from airproof.environment.model import Environment
 from airproof.environment.topology import Endpoint
-from airproof.errors import AirproofError, NotReady
+from airproof.errors import NotReady
 from airproof.platform.driver import Driver
 from airproof.providers.native import kafka
-from airproof.providers.native.description import DATABASE_USER, LOOPBACK, SHARED, SHARED_KAFKA, ZYGOTE
+from airproof.providers.native.description import DATABASE_USER, LOOPBACK, SHARED, ZYGOTE
+from airproof.providers.native.findings import MEMORY
 from airproof.providers.native.identity import fingerprint_of, label_of
 from airproof.providers.native.kafka import Broker, provide_broker
 from airproof.providers.native.plan import Plan
@@ -116,6 +117,7 @@ class Opening:
         self._postgres = find_postgres(environment.backing.postgres.source)
         self._redis = find_redis(environment.backing.redis.source)
         self._cache = Cache(cache_root(), supervisor.make_directory(PRIVATE_CACHE, "cache"))
+        self._notes: list[str] = []
         self._cluster: Path | None = None
         self._shared: tuple[Broker, Endpoint, tuple[str, ...]] | None = None
 
@@ -125,7 +127,9 @@ class Opening:
         if self._cluster is None or self._shared is None:
             raise NotReady("the environment was given up while it was coming up")
         broker, endpoint, flags = self._shared
-        plan = Plan(self._postgres, self._cluster, self._redis, broker, endpoint, flags, tuple(self._cache.notes))
+        plan = Plan(
+            self._postgres, self._cluster, self._redis, broker, endpoint, flags, (*self._cache.notes, *self._notes)
+        )
         return plan, Training(self._cache, self._supervisor, broker, after=FIRST_CELL)
 
     def _give_up(self) -> None:
@@ -141,11 +145,13 @@ class Opening:
         broker = provide_broker(self._cache, self._supervisor, choice, self._progress)
         flags = archive_flags(self._cache, broker)
         endpoint, controller = (Endpoint(LOOPBACK, port) for port in self._supervisor.take_ports(SHARED, 2))
-        spec = kafka.broker_spec(broker, self._supervisor, SHARED, endpoint, controller, java_flags=flags)
-        if spec.name != SHARED_KAFKA:
-            raise AirproofError(f"the shared broker is called {spec.name!r}, expected {SHARED_KAFKA!r}")
+        spec = kafka.broker_spec(
+            broker, self._supervisor, SHARED, endpoint, controller, expendable=False, java_flags=flags
+        )
         self._supervisor.spawn(spec)
         self._shared = (broker, endpoint, flags)
+        if MEMORY.is_dir() and not Path(spec.directory or "").is_relative_to(MEMORY):
+            self._notes.append(f"{MEMORY} is too small for the data directories; they lie on disk, which is slower")
 
     def _prepare_cluster(self) -> None:
         self._cluster = provide_cluster(

@@ -123,6 +123,8 @@ class Training:
         if java is None:
             raise ValueError(f"{self._broker.source} runs on no Java")
         flags = (f"-XX:{_names(java)[1]}={output}",)
-        spec = kafka.broker_spec(self._broker, self._supervisor, GROUP, endpoint, controller, java_flags=flags)
+        spec = kafka.broker_spec(
+            self._broker, self._supervisor, GROUP, endpoint, controller, expendable=False, java_flags=flags
+        )
         argv = (*LOWEST_PRIORITY, *spec.argv)
         return ProcessSpec(spec.name, spec.group, argv, spec.environment, spec.directory)
