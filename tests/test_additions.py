@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 Modules = dict[Path, ast.Module]
 Texts = dict[Path, str]
+Scenario = dict[str, Any]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 HARNESS = Path("packages/harness/src/airproof")
@@ -21,6 +25,39 @@ PLATFORM = Path("packages/reference-platform/src/pyairtable_reference/services")
 LEDGER = HARNESS / "reports" / "features.md"
 # The categories of failure-modes.csv whose defects can turn the scenarios of a family of ledger rows red.
 DEFECTS_OF = {"SAGA": {"SAGA"}, "OUT": {"OUTBOX"}, "CQRS": {"CQRS"}, "ES": {"ES"}, "UOW": {"UOW"}}
+
+
+# Scenarios are generated, so pytest is asked for them: what uses a cell is one.
+COLLECT = """
+import inspect, json, pathlib, sys, pytest
+
+class Collected:
+    def pytest_collection_finish(self, session):
+        self.scenarios = [plain(item) for item in session.items if "cell" in item.fixturenames]
+
+def plain(item):
+    promise = item.get_closest_marker("promise")
+    said = promise.args[0] if promise else inspect.getdoc(item.function) or ""
+    covers = [row for mark in item.iter_markers("covers") for row in mark.args]
+    return {"id": item.nodeid, "promise": said, "covers": covers}
+
+collected, target, *suites = Collected(), *sys.argv[1:]
+status = pytest.main(["--collect-only", "-q", "--airproof-env", "local", "--pyargs", *suites], plugins=[collected])
+pathlib.Path(target).write_text(json.dumps(collected.scenarios))
+sys.exit(status)
+"""
+
+
+@pytest.fixture(scope="module")
+def scenarios(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Scenario]:
+    """Every scenario of every suite: its id, promise and rows."""
+    target = tmp_path_factory.mktemp("scenarios") / "scenarios.json"
+    suites = [f"airproof_{path.name.removeprefix('suites-')}" for path in root.glob("packages/suites-*")]
+    command = [sys.executable, "-c", COLLECT, str(target), *suites]
+    ended = subprocess.run(command, cwd=root, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found: list[Scenario] = json.loads(target.read_text(encoding="utf-8"))
+    return found
 
 
 def test_every_provider_has_an_extra_a_conformance_test_and_a_line_in_its_how_to(
@@ -69,24 +106,21 @@ def test_checkers_are_tested_on_valid_invalid_and_unknown_histories(texts: Texts
     assert "Validity.UNKNOWN" in told
 
 
-def test_every_scenario_says_what_it_promises_and_which_rows_it_covers(modules: Modules, texts: Texts) -> None:
+def test_every_scenario_says_what_it_promises_and_which_rows_it_covers(scenarios: list[Scenario], texts: Texts) -> None:
     rows = set(re.findall(r"^\| ([A-Z]+-\d+) \|", texts[LEDGER], re.MULTILINE))
 
-    for path, scenario, covered in _scenarios(modules):
-        assert covered, f"{path}: {scenario.name} covers no row of the ledger"
-        assert covered <= rows, (
-            f"{path}: {scenario.name} covers {sorted(covered - rows)}, which the ledger does not have"
-        )
-        promise = (ast.get_docstring(scenario) or "").strip()
-        assert promise, f"{path}: {scenario.name} has no docstring to say what it promises"
-        assert "\n" not in promise, f"{path}: {scenario.name}: the promise is one line"
+    for scenario in scenarios:
+        covered = set(scenario["covers"])
+        assert covered, f"{scenario['id']} covers no row of the ledger"
+        assert covered <= rows, f"{scenario['id']} covers {sorted(covered - rows)}, which the ledger does not have"
+        assert re.fullmatch(r"[^\n]+", scenario["promise"]), f"{scenario['id']}: its promise is one line"
 
 
-def test_every_covered_row_has_a_defect_that_can_turn_it_red(modules: Modules) -> None:
+def test_every_covered_row_has_a_defect_that_can_turn_it_red(scenarios: list[Scenario]) -> None:
     from airproof_defects.catalogue import defects
 
     seeded = {defect.category for defect in defects().values()}
-    families = {row.partition("-")[0] for _, _, covered in _scenarios(modules) for row in covered}
+    families = {row.partition("-")[0] for scenario in scenarios for row in scenario["covers"]}
 
     assert {family for family in families & set(DEFECTS_OF) if not DEFECTS_OF[family] & seeded} == set()
 
@@ -149,24 +183,6 @@ def _anomalies(tree: ast.Module) -> Iterator[str]:
             name = node.args[1]
             if isinstance(name, ast.Constant):
                 yield str(name.value)
-
-
-def _scenarios(modules: Modules) -> Iterator[tuple[Path, Function, set[str]]]:
-    for path, tree in modules.items():
-        if not path.match("packages/suites-*/src/*/*/test_*.py"):
-            continue
-        of_module = {row for node in tree.body if isinstance(node, ast.Assign) for row in _covered(node.value)}
-        for node in tree.body:
-            if isinstance(node, Function) and node.name.startswith("test_"):
-                yield path, node, of_module | {row for mark in node.decorator_list for row in _covered(mark)}
-
-
-def _covered(mark: ast.expr) -> set[str]:
-    """The rows in `pytest.mark.covers(…)`, alone or in a list of marks."""
-    calls = [
-        node for node in ast.walk(mark) if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.covers")
-    ]
-    return {str(row.value) for call in calls for row in call.args if isinstance(row, ast.Constant)}
 
 
 def _is_in_a_folder_of(path: Path, folder: Path) -> bool:

@@ -8,7 +8,9 @@ from pathlib import Path
 LARGEST_BYTES = 1_000_000
 # Written so that these lines do not match themselves.
 MACHINE_PATH = re.compile(r"(?<![\w.~-])[/](?:work|farm|root|home/[a-z]+|tmp/(?:dev|plan))/")
-REGISTRY = re.compile(r"(?:pypi|pythonhosted|maven|npmjs|debian|crates)[.](?:org|io)|maven[.]apache|proxy[.]golang")
+REGISTRY = re.compile(
+    r"(?:pypi|pythonhosted|repo1?[.]maven|npmjs|debian|crates)[.](?:org|io)|repo[.]maven[.]apache|proxy[.]golang"
+)
 PUBLIC_INDEX = re.compile(r"pypi[.]org|files[.]pythonhosted[.]org")
 MAY_NAME_A_REGISTRY = {
     Path("uv.lock"): "uv writes where each file is",
