@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MARKERS = (
     "covers(*rows): the rows of the feature ledger that the test proves",
-    "promise(text): what the test proves, where its docstring does not say",
+    "promise(text, family=None): what the test proves, where its docstring does not say; the report groups by family",
     "destructive: breaks the environment, which must say `disposable: true`",
     "private_broker: needs a Kafka of its own, because it breaks it",
     "smoke: belongs to the quick check of a pull request",

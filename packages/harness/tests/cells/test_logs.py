@@ -62,6 +62,11 @@ def test_a_traceback_outside_of_the_log_is_an_error() -> None:
     assert not parse(line("{broken")).is_error
 
 
+def test_a_line_of_postgresql_says_when_it_was_written() -> None:
+    entry = parse(line("2026-01-02 03:04:05.500 UTC [4579] airproof@users ERROR:  duplicate key"))
+    assert (entry.written_at, entry.is_error) == (1767323045.5, False)
+
+
 def test_lines_without_a_time_stay_behind_the_one_before_them() -> None:
     def at(second: int, node: str) -> LogLine:
         return line(json.dumps({"ts": second, "message": f"{node}{second}"}), node)

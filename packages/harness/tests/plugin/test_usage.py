@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import QUICK
+
 if TYPE_CHECKING:
     from .conftest import Project
 
@@ -111,7 +113,7 @@ def test_destructive_tests_may_be_deselected(project: Project) -> None:
 
 def test_without_an_environment_a_test_that_needs_one_says_so(project: Project) -> None:
     project.pytester.makepyfile("def test_green(platform): pass\ndef test_plain(): pass")
-    result = project.pytester.runpytest_inprocess("-p", "no:randomly")
+    result = project.pytester.runpytest_inprocess(*QUICK)
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["this test needs an environment: pass --airproof-env NAME"])
     assert project.journal == []
@@ -140,7 +142,7 @@ def test_collecting_brings_nothing_up(project: Project) -> None:
 def test_the_environment_can_be_named_in_the_configuration(project: Project) -> None:
     project.pytester.makeini("[pytest]\nairproof_env = toy\n")
     project.pytester.makepyfile("def test_green(environment): assert environment.name == 'toy'")
-    result = project.pytester.runpytest_inprocess("-p", "no:randomly")
+    result = project.pytester.runpytest_inprocess(*QUICK)
     result.assert_outcomes(passed=1)
 
 

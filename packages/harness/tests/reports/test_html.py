@@ -125,8 +125,10 @@ def test_families_gather_the_tests_of_one_function() -> None:
         TestResult("t.py::a[1]", Outcome.PASSED, {"call": 1.0}, properties={"family_promise": ["It holds"]}),
         TestResult("t.py::a[2]", Outcome.FAILED, {"call": 2.0}),
         TestResult("t.py::b", Outcome.SKIPPED),
+        TestResult("t.py::a[3]", Outcome.PASSED, properties={"family": ["named"]}),
     ]
-    first, second = html.families(tests)
+    first, second, third = html.families(tests)
+    assert (third.name, third.where, len(third.tests)) == ("named", "t.py::a", 1)
     assert (first.promise, first.count("passed"), first.count("failed"), first.duration_s) == ("It holds", 1, 1, 3.0)
     assert second.count("skipped") == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from airproof.environment.capabilities import LogAccess, LogLine
 ERRORS = frozenset({"error", "critical", "fatal"})
 _TRACEBACK = "Traceback (most recent call last)"
 _SHOWN_ELSEWHERE = frozenset({"ts", "timestamp", "level", "logger", "service", "instance", "message", "exception"})
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]\d+) (?:UTC|GMT) ")
+"""What PostgreSQL puts before a line."""
+
 _REMEMBERED = 64
 
 
@@ -45,7 +49,8 @@ def parse(line: LogLine) -> LogEntry:
     if fields is None:
         broken = not line.level and line.text.startswith(_TRACEBACK)
         level, logger = ("error", "stderr") if broken else (line.level.lower(), line.logger)
-        return LogEntry(line.node, None, level, logger, line.text)
+        stamp = _STAMP.match(line.text)
+        return LogEntry(line.node, _seconds(stamp[1]) if stamp else None, level, logger, line.text)
     rest = {key: value for key, value in fields.items() if key not in _SHOWN_ELSEWHERE and value not in (None, "")}
     details = " ".join(f"{key}={value}" for key, value in rest.items())
     if exception := fields.get("exception"):

@@ -15,9 +15,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment as Templates
-from jinja2 import PackageLoader, select_autoescape
-
 from airproof.history import Recording, Redactor, read_history
 from airproof.reports import logfile
 from airproof.reports.durations import Past
@@ -55,21 +52,21 @@ class RunFacts:
 
 @dataclass(slots=True)
 class Family:
-    """The tests of one function: the same promise under different circumstances."""
+    """Tests of the same promise under different circumstances.
 
-    module: str
+    Attributes:
+        name: as the tests' marker `promise` calls it, else the function.
+        where: the function, with its file and folder.
+    """
+
     name: str
+    where: str
     promise: str
     tests: list[TestResult] = field(default_factory=list)
 
     def count(self, *outcomes: str) -> int:
         """How many of them ended so."""
         return sum(test.outcome.value in outcomes for test in self.tests)
-
-    @property
-    def short(self) -> str:
-        """The function, with its file and folder."""
-        return shorten(f"{self.module}::{self.name}")
 
     @property
     def duration_s(self) -> float:
@@ -87,7 +84,9 @@ def write(
     past: Mapping[str, Past] | None = None,
 ) -> None:
     """Writes the report of a run; histories and logs are looked up beside it."""
-    templates = Templates(
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    templates = Environment(
         loader=PackageLoader("airproof.reports"), autoescape=select_autoescape(default=True), trim_blocks=True
     )
     templates.filters |= {
@@ -112,12 +111,13 @@ def write(
 
 
 def families(tests: Iterable[TestResult]) -> list[Family]:
-    """The tests by function, in the order in which they ran."""
+    """The tests by family, in the order in which they ran."""
     found: dict[tuple[str, str], Family] = {}
     for test in tests:
-        promise = test.property("family_promise") or test.property("promise")
-        family = found.setdefault((test.module, test.family), Family(test.module, test.family, promise))
-        family.tests.append(test)
+        where = f"{test.module}::{test.function}"
+        name = test.property("family") or test.function
+        promise = test.property("family") or test.property("family_promise") or test.property("promise")
+        found.setdefault((where, name), Family(name, shorten(where), promise)).tests.append(test)
     return list(found.values())
 
 

@@ -69,7 +69,7 @@ class TestResult:
         return self.nodeid.partition("::")[2] or self.nodeid
 
     @property
-    def family(self) -> str:
+    def function(self) -> str:
         """The test's name without its parameters."""
         return self.name.partition("[")[0]
 

@@ -294,12 +294,21 @@
     return { element: part("Logs", make("div", "log-tools", find, level, node), list, count), show(span) { range = span; render(); } };
   };
 
+  const failure = (data) => {
+    if (["skipped", "xfailed"].includes(data.outcome)) return [part("Why it was skipped", make("pre", "", data.failure))];
+    const said = data.failure.split("\n").filter((line) => /^E( |$)/.test(line)).map((line) => line.slice(1));
+    if (!said.length) return [part("What went wrong", make("pre", "failure", data.failure))];
+    const indent = Math.min(...said.filter((line) => line.trim()).map((line) => line.search(/\S/)));
+    const whole = make("details", "whole", make("summary", "", "where it happened"), make("pre", "", data.failure));
+    return [part("What went wrong", make("pre", "failure", said.map((line) => line.slice(indent)).join("\n")), whole)];
+  };
+
   const fill = (detail, data) => {
     const command = data.properties.reproduce && data.properties.reproduce.at(-1);
     const logs = data.logs.length ? logView(data) : null;
     const history = data.history;
     detail.append(metadata(data));
-    if (data.failure) detail.append(part(data.outcome === "skipped" ? "Why it was skipped" : "What went wrong", make("pre", data.outcome === "skipped" ? "" : "failure", data.failure)));
+    if (data.failure) detail.append(...failure(data));
     if (command) detail.append(part("Reproduce", make("div", "command", make("pre", "", command), copyButton(command))));
     if (history && (history.operations.length || history.faults.length || history.notes.length || data.logs.length)) {
       detail.append(part("Timeline", timeline(data, (range) => logs && logs.show(range))));
