@@ -11,14 +11,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
-
-from sqlalchemy import bindparam, insert, select
+from uuid import uuid4
 
 from pyairtable_reference.kit import metrics
+from pyairtable_reference.kit.command_results import CommandResult
 from pyairtable_reference.kit.envelope import Action, Command, Outcome, Record, Reply, Unprocessable
 from pyairtable_reference.kit.event_store import Cause
-from pyairtable_reference.kit.schema import command_results
 
 if TYPE_CHECKING:
     from pyairtable_reference.kit.unit_of_work import UnitOfWork, UnitsOfWork
@@ -26,11 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNDONE = "step-undone"
-
-_KEEP = insert(command_results)
-_KEPT = select(*(command_results.c[name] for name in ("action", "reply_id", "outcome", "reason", "result"))).where(
-    command_results.c.saga_id == bindparam("saga"), command_results.c.step == bindparam("of_step")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +58,6 @@ class StepHandlers:
     compensate: Compensate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """An answer as it is kept."""
-
-    reply_id: UUID
-    outcome: Outcome
-    reason: str | None
-    result: dict[str, Any]
-
-
 class Participant:
     """Takes the commands of one service.
 
@@ -99,7 +82,7 @@ class Participant:
             raise Unprocessable(f"{self._service} does not know the command {command.type}")
         async with self._units_of_work.begin() as work:
             await work.lock("step", command.saga_id, command.step)
-            answered = await self._answered(work, command)
+            answered = await work.results.of(command.saga_id, command.step)
             if command.action in answered:
                 self._reply(work, command, answered[command.action])
                 return
@@ -110,29 +93,17 @@ class Participant:
     async def answer(self, work: UnitOfWork, command: Command, answer: Answer) -> None:
         """Records an answer and sends it, in the caller's transaction."""
         kept = (
-            _Answered(uuid4(), Outcome.DONE, None, answer.result)
+            CommandResult(uuid4(), Outcome.DONE, None, answer.result)
             if isinstance(answer, Done)
-            else _Answered(uuid4(), Outcome.REFUSED, answer.reason, {})
+            else CommandResult(uuid4(), Outcome.REFUSED, answer.reason, {})
         )
-        await work.connection.execute(
-            _KEEP,
-            {
-                "saga_id": command.saga_id,
-                "step": command.step,
-                "action": command.action.value,
-                "tenant_id": command.tenant_id,
-                "outcome": kept.outcome.value,
-                "reason": kept.reason,
-                "result": kept.result,
-                "reply_id": kept.reply_id,
-            },
-        )
+        await work.results.keep(command, kept)
         self._reply(work, command, kept)
         metrics.COMMANDS.labels(command.step, command.action, kept.outcome).inc()
         log.info("%s of saga %s: %s %s", command.type, command.saga_id, kept.outcome, kept.reason or "")
 
     async def _act(
-        self, work: UnitOfWork, command: Command, step: StepHandlers, answered: Mapping[Action, _Answered]
+        self, work: UnitOfWork, command: Command, step: StepHandlers, answered: Mapping[Action, CommandResult]
     ) -> Answer | Later:
         if command.action is Action.EXECUTE:
             return Refused(UNDONE) if Action.COMPENSATE in answered else await step.execute(work, command)
@@ -141,13 +112,7 @@ class Participant:
             return Done()
         return await step.compensate(work, command)
 
-    async def _answered(self, work: UnitOfWork, command: Command) -> dict[Action, _Answered]:
-        rows = await work.connection.execute(_KEPT, {"saga": command.saga_id, "of_step": command.step})
-        return {
-            Action(row.action): _Answered(row.reply_id, Outcome(row.outcome), row.reason, row.result) for row in rows
-        }
-
-    def _reply(self, work: UnitOfWork, command: Command, answered: _Answered) -> None:
+    def _reply(self, work: UnitOfWork, command: Command, answered: CommandResult) -> None:
         reply = Reply(
             message_id=answered.reply_id,
             in_reply_to=command.message_id,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Text, bindparam, func, select
 
+from pyairtable_reference.kit.command_results import CommandResults
 from pyairtable_reference.kit.event_store import EventStore
 from pyairtable_reference.kit.inbox import Inbox
 from pyairtable_reference.kit.outbox import Outbox
@@ -25,7 +26,7 @@ class UnitOfWork:
 
     Attributes:
         connection: the one transaction.
-        events, outbox, inbox: the kit's stores in that transaction.
+        events, outbox, inbox, results: the kit's stores in that transaction.
     """
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -33,6 +34,7 @@ class UnitOfWork:
         self.outbox = Outbox(connection)
         self.events = EventStore(connection, self.outbox)
         self.inbox = Inbox(connection)
+        self.results = CommandResults(connection)
         self._after_commit: list[Callable[[], None]] = []
 
     def after_commit(self, action: Callable[[], None]) -> None:
