@@ -69,7 +69,7 @@ SESSION_MS = "9000"
 EXPENDABLE_SESSION_MS = "1500"
 """Of a broker that tests kill: it comes back only when its old registration has expired."""
 
-MEMORY_FLAGS = ("-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+JVM_FLAGS = ("-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 QUIET_FLAGS = ("-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dlog4j2.level=WARN")
 
 
@@ -200,7 +200,7 @@ def broker_spec(
 
 def _java_argv(java: Java, class_path: tuple[Path, ...], *flags: str) -> tuple[str, ...]:
     path = os.pathsep.join(str(jar) for jar in class_path)
-    return (str(java.executable), *MEMORY_FLAGS, *QUIET_FLAGS, *flags, "-cp", path)
+    return (str(java.executable), *JVM_FLAGS, *QUIET_FLAGS, *flags, "-cp", path)
 
 
 def _write_properties(directory: Path, logs: Path, endpoint: Endpoint, controller: Endpoint, session_ms: str) -> Path:

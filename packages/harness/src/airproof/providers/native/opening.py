@@ -60,8 +60,11 @@ def open_environment(environment: Environment, driver: Driver, *, keep: bool, pr
 def attach_environment(environment: Environment, driver: Driver, progress: Progress) -> NativeProvision | None:
     """The kept environment, whatever has changed since it was opened; None if there is none that is up."""
     supervisor = Supervisor.find(label_of(environment))
-    plan = _plan(supervisor) if supervisor else None
-    if supervisor is None or plan is None:
+    if supervisor is None:
+        return None
+    plan = _plan(supervisor)
+    if plan is None:
+        supervisor.close()
         return None
     return NativeProvision(supervisor, plan, environment, driver, progress)
 

@@ -29,6 +29,8 @@ GROUP = "start-archive"
 NEEDS_BYTES = 200 * 2**20
 TRAINING_TIMEOUT_S = 120.0
 LOOPBACK = "127.0.0.1"
+ONE_COMPILER = "-XX:CICompilerCount=1"
+"""With an archive little is left to compile; a second compiler would only compete with the rest that starts."""
 LOWEST_PRIORITY = ("nice", "-n", "19")
 
 
@@ -39,7 +41,8 @@ def archive_flags(cache: Cache, broker: Broker) -> tuple[str, ...]:
     found = cache.find(KIND, archive_key(broker))
     if found is None:
         return ()
-    return (f"-XX:{_names(broker.java)[0]}={found / FILE}", "-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr")
+    reads, _ = _names(broker.java)
+    return (f"-XX:{reads}={found / FILE}", "-Xshare:auto", ONE_COMPILER, "-Xlog:disable", "-Xlog:all=error:stderr")
 
 
 def archive_key(broker: Broker) -> str:
@@ -48,7 +51,7 @@ def archive_key(broker: Broker) -> str:
         raise ValueError(f"{broker.source} runs on no Java")
     java = broker.java.executable
     stamps = [f"{path}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in (java, *broker.class_path)]
-    return content_key(FORMAT, broker.java.version, *kafka.MEMORY_FLAGS, *stamps)
+    return content_key(FORMAT, broker.java.version, *kafka.JVM_FLAGS, *stamps)
 
 
 def _names(java: Java) -> tuple[str, str]:
