@@ -8,6 +8,7 @@ from airproof_e2e.saga.families import FAMILIES
 from airproof_e2e.saga.matrix import make_scenarios, predicted_count
 
 NO = Refusal("no", "it says no")
+FULL = Refusal("full", "there is no room", limit=True)
 
 
 @st.composite
@@ -17,7 +18,7 @@ def sagas(draw: st.DrawFn) -> Saga:
     steps = []
     for number in range(count):
         undo = draw(st.sampled_from([None, Compensation(f"e{number}.gone"), Compensation(f"e{number}.gone", NO)]))
-        refusal = draw(st.sampled_from([None, NO]))
+        refusal = draw(st.sampled_from([None, NO, FULL]))
         participant = f"service-{draw(st.integers(0, number))}"
         steps.append(Step(f"step-{number}", participant, f"e{number}", f"e{number}.made", refusal, undo))
     mail = draw(st.sampled_from([None, *(step.name for step in steps)]))

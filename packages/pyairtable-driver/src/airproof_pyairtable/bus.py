@@ -259,10 +259,10 @@ class Bus:
         return self.log.wait(letter, timeout_s, f"dead letter {message_id}")
 
     @contextmanager
-    def refusing(self, event_type: str) -> Iterator[None]:
-        """Lowers the topic's largest record size to next to nothing."""
+    def refusing(self, event_type: str, *, larger_than: int = 0) -> Iterator[None]:
+        """Lowers the topic's largest record size."""
         topic = f"{self._prefix}{EVENT_TOPICS[event_type]}"
-        self._set_largest_record(topic, "1")
+        self._set_largest_record(topic, str(max(larger_than, 1)))
         try:
             yield
         finally:

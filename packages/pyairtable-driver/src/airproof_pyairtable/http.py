@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx
 
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import PlatformError, StartRefused
 from airproof.platform.observation import Mail
-from airproof_pyairtable.manifest import GATEWAY
+from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR
 
 TIMEOUT_S = 20.0
 
@@ -31,9 +32,16 @@ class Http:
             PlatformError: any other answer than an acceptance, or none.
         """
         answer = self._send("POST", GATEWAY, "/auth/register", json=fields, headers={"Idempotency-Key": key})
-        if 400 <= answer.status_code < 500:
-            raise StartRefused(_told(answer), status=answer.status_code, code=_code(answer))
-        return str(_json(answer, 202)["saga_id"])
+        return _started(answer)
+
+    def start_saga(self, saga_type: str, tenant_id: str, fields: dict[str, Any]) -> str:
+        """Asks the orchestrator itself for a saga, as nobody in particular.
+
+        Raises:
+            StartRefused: the orchestrator does not take it from nobody.
+        """
+        body = {"saga_type": saga_type, "correlation_id": str(uuid4()), "tenant_id": tenant_id, "input_data": fields}
+        return _started(self._send("POST", ORCHESTRATOR, "/sagas/start", json=body))
 
     def can_log_in(self, email: str, password: str) -> bool:
         """Whether a login with these succeeds."""
@@ -98,6 +106,12 @@ class Http:
             return self._client.request(method, url, **more)
         except httpx.TransportError as error:
             raise PlatformError(f"{method} {path} of {service} was not answered: {error!r}") from error
+
+
+def _started(answer: httpx.Response) -> str:
+    if 400 <= answer.status_code < 500:
+        raise StartRefused(_told(answer), status=answer.status_code, code=_code(answer))
+    return str(_json(answer, 202)["saga_id"])
 
 
 def _json(answer: httpx.Response, status: int) -> Any:

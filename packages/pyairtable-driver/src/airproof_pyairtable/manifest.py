@@ -35,7 +35,7 @@ REGISTRATION = Saga(
             participant=USERS,
             effect="profile",
             event="user.created",
-            refusal=Refusal("seat-limit", "the tenant has no seat left"),
+            refusal=Refusal("seat-limit", "the tenant has no seat left", limit=True),
             compensation=Compensation("user.removed", _HELD),
         ),
         Step(
@@ -43,7 +43,7 @@ REGISTRATION = Saga(
             participant=WORKSPACES,
             effect="workspace",
             event="workspace.created",
-            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces"),
+            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=True),
             compensation=Compensation("workspace.removed", _HELD),
         ),
         Step(
@@ -51,7 +51,7 @@ REGISTRATION = Saga(
             participant=PERMISSIONS,
             effect="role_assignment",
             event="permissions.assigned",
-            refusal=Refusal("role-limit", "the tenant may assign no more roles"),
+            refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=True),
             compensation=Compensation("permissions.revoked", _HELD),
         ),
         Step(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -15,10 +15,10 @@ from airproof_pyairtable.http import Http
 from airproof_pyairtable.manifest import database_of
 from airproof_pyairtable.readouts import read_held_back
 
+EVENT_TYPE = "airproof.sent"
 _INSERT = """
 INSERT INTO event_outbox (id, tenant_id, kind, topic, key, type, headers, payload)
-VALUES (%(id)s::uuid, %(tenant)s, 'event', 'pyairtable.registration.events', %(id)s::text, 'airproof.late', %(headers)s,
-        %(payload)s)
+VALUES (%(id)s, %(tenant)s, 'event', 'pyairtable.registration.events', %(key)s, %(type)s, %(headers)s, %(payload)s)
 """
 
 
@@ -37,35 +37,46 @@ class Outboxes:
         """Asks the service to send a parked message once more."""
         self._http.retry_outbox(service, message_id)
 
+    def put_stream(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
+        """Puts events of one new aggregate into the service's outbox."""
+        aggregate = str(uuid.uuid4())
+        ids = tuple(str(uuid.uuid4()) for _ in sizes)
+        with self._databases.transaction(database_of(service)) as connection:
+            for version, (id_, size) in enumerate(zip(ids, sizes, strict=True), start=1):
+                connection.execute(_INSERT, _event(id_, tenant.id, aggregate, version, "x" * size))
+        return ids
+
     @contextmanager
     def late_commit(self, service: str, tenant: Tenant) -> Iterator[str]:
         """Holds a transaction open that has taken its place in the outbox, as another instance of the service might."""
         id_ = str(uuid.uuid4())
         with self._databases.transaction(database_of(service)) as connection:
-            connection.execute(_INSERT, _late_event(id_, tenant.id))
+            connection.execute(_INSERT, _event(id_, tenant.id, id_, 1, ""))
             yield id_
 
 
-def _late_event(id_: str, tenant_id: str) -> dict[str, str]:
+def _event(id_: str, tenant_id: str, aggregate: str, version: int, filling: str) -> dict[str, str]:
+    """An event of an aggregate that no service knows, as a row of an outbox."""
     metadata = {"correlation_id": id_, "causation_id": id_, "source": APPLICATION}
     payload = {
         "event_id": id_,
-        "event_type": "airproof.late",
-        "aggregate_id": id_,
+        "event_type": EVENT_TYPE,
+        "aggregate_id": aggregate,
         "aggregate_type": "registration",
-        "version": 1,
+        "version": version,
         "timestamp": datetime.now(UTC).isoformat(),
         "tenant_id": tenant_id,
-        "payload": {},
+        "payload": {"filling": filling},
         "metadata": metadata,
     }
     headers = {
         "message-id": id_,
         "kind": "event",
-        "type": "airproof.late",
+        "type": EVENT_TYPE,
         "tenant-id": tenant_id,
         "correlation-id": id_,
         "causation-id": id_,
         "source": APPLICATION,
     }
-    return {"id": id_, "tenant": tenant_id, "headers": json.dumps(headers), "payload": json.dumps(payload)}
+    texts = {"headers": json.dumps(headers), "payload": json.dumps(payload)}
+    return {"id": id_, "tenant": tenant_id, "key": aggregate, "type": EVENT_TYPE, **texts}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
+
+import psycopg
 
 from airproof.environment.topology import CellDescription
 from airproof.errors import UsageError
@@ -11,7 +14,7 @@ from airproof.platform.manifest import Manifest
 from airproof_pyairtable.bus import Bus
 from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
 from airproof_pyairtable.http import Http
-from airproof_pyairtable.manifest import MANIFEST
+from airproof_pyairtable.manifest import MANIFEST, database_of
 from airproof_pyairtable.outbox import Outboxes
 from airproof_pyairtable.registration import Registration
 
@@ -23,6 +26,10 @@ _EXTRA = {
     "sagas": """, (SELECT string_agg(id || ' ' || state, ', ') FROM saga_instances
                    WHERE state NOT IN ('completed', 'compensated', 'failed')) AS running""",
     "notifications": ", (SELECT count(*) FROM mails WHERE status = 'queued') AS queued",
+}
+_TAMPERING = {
+    "changed": "UPDATE domain_events SET payload = '{}' WHERE tenant_id = %(tenant)s",
+    "deleted": "DELETE FROM domain_events WHERE tenant_id = %(tenant)s",
 }
 _TRANSACTIONS = """
 SELECT datname, application_name, state FROM pg_stat_activity
@@ -68,6 +75,16 @@ class PyAirtable:
         if name != self._registration.saga.name:
             raise UsageError(f"no saga {name!r}; there is {self._registration.saga.name!r}")
         return self._registration
+
+    def tamper(self, service: str, tenant: Tenant) -> list[str]:
+        """Tries to change and to delete a stored event of the tenant, and undoes what could be done."""
+        done = []
+        for what, statement in _TAMPERING.items():
+            with suppress(psycopg.Error), self._databases.transaction(database_of(service)) as connection:
+                if connection.execute(statement, {"tenant": tenant.id}).rowcount:
+                    done.append(f"{service} lets an event be {what}")
+                connection.rollback()
+        return done
 
     def quiet(self) -> list[str]:
         """What keeps the cell from being quiet.

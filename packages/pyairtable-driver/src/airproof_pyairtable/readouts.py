@@ -60,7 +60,7 @@ def read_holdings(databases: Databases, whose: Whose) -> Holdings:
         ),
         events=tuple(_event(owner[name], one) for name, row in rows.items() for one in row["events"] or ()),
         outbox=tuple(_held_back(owner[name], one) for name, row in rows.items() for one in row["outbox"] or ()),
-        figures=_figures(rows),
+        figures=(*_figures(rows), *_links(rows)),
     )
 
 
@@ -112,6 +112,32 @@ def _held_back(service: str, one: Row) -> OutboxRow:
         last_error=one["last_error"] or "",
         tenant_id=one["tenant_id"],
     )
+
+
+def _links(rows: Mapping[str, Row]) -> tuple[Figure, ...]:
+    """Of each saga that has a profile, how many of its workspaces and roles name the right ones."""
+    of_saga = {name: _by_saga(rows[name]) for name in ("users", "workspaces", "permissions")}
+    figures = []
+    for saga_id, profiles in of_saga["users"].items():
+        users = {one["id"] for one in profiles}
+        workspaces, roles = of_saga["workspaces"].get(saga_id, []), of_saga["permissions"].get(saga_id, [])
+        places = {one["id"] for one in workspaces}
+        owned = sum(one["owner_id"] in users for one in workspaces)
+        right = sum(one["user_id"] in users and one["resource_id"] in places for one in roles)
+        email = profiles[0]["email"]
+        figures.append(
+            Figure("workspace-service", "workspaces owned by their saga's user", email, owned, len(workspaces))
+        )
+        if workspaces:
+            figures.append(Figure("permission-service", "roles of their saga's user", email, right, len(roles)))
+    return tuple(figures)
+
+
+def _by_saga(row: Row) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for one in row["own"] or ():
+        found.setdefault(one["saga_id"], []).append(one)
+    return found
 
 
 def _figures(rows: Mapping[str, Row]) -> tuple[Figure, ...]:

@@ -109,7 +109,6 @@ class Registration:
     @contextmanager
     def refuse(self, step: str, given: SagaInput) -> Iterator[None]:
         """Takes the e-mail, uses the limit up, or has the mail server reject the recipient."""
-        participant = REGISTRATION.step(step).participant
         if step == "create_credentials":
             self._take_email(given)
             yield
@@ -120,11 +119,23 @@ class Registration:
             finally:
                 self._http.reject_recipient(given.subject, rejected=False)
         else:
-            self._http.set_limit(participant, given.tenant.id, 0)
-            try:
+            with self.room(step, given.tenant, 0):
                 yield
-            finally:
-                self._http.set_limit(participant, given.tenant.id, None)
+
+    @contextmanager
+    def room(self, step: str, tenant: Tenant, count: int) -> Iterator[None]:
+        """Sets the tenant's limit at the participant."""
+        participant = REGISTRATION.step(step).participant
+        self._http.set_limit(participant, tenant.id, count)
+        try:
+            yield
+        finally:
+            self._http.set_limit(participant, tenant.id, None)
+
+    def start_unidentified(self, given: SagaInput) -> str:
+        """Asks the orchestrator for the saga without the token that services carry."""
+        fields = {name: value for name, value in given.fields.items() if name not in {"tenant_id", "password"}}
+        return self._http.start_saga(REGISTRATION.name, given.tenant.id, {**fields, "password_hash": "none"})
 
     @contextmanager
     def refuse_compensation(self, step: str, given: SagaInput) -> Iterator[None]:
@@ -222,9 +233,9 @@ class Registration:
         return self._http.can_log_in(given.subject, given.fields["password"])
 
     def _take_email(self, given: SagaInput) -> None:
-        """Registers the e-mail for somebody of another tenant."""
+        """Registers the e-mail, in capitals, for somebody of another tenant."""
         rival = Tenant(f"{given.tenant.id}-rival")
-        saga_id = self.start(self.make_input(rival, subject=given.subject))
+        saga_id = self.start(self.make_input(rival, subject=given.subject.upper()))
         readout = self.wait_terminal(saga_id, timeout_s=RIVAL_TIMEOUT_S)
         if readout.state is not SagaState.COMPLETED:
             raise WaitTimeout(f"the rival's saga {saga_id} ended {readout.state.value}", last=readout)

@@ -113,6 +113,18 @@ class SagaAccess(Protocol):
         """Arranges the step's business precondition, so that the participant refuses this input."""
         ...
 
+    def room(self, step: str, tenant: Tenant, count: int) -> AbstractContextManager[None]:
+        """Limits how many effects of the step the tenant may have; only for a step whose refusal is a limit."""
+        ...
+
+    def start_unidentified(self, given: SagaInput) -> str:
+        """Starts the saga at the orchestrator itself as somebody who is no service of the platform.
+
+        Raises:
+            StartRefused: as it should be.
+        """
+        ...
+
     def refuse_compensation(self, step: str, given: SagaInput) -> AbstractContextManager[None]:
         """Arranges the precondition that makes the participant refuse to undo the step."""
         ...
@@ -147,7 +159,7 @@ class SagaAccess(Protocol):
         ...
 
     def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
-        """Sets a stopped service's consumer group back to the record, so that it and all after it come again."""
+        """Sets a stopped service's consumer group to the record, so that this is what it gets next."""
         ...
 
     def observe(self, tenant: Tenant) -> SagaObservation:
@@ -205,8 +217,8 @@ class BusAccess(Protocol):
         """Sends the service a message of the tenant that it cannot understand, and returns it."""
         ...
 
-    def refusing(self, event_type: str) -> AbstractContextManager[None]:
-        """Makes the broker refuse, for good, every record of the topic that events of this type go to."""
+    def refusing(self, event_type: str, *, larger_than: int = 0) -> AbstractContextManager[None]:
+        """Makes the broker refuse, for good, larger records on the topic that events of this type go to."""
         ...
 
     def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
@@ -227,6 +239,14 @@ class OutboxAccess(Protocol):
 
     def retry(self, service: str, message_id: str) -> None:
         """Asks the service to send a parked message once more."""
+        ...
+
+    def put_stream(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
+        """Puts events of one new aggregate into the service's outbox, in one transaction, and returns their ids.
+
+        Args:
+            sizes: of their payloads, in bytes.
+        """
         ...
 
     def late_commit(self, service: str, tenant: Tenant) -> AbstractContextManager[str]:
@@ -259,6 +279,13 @@ class Platform(Protocol):
 
     def sagas(self, name: str) -> SagaAccess:
         """Access to the saga of that name."""
+        ...
+
+    def tamper(self, service: str, tenant: Tenant) -> list[str]:
+        """Tries to change and to delete a stored event of the tenant; returns what the service's database let happen.
+
+        What it let happen is undone.
+        """
         ...
 
     def quiet(self) -> list[str]:

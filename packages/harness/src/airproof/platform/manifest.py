@@ -12,10 +12,12 @@ class Refusal:
     Attributes:
         name: short and stable: `email-taken`.
         meaning: one clause for the report: "the e-mail belongs to another account".
+        limit: whether it says how many effects of the step a tenant may have.
     """
 
     name: str
     meaning: str
+    limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,12 @@ def undo_refused(stage: Stage, step: Step, given: SagaInput) -> Iterator[None]:
 
 
 @contextmanager
-def publishing_refused(stage: Stage, service: str, event_type: str) -> Iterator[None]:
-    """Makes the broker refuse the events of that type's topic. What the service parks is logged as an error."""
+def publishing_refused(stage: Stage, service: str, event_type: str, *, larger_than: int = 0) -> Iterator[None]:
+    """Makes the broker refuse (larger) events of that type's topic. What the service parks is logged as an error."""
     explains = Explanation(service, logger="*", because="a message that is parked is an error")
-    with _declared(stage, "publishing refused", service, explains) as seen, stage.platform.bus.refusing(event_type):
-        seen(f"the topic of {event_type} takes no record")
+    refusing = stage.platform.bus.refusing(event_type, larger_than=larger_than)
+    with _declared(stage, "publishing refused", service, explains) as seen, refusing:
+        seen(f"the topic of {event_type} takes no record larger than {larger_than} bytes")
         yield
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import zip_longest
 
 from airproof.platform.driver import SagaInput, Tenant
 from airproof.platform.observation import SagaState
-from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, Stage
+from airproof_e2e.saga.breakage import undo_refused
+from airproof_e2e.saga.moments import last_refusable
+from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, Stage
 
 AT_ONCE = 8
+ROOM = 2
 
 
 def with_different_subjects(stage: Stage) -> None:
     """Many different people register at once."""
-    _start_at_once(stage, [stage.make_input() for _ in range(AT_ONCE)], COMPLETED)
+    _start_at_once(stage, [(stage.make_input(), COMPLETED) for _ in range(AT_ONCE)])
 
 
 def with_the_same_subject(stage: Stage) -> None:
@@ -22,16 +27,46 @@ def with_the_same_subject(stage: Stage) -> None:
     first = stage.make_input()
     rivals = [first, *(stage.make_input(subject=first.subject) for _ in range(AT_ONCE - 1))]
     stage.allowance.completed = 1
-    _start_at_once(stage, rivals, COMPLETED | COMPENSATED)
+    _start_at_once(stage, [(given, COMPLETED | COMPENSATED) for given in rivals])
+
+
+def up_to_a_limit(stage: Stage) -> None:
+    """More people register at once than the tenant has room for; another tenant's do not count."""
+    other = Tenant(f"{stage.tenant.id}-other")
+    stage.allowance.completed = ROOM
+    rivals = [(stage.make_input(), COMPLETED | COMPENSATED) for _ in range(ROOM * 2)]
+    neighbours = [(stage.make_input(tenant=other), COMPLETED) for _ in range(ROOM)]
+    with stage.access.room(stage.step.name, stage.tenant, ROOM):
+        for saga_id in _start_at_once(
+            stage, [pair for pairs in zip_longest(neighbours, rivals) for pair in pairs if pair]
+        ):
+            stage.wait_end(saga_id)
 
 
 def in_two_tenants(stage: Stage) -> None:
-    """Two tenants register people side by side."""
+    """Two tenants register people side by side; nothing of the one may be done or undone, of the other everything."""
     other = Tenant(f"{stage.tenant.id}-other")
-    pairs = [(stage.make_input(), stage.make_input(tenant=other)) for _ in range(AT_ONCE // 2)]
-    _start_at_once(stage, [given for pair in pairs for given in pair], COMPLETED)
+    limited = next((step for step in stage.saga.steps if step.refusal and step.refusal.limit), None)
+    refuser, theirs, ours = last_refusable(stage), stage.make_input(tenant=other), stage.make_input()
+    with ExitStack() as preconditions:
+        preconditions.enter_context(stage.access.refuse(refuser.name, ours))
+        if limited:
+            preconditions.enter_context(stage.access.refuse(limited.name, theirs))
+        for step in stage.saga.compensable:
+            if step.compensation and step.compensation.refusal:
+                preconditions.enter_context(undo_refused(stage, step, theirs))
+        kept = [s for s in stage.saga.before(limited.name) if s.compensation] if limited else []
+        started = [
+            stage.start(
+                theirs, ends=FAILED if kept else COMPENSATED if limited else COMPLETED, refused=limited, kept=kept
+            ),
+            stage.start(ours, ends=COMPENSATED, refused=refuser),
+            *_start_at_once(stage, [(stage.make_input(), COMPLETED) for _ in range(AT_ONCE // 2)]),
+        ]
+        for saga_id in started:
+            stage.wait_end(saga_id)
 
 
-def _start_at_once(stage: Stage, inputs: Sequence[SagaInput], ends: frozenset[SagaState]) -> None:
-    with ThreadPoolExecutor(max_workers=len(inputs), thread_name_prefix="user") as users:
-        list(users.map(lambda given: stage.start(given, ends=ends), inputs))
+def _start_at_once(stage: Stage, wanted: Sequence[tuple[SagaInput, frozenset[SagaState]]]) -> list[str]:
+    with ThreadPoolExecutor(max_workers=len(wanted), thread_name_prefix="user") as users:
+        return list(users.map(lambda one: stage.start(one[0], ends=one[1]), wanted))

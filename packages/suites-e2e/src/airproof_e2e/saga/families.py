@@ -21,6 +21,8 @@ class Per(Enum):
     SERVICE = "each participant and the orchestrator"
     SUBSCRIPTION = "each subscription to an event of the saga"
     MAIL = "the step that sends a mail"
+    LIMITED = "each step whose refusal is a limit"
+    LAST_UNDOABLE = "the last of the steps that can be undone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Family:
         promise: one line for the report; `{subject}` is the place.
         covers: rows of the feature ledger.
         undoing: whether it is about undoing a step.
+        blames: the category to blame when it goes no further.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Family:
     promise: str
     covers: tuple[str, ...] = ("SAGA-1",)
     undoing: bool = False
+    blames: str = "SAGA"
     private_broker: bool = False
 
 
@@ -90,6 +94,7 @@ PARTICIPANTS = (
         participants.stopped_at_work,
         "{subject} is done once though its participant is shut down over it",
         CRASH,
+        blames="BUS",
     ),
     Family(
         "participant-killed-when-asked",
@@ -97,6 +102,7 @@ PARTICIPANTS = (
         participants.killed_when_asked,
         "{subject} is done though its participant is killed when asked",
         CRASH,
+        blames="BUS",
     ),
     Family(
         "participant-killed-in-transaction",
@@ -104,6 +110,7 @@ PARTICIPANTS = (
         participants.killed_in_transaction,
         "{subject} is done once though its participant is killed before its commit",
         ("SAGA-1", "OUT-1", "FI-2"),
+        blames="BUS",
     ),
     Family(
         "participant-killed-at-commit",
@@ -111,6 +118,7 @@ PARTICIPANTS = (
         participants.killed_at_commit,
         "{subject} is done and told though its participant is killed at its commit",
         RELAY,
+        blames="OUTBOX",
     ),
     Family(
         "participant-broken-off",
@@ -118,6 +126,7 @@ PARTICIPANTS = (
         participants.transaction_broken_off,
         "{subject} leaves nothing behind when its transaction is broken off, and is done again",
         ATOMIC,
+        blames="BUS",
     ),
     Family(
         "participant-others-broken-off",
@@ -141,6 +150,7 @@ PARTICIPANTS = (
         "{subject} is undone though its participant is killed when asked",
         CRASH,
         undoing=True,
+        blames="BUS",
     ),
     Family(
         "undoing-killed-at-commit",
@@ -149,6 +159,7 @@ PARTICIPANTS = (
         "{subject} is undone and told though its participant is killed at its commit",
         RELAY,
         undoing=True,
+        blames="OUTBOX",
     ),
     Family(
         "undoing-broken-off",
@@ -157,6 +168,7 @@ PARTICIPANTS = (
         "undoing {subject} is all or nothing when its transaction is broken off",
         ATOMIC,
         undoing=True,
+        blames="BUS",
     ),
 )
 
@@ -181,6 +193,7 @@ ORCHESTRATOR = (
         orchestration.killed_at_commit,
         "the saga goes on though the orchestrator is killed when it has taken the reply to {subject}",
         RELAY,
+        blames="OUTBOX",
     ),
     Family(
         "orchestrator-broken-off",
@@ -188,6 +201,7 @@ ORCHESTRATOR = (
         orchestration.transaction_broken_off,
         "taking the reply to {subject} is all or nothing",
         ATOMIC,
+        blames="UOW",
     ),
     Family(
         "orchestrator-killed-before-undone",
@@ -204,6 +218,7 @@ ORCHESTRATOR = (
         "undoing goes on though the orchestrator is killed when it knows that {subject} is undone",
         RELAY,
         undoing=True,
+        blames="OUTBOX",
     ),
     Family(
         "orchestrator-broken-off-undone",
@@ -212,6 +227,21 @@ ORCHESTRATOR = (
         "taking the reply that {subject} is undone is all or nothing",
         ATOMIC,
         undoing=True,
+        blames="UOW",
+    ),
+    Family(
+        "orchestrator-killed-before-deadline",
+        Per.LAST_UNDOABLE,
+        orchestration.deadline_survives,
+        "a deadline passes though the orchestrator is killed while {subject} is awaited",
+        CRASH,
+    ),
+    Family(
+        "orchestrator-killed-before-resending",
+        Per.LAST_UNDOABLE,
+        orchestration.resending_survives,
+        "{subject} is asked for again though the orchestrator is killed while it is awaited",
+        CRASH,
     ),
     Family(
         "start-killed-at-commit",
@@ -219,6 +249,7 @@ ORCHESTRATOR = (
         orchestration.start_killed_at_commit,
         "a start whose answer was lost is the same start when it is made again",
         RELAY,
+        blames="OUTBOX",
     ),
     Family(
         "start-broken-off",
@@ -226,6 +257,7 @@ ORCHESTRATOR = (
         orchestration.start_broken_off,
         "a start that was broken off leaves nothing behind and can be made again",
         ATOMIC,
+        blames="UOW",
     ),
 )
 
@@ -249,11 +281,19 @@ REPETITION = (
         "the key of one start is refused for another",
     ),
     Family(
+        "start-by-a-stranger",
+        Per.SAGA,
+        repetition.start_by_a_stranger,
+        "nobody but the platform's own services starts {subject}",
+        ("SAGA-1", "SEC-1"),
+    ),
+    Family(
         "command-redelivered",
         Per.STEP,
         repetition.command_repeated,
         "{subject} is done once however often command and reply are delivered",
         TWICE,
+        blames="BUS",
     ),
     Family(
         "undoing-redelivered",
@@ -262,6 +302,14 @@ REPETITION = (
         "{subject} is undone once however often it is asked for, and only for its own saga",
         TWICE,
         undoing=True,
+        blames="BUS",
+    ),
+    Family(
+        "step-overtaken",
+        Per.UNDOABLE,
+        repetition.step_overtaken,
+        "{subject} is not done any more once it was undone",
+        TWICE,
     ),
     Family(
         "event-redelivered",
@@ -269,6 +317,7 @@ REPETITION = (
         repetition.event_repeated,
         "{subject} is counted once however often it is delivered",
         TWICE,
+        blames="BUS",
     ),
     Family(
         "commands-rewound",
@@ -276,6 +325,7 @@ REPETITION = (
         repetition.commands_rewound,
         "{subject} is done once though the topic of its commands is read again",
         TWICE,
+        blames="BUS",
     ),
     Family(
         "replies-rewound",
@@ -283,6 +333,7 @@ REPETITION = (
         repetition.replies_rewound,
         "nothing happens again though the topic of replies is read again",
         TWICE,
+        blames="BUS",
     ),
 )
 
@@ -300,6 +351,13 @@ CROWDS = (
         "of many rivals for one subject exactly one completes",
     ),
     Family(
+        "many-up-to-a-limit",
+        Per.LIMITED,
+        crowds.up_to_a_limit,
+        "as many get through {subject} as the tenant has room for, not one more or less",
+        ("SAGA-1", "DATA-2"),
+    ),
+    Family(
         "two-tenants",
         Per.SAGA,
         crowds.in_two_tenants,
@@ -315,6 +373,7 @@ PUBLISHING = (
         publishing.publishing_is_refused,
         "what the broker refuses of {subject} is parked, the rest flows, and it is sent again with its id",
         ("OUT-2", "OUT-4"),
+        blames="OUTBOX",
     ),
     Family(
         "poison-message",
@@ -322,6 +381,22 @@ PUBLISHING = (
         publishing.poison_arrives,
         "what {subject} cannot understand is parked with its cause, and the rest flows",
         ("OUT-4", "EB-2", "FI-4"),
+        blames="BUS",
+    ),
+    Family(
+        "order-kept",
+        Per.SAGA,
+        publishing.order_is_kept,
+        "the events of an aggregate arrive in order though the first is refused for a moment",
+        ("OUT-2",),
+        blames="OUTBOX",
+    ),
+    Family(
+        "event-log-immutable",
+        Per.SAGA,
+        publishing.event_log_is_immutable,
+        "no service can change or delete an event that it has stored",
+        ("ES-1",),
     ),
     Family(
         "late-commit",
@@ -329,6 +404,7 @@ PUBLISHING = (
         publishing.commits_late,
         "a message whose transaction commits late is sent all the same",
         ("OUT-2",),
+        blames="OUTBOX",
     ),
     Family(
         "mail-server-down",
@@ -351,6 +427,7 @@ PUBLISHING = (
         "{subject} is told though its participant is killed before the broker has acknowledged that",
         RELAY,
         private_broker=True,
+        blames="OUTBOX",
     ),
     Family(
         "orchestrator-killed-before-acknowledgement",
@@ -359,6 +436,7 @@ PUBLISHING = (
         "an accepted start goes on though the orchestrator is killed before the broker has acknowledged the command",
         RELAY,
         private_broker=True,
+        blames="OUTBOX",
     ),
 )
 

@@ -15,14 +15,14 @@ from airproof.platform.driver import Tenant
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 
-def judge(stage: Stage, promise: str, stuck: WaitTimeout | None = None) -> None:
+def judge(stage: Stage, promise: str, stuck: Anomaly | None = None) -> None:
     """Waits until nothing moves any more, reads everything, and fails the test if a promise is broken.
 
     Args:
-        stuck: what the scenario waited for in vain.
+        stuck: that the scenario waited for something in vain.
     """
     unquiet = _settle(stage)
-    own = judged("scenario", _own(stage, promise, stuck, unquiet))
+    own = judged("scenario", _own(stage, stuck, unquiet))
     verdict = combine([*(_verdict(stage, tenant) for tenant in stage.allowances), own])
     history = stage.cell.history
     history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
@@ -32,12 +32,21 @@ def judge(stage: Stage, promise: str, stuck: WaitTimeout | None = None) -> None:
         pytest.fail(text, pytrace=False)
 
 
-def _own(stage: Stage, promise: str, stuck: WaitTimeout | None, unquiet: str) -> Iterator[Anomaly]:
+def _own(stage: Stage, stuck: Anomaly | None, unquiet: str) -> Iterator[Anomaly]:
     yield from stage.anomalies
     if stuck:
-        yield Anomaly("SAGA", "no-progress", promise, "the scenario goes on", str(stuck))
+        yield stuck
+    yield from _secrets_in_logs(stage)
     if unquiet:
         yield Anomaly("SAGA", "never-quiet", "after a while nothing moves any more", "a quiet cell", unquiet)
+
+
+def _secrets_in_logs(stage: Stage) -> Iterator[Anomaly]:
+    secrets = {secret for allowance in stage.allowances.values() for secret in allowance.secrets}
+    lines = [line for line in stage.log_lines() if any(secret in line.text for secret in secrets)]
+    if lines:
+        seen = f"{len(lines)} lines of {', '.join(sorted({line.node for line in lines}))}"
+        yield Anomaly("SECURITY", "secret-in-a-log", "no log holds a secret", "none", seen)
 
 
 def _verdict(stage: Stage, tenant: Tenant) -> Verdict:

@@ -43,14 +43,17 @@ def make_scenarios(manifest: Manifest) -> Iterator[Scenario]:
 def predicted_count(manifest: Manifest) -> int:
     """How many scenarios the matrix must have.
 
-    For a saga of n steps, of which r may be refused, u can be undone, v of those may refuse to be undone, with s
-    subscriptions to its events, p services and m steps that send a mail: 12 + 15 n + r + 8 u + v + s + 2 p + 2 m.
+    For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
+    refuse to be, with s subscriptions to its events, p services and m steps that send a mail, it is
+    15 + 15 n + r + l + 9 u + 2 (if u) + v + s + 2 p + 2 m.
     """
     return sum(
-        12
+        15
         + 15 * len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
-        + 8 * len(_undoable(saga))
+        + len(_limited(saga))
+        + 9 * len(_undoable(saga))
+        + 2 * bool(_undoable(saga))
         + sum(bool(step.compensation and step.compensation.refusal) for step in _undoable(saga))
         + len(_subscriptions(manifest, saga))
         + 2 * len(_services(saga))
@@ -69,6 +72,8 @@ def _subjects(manifest: Manifest, saga: Saga, per: Per) -> Sequence[Subject]:
         Per.UNDO_REFUSABLE: [step for step in undoable if step.compensation and step.compensation.refusal],
         Per.SERVICE: _services(saga),
         Per.SUBSCRIPTION: _subscriptions(manifest, saga),
+        Per.LIMITED: _limited(saga),
+        Per.LAST_UNDOABLE: undoable[-1:],
         Per.MAIL: [saga.step(saga.sends_mail_in)] if saga.sends_mail_in else [],
     }
     return subjects[per]
@@ -78,6 +83,10 @@ def _undoable(saga: Saga) -> list[Step]:
     refusable = [step.name for step in saga.steps if step.refusal]
     before = saga.before(refusable[-1]) if refusable else ()
     return [step for step in before if step.compensation]
+
+
+def _limited(saga: Saga) -> list[Step]:
+    return [step for step in saga.steps if step.refusal and step.refusal.limit]
 
 
 def _services(saga: Saga) -> list[str]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
+from airproof.checkers.view import EXECUTE
+from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
 from airproof.platform.manifest import Step
-from airproof.platform.observation import MessageKind
+from airproof.platform.observation import MessageKind, SagaState
 from airproof_e2e.saga.breakage import held, suspended
 from airproof_e2e.saga.stage import COMPENSATED, Stage, Talk
+
+DEADLINES_S = (0.5, 2.0, 8.0)
 
 
 @contextmanager
@@ -43,6 +49,30 @@ def asked_to_do(stage: Stage, start: Callable[[], str]) -> Iterator[tuple[str, N
             with suspended(stage, participant) as frozen:
                 block.release()
                 yield saga_id, frozen
+
+
+def before_deadline(stage: Stage, ends: frozenset[SagaState], then: Callable[[str, float], None]) -> None:
+    """Has a participant that is frozen asked for the step before the saga's deadline.
+
+    A slow machine may not get to the step before a short deadline; then that saga is undone, and a longer one is tried.
+
+    Args:
+        then: what happens next, while the participant is frozen; gets the saga's id and the monotonic time at which
+            its deadline passes.
+
+    Raises:
+        FaultNotObserved: no saga got so far.
+    """
+    for deadline_s in DEADLINES_S:
+        with asked_to_do(stage, partial(stage.start, deadline_s=deadline_s, ends=ends)) as (saga_id, _):
+            passes_at = time.monotonic() + deadline_s
+            try:
+                stage.wait_for(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}"), timeout_s=deadline_s)
+            except WaitTimeout:
+                stage.may_end(saga_id, COMPENSATED)
+            else:
+                return then(saga_id, passes_at)
+    raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {DEADLINES_S[-1]:g} s")
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from uuid import uuid4
 from airproof.checkers.verdict import Anomaly
 from airproof.errors import PlatformError
 from airproof.platform.driver import EffectBlock, SagaInput, Write
+from airproof.platform.observation import MessageKind
 from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, suspended
-from airproof_e2e.saga.moments import answer, asked
-from airproof_e2e.saga.stage import WAIT_S, Stage
+from airproof_e2e.saga.moments import answer, asked, before_deadline
+from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 
 def killed_between(stage: Stage) -> None:
@@ -58,6 +59,26 @@ def transaction_broken_off(stage: Stage) -> None:
             done=lambda: stage.has(saga_id, stage.following()),
         )
         stage.wait_for(saga_id, stage.following())
+
+
+def deadline_survives(stage: Stage) -> None:
+    """The orchestrator is killed while a saga waits for its deadline."""
+
+    def then(saga_id: str, _: float) -> None:
+        with killed(stage, stage.orchestrator):
+            pass
+        stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
+
+    before_deadline(stage, COMPENSATED, then)
+
+
+def resending_survives(stage: Stage) -> None:
+    """The orchestrator is killed while a command is not answered."""
+    asking = (MessageKind.COMMAND, f"{stage.step.name}.{stage.action}")
+    with asked(stage) as (saga_id, _):
+        with killed(stage, stage.orchestrator):
+            before = sum((one.kind, one.type) == asking for one in stage.platform.bus.messages(saga_id))
+        stage.wait_for(saga_id, asking, count=before + 1)
 
 
 def start_killed_at_commit(stage: Stage) -> None:

@@ -8,16 +8,13 @@ from __future__ import annotations
 import time
 
 from airproof.checkers.verdict import Anomaly
-from airproof.checkers.view import EXECUTE
-from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, stopped, suspended, undo_refused
-from airproof_e2e.saga.moments import answer, asked, asked_to_do, demand_silence, last_refusable
+from airproof_e2e.saga.moments import answer, asked, before_deadline, demand_silence, last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 
-DEADLINES_S = (0.5, 2.0, 8.0)
 AFTER_DEADLINE_S = 0.1
 
 
@@ -114,29 +111,14 @@ def other_transaction_broken_off(stage: Stage) -> None:
 
 
 def deadline_passes(stage: Stage) -> None:
-    """The participant hangs until the saga's deadline has passed, and does its step then.
-
-    A slow machine may not get to the step before a short deadline; then that saga is undone, and a longer one is tried.
-    """
-    for deadline_s in DEADLINES_S:
-        if _deadline_passes(stage, deadline_s):
-            return
-    raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {DEADLINES_S[-1]:g} s")
-
-
-def _deadline_passes(stage: Stage, deadline_s: float) -> bool:
+    """The participant hangs until the saga's deadline has passed, and does its step then."""
     forward_only = stage.step.name == stage.saga.pivot
-    ends = COMPLETED if forward_only else COMPENSATED
-    with asked_to_do(stage, lambda: stage.start(deadline_s=deadline_s, ends=ends)) as (saga_id, _):
-        passed_at = time.monotonic() + deadline_s
-        try:
-            stage.wait_for(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}"), timeout_s=deadline_s)
-        except WaitTimeout:
-            stage.may_end(saga_id, COMPENSATED)
-            return False
+
+    def then(saga_id: str, passes_at: float) -> None:
         if forward_only:
-            later = passed_at + AFTER_DEADLINE_S
+            later = passes_at + AFTER_DEADLINE_S
             wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the deadline to pass")
         else:
             stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
-    return True
+
+    before_deadline(stage, COMPLETED if forward_only else COMPENSATED, then)

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
-from airproof.errors import WaitTimeout
+from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.platform.driver import Write
 from airproof.platform.observation import OutboxRow
 from airproof.waiting import wait_until
@@ -15,7 +15,9 @@ from airproof_e2e.saga.moments import demand_silence
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 SHOWS_ITSELF_S = 0.1
-PENDING, PARKED = "pending", "failed"
+PARKED = "failed"
+TRIES = 3
+STREAM_SIZES, LARGEST_SIZE = (4000, 10, 10), 2000
 
 
 def publishing_is_refused(stage: Stage) -> None:
@@ -23,11 +25,18 @@ def publishing_is_refused(stage: Stage) -> None:
     service = _service(stage)
     event_type = next((s.event for s in stage.saga.steps if s.participant == service), stage.saga.started)
     with publishing_refused(stage, service, event_type):
-        saga_id = stage.start()
-        stage.wait_end(saga_id)
-        parked = wait_until(lambda: _parked(stage, service), timeout_s=WAIT_S, describe="the events to be parked")
+        stage.wait_end(stage.start())
+        try:
+            parked = wait_until(lambda: _parked(stage, service), timeout_s=WAIT_S, describe="the events to be parked")
+        except WaitTimeout as error:
+            promise = "a message that the broker refuses is parked after so many tries"
+            stage.anomalies.append(Anomaly("OUTBOX", "no-dead-letter", promise, "parked", str(error)))
+            return
     stage.allowance.parked.update(row.message_id for row in parked)
     for row in parked:
+        if row.attempts < 2:
+            promise = "a message that the broker refuses is tried again before it is parked"
+            stage.anomalies.append(Anomaly("OUTBOX", "parked-at-once", promise, "2 or more", str(row.attempts)))
         stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
         stage.platform.outbox.retry(service, row.message_id)
 
@@ -36,6 +45,45 @@ def _parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
     """The rows that the service has parked, once it has given up on all that it still holds."""
     rows = stage.platform.outbox.held_back(service, stage.tenant)
     return rows if all(row.status == PARKED for row in rows) else ()
+
+
+def order_is_kept(stage: Stage) -> None:
+    """The broker refuses the first of an aggregate's events for a moment, and takes the others.
+
+    A slow machine may heal the broker only when the first was parked; then later ones need not wait, and it is tried
+    again with other events.
+    """
+    service = stage.orchestrator
+    for _ in range(TRIES):
+        with publishing_refused(stage, service, stage.saga.started, larger_than=LARGEST_SIZE):
+            stage.allowance.foreign.update(stage.platform.outbox.put_stream(service, stage.tenant, STREAM_SIZES))
+            wait_until(lambda: _attempts(stage, service), timeout_s=WAIT_S, describe="the first to be refused")
+        wait_until(lambda: not _waiting(stage, service), timeout_s=WAIT_S, describe="the others to be sent")
+        parked = stage.platform.outbox.held_back(service, stage.tenant)
+        if not parked:
+            return
+        for row in parked:
+            stage.allowance.parked.add(row.message_id)
+            stage.platform.outbox.retry(service, row.message_id)
+    raise FaultNotObserved(f"the first event was parked before the broker took it again, {TRIES} times")
+
+
+def _attempts(stage: Stage, service: str) -> int:
+    return max((row.attempts for row in stage.platform.outbox.held_back(service, stage.tenant)), default=0)
+
+
+def _waiting(stage: Stage, service: str) -> list[OutboxRow]:
+    return [row for row in stage.platform.outbox.held_back(service, stage.tenant) if row.status != PARKED]
+
+
+def event_log_is_immutable(stage: Stage) -> None:
+    """Somebody with the service's own rights tries to change its event log."""
+    stage.wait_end(stage.start())
+    services = [*(step.participant for step in stage.saga.steps), stage.orchestrator]
+    done = [what for service in dict.fromkeys(services) for what in stage.platform.tamper(service, stage.tenant)]
+    if done:
+        promise = "an event that is stored is never changed"
+        stage.anomalies.append(Anomaly("EVENT_STORE", "log-changed", promise, "an error", "; ".join(done)))
 
 
 def poison_arrives(stage: Stage) -> None:

@@ -11,9 +11,9 @@ from airproof.checkers.view import COMPENSATE
 from airproof.errors import StartRefused
 from airproof.platform.manifest import Step, Subscription
 from airproof.platform.observation import MessageKind
-from airproof_e2e.saga.breakage import redelivered, stopped, suspended, undo_refused
-from airproof_e2e.saga.moments import asked, last_refusable
-from airproof_e2e.saga.stage import FAILED, Stage
+from airproof_e2e.saga.breakage import killed, redelivered, stopped, suspended, undo_refused
+from airproof_e2e.saga.moments import asked, before_deadline, last_refusable
+from airproof_e2e.saga.stage import COMPENSATED, FAILED, Stage
 
 AT_ONCE = 8
 
@@ -53,6 +53,22 @@ def undoing_repeated(stage: Stage) -> None:
     redelivered(stage, reply)
     stage.reply(saga_id, step, count=2)
     stage.reply(saga_id, step, COMPENSATE, count=3)
+
+
+def step_overtaken(stage: Stage) -> None:
+    """The command to undo the step is delivered before the command to do it."""
+    step = stage.step
+
+    def then(saga_id: str, _: float) -> None:
+        do, undo = stage.command(saga_id, step), stage.command(saga_id, step, COMPENSATE)
+        with killed(stage, step.participant):
+            stage.access.rewind(step.participant, undo.topic, undo)
+        stage.reply(saga_id, step, COMPENSATE)
+        with stopped(stage, step.participant):
+            stage.access.rewind(step.participant, do.topic, do)
+        stage.reply(saga_id, step)
+
+    before_deadline(stage, COMPENSATED, then)
 
 
 def event_repeated(stage: Stage) -> None:
@@ -113,6 +129,15 @@ def start_repeated_later(stage: Stage) -> None:
     first = stage.start(given, key=key)
     stage.wait_end(first)
     _demand_one(stage, {first, stage.start(given, key=key)}, key)
+
+
+def start_by_a_stranger(stage: Stage) -> None:
+    """Somebody who is no service of the platform starts the saga at the orchestrator."""
+    with suppress(StartRefused):
+        stranger = stage.access.start_unidentified(stage.make_input())
+        promise = "only a service of the platform starts sagas"
+        stage.anomalies.append(Anomaly("XSERVICE", "stranger-served", promise, "a refusal", f"saga {stranger}"))
+    stage.start()
 
 
 def start_repeated_with_other_body(stage: Stage) -> None:

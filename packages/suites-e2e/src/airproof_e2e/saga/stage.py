@@ -10,6 +10,7 @@ from airproof.cells import Cell
 from airproof.checkers.expectation import Ending
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE, EXECUTE, witness
+from airproof.environment.capabilities import LogLine
 from airproof.errors import StartRefused
 from airproof.platform.driver import Platform, SagaAccess, SagaInput, Tenant
 from airproof.platform.manifest import Saga, Step, Subscription
@@ -54,6 +55,16 @@ class Stage:
     calm: bool = True
     anomalies: list[Anomaly] = field(default_factory=list)
     allowances: dict[Tenant, Allowance] = field(default_factory=lambda: defaultdict(Allowance))
+    _log_mark: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        logs = self.cell.capabilities.logs
+        self._log_mark = logs.mark() if logs else {}
+
+    def log_lines(self) -> list[LogLine]:
+        """What the nodes have written since the scenario began, where the provider can tell."""
+        logs = self.cell.capabilities.logs
+        return logs.since(self._log_mark) if logs else []
 
     @property
     def access(self) -> SagaAccess:

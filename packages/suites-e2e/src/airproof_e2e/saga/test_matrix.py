@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airproof.cells import Cell
+from airproof.checkers.verdict import Anomaly
 from airproof.errors import WaitTimeout
 from airproof.platform.driver import Driver, Platform, Tenant
 from airproof.plugin import manifest
@@ -34,7 +35,7 @@ def test_saga(scenario: Scenario, cell: Cell, platform: Platform, tenant: Tenant
     try:
         scenario.family.act(stage)
     except WaitTimeout as error:
-        stuck = error
+        stuck = Anomaly(scenario.family.blames, "no-progress", scenario.promise, "the scenario goes on", str(error))
     judge(stage, scenario.promise, stuck)
 
 
