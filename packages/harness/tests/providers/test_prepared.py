@@ -172,6 +172,13 @@ def test_of_two_builders_one_builds_and_the_other_waits(cache: Cache, build: Bui
     assert found == [cache.root / "things" / "k" / "content"]
 
 
+def test_what_a_killed_removal_left_goes_with_the_next_build(cache: Cache, build: Builds) -> None:
+    left = cache.root / "things" / ".removing-old-1"
+    left.mkdir(parents=True)
+    cache.provide("things", "k", build)
+    assert not left.exists()
+
+
 def test_what_a_killed_builder_left_is_no_obstacle(cache: Cache, build: Builds) -> None:
     left = cache.root / "things" / ".building-k" / "content"
     left.mkdir(parents=True)

@@ -82,7 +82,7 @@ class Provision(Protocol):
         ...
 
     def return_cell(self, cell: CellDescription, *, reusable: bool) -> None:
-        """Gives a cell back: to the pool of a kept environment if it is reusable, else it is removed."""
+        """Gives a cell back: to be leased again if it is reusable, else it is removed."""
         ...
 
     def capabilities(self, cell: CellDescription) -> Capabilities:

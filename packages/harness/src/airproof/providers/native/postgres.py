@@ -152,7 +152,7 @@ def primary_spec(
     """The primary on a copy of the prepared directory."""
     options = [KEPT_WAL]
     if standby is Standby.SYNCHRONOUS:
-        options.append(f"synchronous_standby_names={Role.POSTGRES_REPLICA.value}")
+        options.append(f'synchronous_standby_names="{Role.POSTGRES_REPLICA.value}"')
     return server_spec(server, group, Role.POSTGRES_PRIMARY.value, directory, endpoint, *options)
 
 

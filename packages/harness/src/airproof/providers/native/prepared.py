@@ -209,7 +209,12 @@ def _remove_aside(entry: Path) -> None:
 
 
 def _prune(kind: Path, *, keep: str) -> None:
-    """Removes the entries that were used longest ago, so that changing schemas do not fill the disk."""
+    """Removes the entries that were used longest ago, so that changing schemas do not fill the disk.
+
+    What a removal that was killed left behind goes too.
+    """
+    for left in kind.glob(".removing-*"):
+        shutil.rmtree(left, ignore_errors=True)
     entries = [entry for entry in kind.iterdir() if not entry.name.startswith(".") and entry.name != keep]
     entries.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
     for entry in entries[KEPT_ENTRIES_PER_KIND - 1 :]:
