@@ -25,7 +25,8 @@ def test_every_import_is_declared(projects: Projects, modules: dict[Path, ast.Mo
                 continue
             own = path.relative_to(source).parts[0]
             for name, line in _imports(tree):
-                distributions = {_normal(found) for found in providers.get(name, [])}
+                # What is not installed, as an extra may be, is taken to be called as it is imported.
+                distributions = {_normal(found) for found in providers.get(name, [name])}
                 if name not in {own, *sys.stdlib_module_names} and not distributions & declared:
                     undeclared.append(f"{path}:{line}: {name}")
 

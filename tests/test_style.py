@@ -8,7 +8,7 @@ from pathlib import Path
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
 MAY_SLEEP = Path("packages/harness/src/airproof/waiting.py")
-LARGEST_CONFTEST = 100
+MOST_FIXTURES = 15
 
 
 def test_no_module_has_a_name_that_says_nothing(tracked: list[Path]) -> None:
@@ -35,10 +35,11 @@ def test_no_test_only_looks_whether_an_attribute_exists(modules: dict[Path, ast.
     assert looking == [], "test what it does"
 
 
-def test_no_conftest_is_a_store_of_everything(texts: dict[Path, str]) -> None:
-    lengths = {str(path): len(text.splitlines()) for path, text in texts.items() if path.name == "conftest.py"}
+def test_no_conftest_is_a_store_of_everything(modules: dict[Path, ast.Module]) -> None:
+    conftests = {str(path): tree for path, tree in modules.items() if path.name == "conftest.py"}
+    fixtures = {path: sum(map(_is_fixture, tree.body)) for path, tree in conftests.items()}
 
-    assert {path: lines for path, lines in lengths.items() if lines > LARGEST_CONFTEST} == {}
+    assert {path: count for path, count in fixtures.items() if count > MOST_FIXTURES} == {}
 
 
 def _sleeps(tree: ast.Module) -> Iterator[int]:
@@ -51,3 +52,8 @@ def _sleeps(tree: ast.Module) -> Iterator[int]:
 
 def _calls_hasattr(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "hasattr"
+
+
+def _is_fixture(node: ast.stmt) -> bool:
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
+    return any("fixture" in ast.unparse(decorator) for decorator in decorators)
