@@ -41,7 +41,7 @@ def test_operations_have_an_outcome_and_two_times() -> None:
     assert (first.invoked_at, first.completed_at) == (1.0, 2.0)
     assert first.args == {"thing": {"colour": "red", "parts": [1, 2]}}
     assert (second.outcome, second.result) == (Outcome.FAIL, "refused")
-    assert (third.outcome, third.process) == (Outcome.OK, "MainThread")
+    assert (third.outcome, third.process) == (Outcome.OK, "test")
 
 
 def test_an_operation_left_by_an_exception_is_unknown() -> None:

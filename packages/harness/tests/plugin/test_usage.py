@@ -72,24 +72,36 @@ def test_what_cannot_be_had_is_one_line_with_its_own_status(
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
 def test_a_service_that_does_not_start_is_shown_with_its_last_lines(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, workers: list[str]
 ) -> None:
     monkeypatch.setenv("FAKE_TROUBLE", "cell")
-    result = project.test(GREEN, inside=False)
+    result = project.test(GREEN, *workers, inside=False)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["!* auth-service did not become ready within 1 s; its last lines: !*"])
     result.stderr.fnmatch_lines(["  cannot open database"])
 
 
-def test_workers_stop_when_there_is_no_cell(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAKE_TROUBLE", "cell")
-    many = "import pytest\n@pytest.mark.parametrize('n', range(50))\ndef test_green(platform, n): pass"
-    result = project.test(many, "-n", "2", inside=False)
+def test_the_run_ends_when_there_is_no_other_cell_to_be_had(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = project.test(
+        """
+        import os, pytest
+
+        def test_first(platform):
+            os.environ["FAKE_TROUBLE"] = "cell"
+            platform.stay_down()
+
+        @pytest.mark.parametrize("n", range(50))
+        def test_others(platform, n): pass
+        """,
+        "-n",
+        "1",
+        inside=False,
+    )
     assert result.ret == 2
-    result.stdout.fnmatch_lines(["*auth-service did not become ready within 1 s; its last lines:", "*cannot open*"])
-    assert len(result.parseoutcomes()) == 1
-    assert result.parseoutcomes()["errors"] < 10
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["auth-service did not become ready within 1 s; its last lines:", "*cannot open*"])
 
 
 DESTRUCTIVE = "import pytest\npytestmark = pytest.mark.destructive\ndef test_breaks(platform): pass"

@@ -93,9 +93,9 @@ class History:
         An exception that leaves the block closes it as `info`: it may or may not have taken effect.
 
         Args:
-            client: who does it; the thread's name if None. Operations of one client must not overlap.
+            client: who does it; the thread's name if None, `test` in the main thread. Operations of one client must not overlap.
         """
-        process = client or threading.current_thread().name
+        process = client or _this_thread()
         id_ = self._begin(EntryKind.INVOKE, {"process": process, "name": name, "args": plain(args or {})})
         operation = OpenOperation(
             lambda outcome, result: self._write(EntryKind(outcome.value), id_, {"result": plain(result)})
@@ -143,7 +143,7 @@ class History:
 
     def note(self, text: str, *, client: str | None = None, **facts: object) -> None:
         """Records a remark or a read-out with its data."""
-        process = client or threading.current_thread().name
+        process = client or _this_thread()
         self._write(EntryKind.NOTE, 0, {"text": text, "process": process, "facts": plain(facts)})
 
     def recording(self) -> Recording:
@@ -175,3 +175,8 @@ class History:
         self._entries.append(entry)
         if self._file:
             self._file.write(entry)
+
+
+def _this_thread() -> str:
+    thread = threading.current_thread()
+    return "test" if thread is threading.main_thread() else thread.name

@@ -112,9 +112,10 @@
     for (const one of notes) lane(one.process, "client").marks.push({ at: one.at, className: "note", title: one.text, record: one });
     for (const one of faults) {
       const target = lane(one.target, "node");
-      target.bars.push({ from: one.started_at, to: one.ended_at === null ? end : one.ended_at, open: one.ended_at === null,
-        label: one.kind, className: "fault", title: `${one.kind} ${one.target}`, record: one });
-      for (const seen of one.evidence) target.marks.push({ at: seen.at, className: "", title: `${seen.what} ${facts(seen.facts)}`, record: seen });
+      const bar = { from: one.started_at, to: one.ended_at === null ? end : one.ended_at, open: one.ended_at === null,
+        label: one.kind, className: "fault", title: `${one.kind} ${one.target}`, record: one };
+      target.bars.push(bar);
+      for (const seen of one.evidence) target.marks.push({ at: seen.at, bar, className: "", title: `${seen.what} ${facts(seen.facts)}`, record: seen });
     }
     for (const [at, level, node, , text] of data.logs) {
       if (at !== null && at >= 0) lane(node, "node").logs.push({ at, level, text });
@@ -197,7 +198,7 @@
         if (mark.at < range[0] || mark.at > range[1]) continue;
         const piece = make("div", `mark ${mark.className}`);
         piece.title = `${mark.title}\nat ${mark.at.toFixed(3)} s`;
-        Object.assign(piece.style, { left: `${place(mark.at)}%`, top: lane.kind === "node" ? "22px" : "8px" });
+        Object.assign(piece.style, { left: `${place(mark.at)}%`, top: mark.bar ? `${17 + mark.bar.row * 22}px` : "8px" });
         piece.addEventListener("click", () => inspectRecord(piece, mark.record));
         element.append(piece);
       }
