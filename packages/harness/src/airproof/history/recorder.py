@@ -93,7 +93,8 @@ class History:
         An exception that leaves the block closes it as `info`: it may or may not have taken effect.
 
         Args:
-            client: who does it; the thread's name if None, `test` in the main thread. Operations of one client must not overlap.
+            client: who does it; the thread's name if None, `test` in the main thread. Operations of one client must not
+                overlap.
         """
         process = client or _this_thread()
         id_ = self._begin(EntryKind.INVOKE, {"process": process, "name": name, "args": plain(args or {})})
