@@ -5,6 +5,9 @@ A process that forks services imports this once. It starts no loop, thread, sock
 
 from __future__ import annotations
 
+import anyio._backends._asyncio  # noqa: F401
+import certifi  # noqa: F401
+import httpcore  # noqa: F401
 import httptools  # noqa: F401
 import psycopg  # noqa: F401
 import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401

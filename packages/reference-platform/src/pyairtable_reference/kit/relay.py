@@ -102,6 +102,7 @@ class Relay:
         await self._renew_claims()
         free = IN_FLIGHT - len(self._sending)
         claimed = await self._queue.claim(free, LEASE_S) if free > 0 else []
+        claimed = [one for one in claimed if one.message.id not in self._sending]
         self._claims += 1
         self._full = len(claimed) >= free
         for one in claimed:

@@ -37,6 +37,8 @@ _REFUSALS = (
 # What the client recovers from by itself, besides what it calls retriable; after anything else it is replaced.
 _PASSING = (kafka.KafkaTimeoutError, kafka.KafkaConnectionError, kafka.NodeNotReadyError)
 _LOOK_S = 1.0
+# Each topic's own limit decides what is too large.
+_LARGEST_BYTES = 32 * 1024 * 1024
 
 
 class KafkaTransport:
@@ -111,6 +113,7 @@ class KafkaTransport:
             enable_idempotence=True,
             acks="all",
             max_batch_size=1,
+            max_request_size=_LARGEST_BYTES,
             request_timeout_ms=int(self._timeout_s * 1000),
             retry_backoff_ms=50,
         )
