@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -191,7 +192,7 @@ def wheels(session: nox.Session) -> None:
         session.install("-c", str(CONSTRAINTS), f"{harness}[{missing}]")
     run(session, "pytest", "-n", "2", *OWN_TESTS, *session.posargs)
     modules = [f"airproof_{suite.removeprefix('suites-')}" for suite in SUITES]
-    with session.chdir(session.create_tmp()):
+    with tempfile.TemporaryDirectory() as elsewhere, session.chdir(elsewhere):
         options = ["--strict-markers", "--airproof-env", "local", "--pyargs", *modules]
         session.run("pytest", "--collect-only", "-q", *options)
         run(session, "pytest", "-n", "auto", "-m", "smoke", *options)
