@@ -52,12 +52,6 @@ class WriteBlock:
         """Cuts the connections that wait at the block; returns how many there were."""
         return self._cut(self._waiting)
 
-    def break_off_others(self) -> int:
-        """Cuts the connections that have a transaction open and wait for their client; returns how many there were."""
-        return self._cut(
-            f"datname = current_database() AND application_name <> '{APPLICATION}' AND state = 'idle in transaction'"
-        )
-
     def _backends(self, condition: str) -> list[int]:
         rows = self._databases.all(self._database, f"SELECT pid FROM pg_stat_activity WHERE {condition}")  # noqa: S608
         return [row["pid"] for row in rows]

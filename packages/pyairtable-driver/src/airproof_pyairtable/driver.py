@@ -14,11 +14,11 @@ from airproof_pyairtable.manifest import GATEWAY, MANIFEST, TOPICS
 # refuses is given up soon, passwords are hashed cheaply. The deadline of a saga and the session of a consumer stay
 # long, so that a slow machine never compensates or rebalances by luck.
 TUNABLES = {
-    "SAGA_RESEND_S": "0.5",
+    "SAGA_RESEND_S": "0.3",
     "SAGA_DEADLINE_S": "120",
     "OUTBOX_POLL_S": "0.1",
     "OUTBOX_MAX_ATTEMPTS": "4",
-    "OUTBOX_RETRY_S": "0.1",
+    "OUTBOX_RETRY_S": "0.05",
     "CONSUMER_SESSION_MS": "30000",
     "PASSWORD_SCRYPT_LOG2_N": "8",
 }

@@ -186,13 +186,6 @@ class EffectBlock(Protocol):
         """Cuts the database connection of every transaction that waits at the block; returns how many there were."""
         ...
 
-    def break_off_others(self) -> int:
-        """Cuts every other transaction that the service has left open meanwhile; returns how many there were.
-
-        A service that does one thing in one transaction has none.
-        """
-        ...
-
 
 class Write(StrEnum):
     """What a transaction that handles a message writes.

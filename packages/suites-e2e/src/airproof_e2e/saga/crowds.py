@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import zip_longest
 
 from airproof.platform.driver import SagaInput, Tenant
 from airproof.platform.observation import SagaState
@@ -13,8 +12,8 @@ from airproof_e2e.saga.breakage import undo_refused
 from airproof_e2e.saga.moments import last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, Stage
 
-AT_ONCE = 8
-ROOM = 2
+AT_ONCE = 6
+ROOM = 1
 
 
 def with_different_subjects(stage: Stage) -> None:
@@ -34,12 +33,10 @@ def up_to_a_limit(stage: Stage) -> None:
     """More people register at once than the tenant has room for; another tenant's do not count."""
     other = Tenant(f"{stage.tenant.id}-other")
     stage.allowance.completed = ROOM
-    rivals = [(stage.make_input(), COMPLETED | COMPENSATED) for _ in range(ROOM * 2)]
+    rivals = [(stage.make_input(), COMPLETED | COMPENSATED) for _ in range(ROOM + 2)]
     neighbours = [(stage.make_input(tenant=other), COMPLETED) for _ in range(ROOM)]
     with stage.access.room(stage.step.name, stage.tenant, ROOM):
-        for saga_id in _start_at_once(
-            stage, [pair for pairs in zip_longest(neighbours, rivals) for pair in pairs if pair]
-        ):
+        for saga_id in _start_at_once(stage, [*neighbours, *rivals]):
             stage.wait_end(saga_id)
 
 

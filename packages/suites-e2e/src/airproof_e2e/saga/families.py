@@ -129,13 +129,6 @@ PARTICIPANTS = (
         blames="BUS",
     ),
     Family(
-        "participant-others-broken-off",
-        Per.STEP,
-        participants.other_transaction_broken_off,
-        "{subject} is one transaction",
-        ATOMIC,
-    ),
-    Family(
         "undoing-hangs",
         Per.UNDOABLE,
         participants.hangs,
@@ -197,7 +190,7 @@ ORCHESTRATOR = (
     ),
     Family(
         "orchestrator-broken-off",
-        Per.STEP,
+        Per.LAST_UNDOABLE,
         orchestration.transaction_broken_off,
         "taking the reply to {subject} is all or nothing",
         ATOMIC,
@@ -222,7 +215,7 @@ ORCHESTRATOR = (
     ),
     Family(
         "orchestrator-broken-off-undone",
-        Per.UNDOABLE,
+        Per.LAST_UNDOABLE,
         orchestration.transaction_broken_off,
         "taking the reply that {subject} is undone is all or nothing",
         ATOMIC,
@@ -306,7 +299,7 @@ REPETITION = (
     ),
     Family(
         "step-overtaken",
-        Per.UNDOABLE,
+        Per.LAST_UNDOABLE,
         repetition.step_overtaken,
         "{subject} is not done any more once it was undone",
         TWICE,
@@ -321,7 +314,7 @@ REPETITION = (
     ),
     Family(
         "commands-rewound",
-        Per.STEP,
+        Per.LAST_UNDOABLE,
         repetition.commands_rewound,
         "{subject} is done once though the topic of its commands is read again",
         TWICE,

@@ -45,15 +45,15 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events, p services and m steps that send a mail, it is
-    15 + 15 n + r + l + 9 u + 2 (if u) + v + s + 2 p + 2 m.
+    15 + 12 n + r + l + 7 u + 6 (if u) + v + s + 2 p + 2 m.
     """
     return sum(
         15
-        + 15 * len(saga.steps)
+        + 12 * len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))
-        + 9 * len(_undoable(saga))
-        + 2 * bool(_undoable(saga))
+        + 7 * len(_undoable(saga))
+        + 6 * bool(_undoable(saga))
         + sum(bool(step.compensation and step.compensation.refusal) for step in _undoable(saga))
         + len(_subscriptions(manifest, saga))
         + 2 * len(_services(saga))

@@ -102,14 +102,6 @@ def transaction_broken_off(stage: Stage) -> None:
         stage.wait_for(saga_id, answer(stage))
 
 
-def other_transaction_broken_off(stage: Stage) -> None:
-    """While the participant waits to write to its outbox, any other transaction that it has open is cut."""
-    with asked(stage) as (_, frozen), held(stage, stage.step.participant, Write.OUTBOX) as block:
-        frozen.heal()
-        block.wait_blocked(timeout_s=WAIT_S)
-        block.break_off_others()
-
-
 def deadline_passes(stage: Stage) -> None:
     """The participant hangs until the saga's deadline has passed, and does its step then."""
     forward_only = stage.step.name == stage.saga.pivot
