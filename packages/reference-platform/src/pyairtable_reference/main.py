@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
@@ -17,6 +18,19 @@ from pyairtable_reference.kit.runtime import Runtime
 from pyairtable_reference.kit.settings import Settings, SettingsError
 from pyairtable_reference.services.catalogue import DATABASES
 from pyairtable_reference.services.registry import app_of, service, services
+
+
+class _Server(uvicorn.Server):
+    """Listens first and connects then: a service is alive before it is ready."""
+
+    def __init__(self, config: uvicorn.Config, runtime: Runtime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to listen, and then everything else in the background."""
+        await super().startup(sockets)
+        self._runtime.start()
 
 
 def serve() -> None:
@@ -40,12 +54,13 @@ def serve() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
     # When it has shut down, the server raises the signal again for the handler that was there before.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit_cleanly)
-    uvicorn.Server(config).run()
+    _Server(config, runtime).run()
 
 
 def migrate() -> None:

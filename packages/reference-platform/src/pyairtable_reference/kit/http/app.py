@@ -76,6 +76,5 @@ def build_app(title: str, routers: Iterable[APIRouter], *, has_database: bool) -
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     runtime: Runtime = app.state.runtime
-    runtime.start()
     yield {}
     await runtime.stop()
