@@ -9,30 +9,33 @@ RELAY = "kit/relay.py"
 UNIT_OF_WORK = "kit/unit_of_work.py"
 
 # The relay takes what a list in memory holds, as it would without an outbox table.
-_TAKEN_FROM_MEMORY = Edit(
-    OUTBOX,
-    '        row, older = event_outbox.alias("row"), event_outbox.alias("older")\n',
-    "        if UNSENT:\n"
-    "            taken, UNSENT[:] = UNSENT[:limit], UNSENT[limit:]\n"
-    "            return [Claimed(message, 0) for message in taken]\n"
-    '        row, older = event_outbox.alias("row"), event_outbox.alias("older")\n',
+_MEMORY = (
+    Edit(OUTBOX, '_AGAIN = {"status"', 'UNSENT: list[Message] = []\n\n_AGAIN = {"status"'),
+    Edit(
+        OUTBOX,
+        '        wanted = {"limit": limit,',
+        "        if UNSENT:\n"
+        "            taken, UNSENT[:] = UNSENT[:limit], UNSENT[limit:]\n"
+        "            return [Claimed(message) for message in taken]\n"
+        '        wanted = {"limit": limit,',
+    ),
 )
-_MEMORY = Edit(OUTBOX, '_again = {"status"', 'UNSENT: list[Message] = []\n\n_again = {"status"')
-_INSERT = """        statement = insert(event_outbox).values(
-            id=message.id,
-            kind=message.kind.value,
-            topic=message.topic,
-            key=message.key,
-            type=message.type,
-            tenant_id=message.tenant_id,
-            headers=message.headers,
-            payload=message.payload,
+_ADD = """        self._added.append(
+            {
+                "id": message.id,
+                "kind": message.kind.value,
+                "topic": message.topic,
+                "key": message.key,
+                "type": message.type,
+                "tenant_id": message.tenant_id,
+                "headers": message.headers,
+                "payload": message.payload,
+            }
         )
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[event_outbox.c.id], set_=_again, where=event_outbox.c.status == PUBLISHED
-            )
-        )
+"""
+_FLUSH = """        if self._added:
+            await self._connection.execute(_ADD, self._added)
+        return bool(self._added)
 """
 
 DEFECTS: tuple[Defect, ...] = (
@@ -42,9 +45,9 @@ DEFECTS: tuple[Defect, ...] = (
         what="messages go out when they are written, before the transaction commits",
         trigger="the transaction is rolled back after the handler wrote a message",
         edits=(
-            _MEMORY,
-            Edit(OUTBOX, _INSERT, "        UNSENT.append(message)\n"),
-            _TAKEN_FROM_MEMORY,
+            *_MEMORY,
+            Edit(OUTBOX, _ADD, "        UNSENT.append(message)\n"),
+            Edit(OUTBOX, _FLUSH, "        return True\n"),
         ),
     ),
     Defect(
@@ -53,18 +56,16 @@ DEFECTS: tuple[Defect, ...] = (
         what="messages wait in memory for the commit and are sent after it; nothing is stored",
         trigger="the process is killed between commit and send",
         edits=(
-            _MEMORY,
+            *_MEMORY,
             Edit(
-                OUTBOX,
-                "        self.written = False\n",
-                "        self.written = False\n        self.messages: list[Message] = []\n",
+                OUTBOX, "        self._added: list[dict[str, Any]] = []\n", "        self.added: list[Message] = []\n"
             ),
-            Edit(OUTBOX, _INSERT, "        self.messages.append(message)\n"),
-            _TAKEN_FROM_MEMORY,
+            Edit(OUTBOX, _ADD, "        self.added.append(message)\n"),
+            Edit(OUTBOX, _FLUSH, "        return bool(self.added)\n"),
             Edit(
                 UNIT_OF_WORK,
-                "        if work.outbox.written:\n",
-                "        UNSENT.extend(work.outbox.messages)\n        if work.outbox.written:\n",
+                "        if announce:\n",
+                "        UNSENT.extend(work.outbox.added)\n        if announce:\n",
             ),
             Edit(
                 UNIT_OF_WORK,
@@ -83,7 +84,7 @@ DEFECTS: tuple[Defect, ...] = (
                 RELAY,
                 "        message = claimed.message\n        try:\n            await self._transport.send(message)\n",
                 "        message = claimed.message\n"
-                "        await self._record(partial(self._queue.published, [message.id]))\n"
+                "        await self._record(partial(self._queue.published, message.id))\n"
                 "        try:\n            await self._transport.send(message)\n",
             ),
         ),

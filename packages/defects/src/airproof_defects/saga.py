@@ -10,6 +10,17 @@ STORE = "kit/saga/store.py"
 SCHEMA = "kit/saga/schema.py"
 PARTICIPANT = "kit/participant.py"
 ENVELOPE = "kit/envelope.py"
+RESULTS = "kit/command_results.py"
+
+# An answer that is there already is left as it is, so that doing a command again does not fail on its own memory.
+_KEPT_ONCE = (
+    Edit(
+        RESULTS,
+        "from sqlalchemy import bindparam, insert, select\n",
+        "from sqlalchemy import bindparam, select\nfrom sqlalchemy.dialects.postgresql import insert\n",
+    ),
+    Edit(RESULTS, "_KEEP = insert(command_results)\n", "_KEEP = insert(command_results).on_conflict_do_nothing()\n"),
+)
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -36,16 +47,7 @@ DEFECTS: tuple[Defect, ...] = (
                 "if command.action in answered:\n",
                 "if command.action in answered and command.action is Action.EXECUTE:\n",
             ),
-            Edit(
-                PARTICIPANT,
-                "from sqlalchemy import insert, select\n",
-                "from sqlalchemy import select\nfrom sqlalchemy.dialects.postgresql import insert\n",
-            ),
-            Edit(
-                PARTICIPANT,
-                "                reply_id=kept.reply_id,\n            )\n",
-                "                reply_id=kept.reply_id,\n            ).on_conflict_do_nothing()\n",
-            ),
+            *_KEPT_ONCE,
         ),
     ),
     Defect(
@@ -72,38 +74,29 @@ DEFECTS: tuple[Defect, ...] = (
                 'return uuid5(saga_id, f"{step}.{action}")',
                 "return uuid4()",
             ),
-            Edit(ENVELOPE, "UUID, uuid5", "UUID, uuid4"),
+            Edit(ENVELOPE, "from uuid import UUID, uuid5", "from uuid import UUID, uuid4"),
             Edit(
                 PARTICIPANT,
                 "if command.action in answered:\n",
                 'if not await work.inbox.is_new("commands", command.message_id) and command.action in answered:\n',
             ),
-            Edit(
-                PARTICIPANT,
-                "from sqlalchemy import insert, select\n",
-                "from sqlalchemy import select\nfrom sqlalchemy.dialects.postgresql import insert\n",
-            ),
-            Edit(
-                PARTICIPANT,
-                "                reply_id=kept.reply_id,\n            )\n",
-                "                reply_id=kept.reply_id,\n            ).on_conflict_do_nothing()\n",
-            ),
+            *_KEPT_ONCE,
             Edit(
                 ORCHESTRATOR,
-                "        while not stopping.is_set():\n            self._timer_set.clear()\n",
+                "        while not stopping.is_set():\n            self._awake_at = _NEVER\n",
                 "        async with self._units_of_work.begin() as work:\n"
                 "            await SagaStore(work.connection).hurry()\n"
-                "        while not stopping.is_set():\n            self._timer_set.clear()\n",
+                "        while not stopping.is_set():\n            self._awake_at = _NEVER\n",
             ),
             Edit(
                 STORE,
-                "    async def next_timer(self)",
+                "    async def timers(self, limit: int)",
                 "    async def hurry(self) -> None:\n"
                 "        for table, timer in ((saga_steps, 'resend_at'), (saga_instances, 'timer_at')):\n"
                 "            running = table.c[timer].is_not(None)\n"
                 "            now = {timer: func.now()}\n"
                 "            await self._connection.execute(update(table).where(running).values(now))\n\n"
-                "    async def next_timer(self)",
+                "    async def timers(self, limit: int)",
             ),
         ),
     ),
@@ -140,10 +133,10 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(SCHEMA, "    UniqueConstraint,\n", ""),
             Edit(
                 STORE,
-                '        row = _instance(saga) | {"timer_at": None}\n',
+                "        row = _row(saga, timer_at)",
                 "        if await self.find(saga.tenant_id, saga.saga_type, saga.correlation_id):\n"
                 "            return False\n"
-                '        row = _instance(saga) | {"timer_at": None}\n',
+                "        row = _row(saga, timer_at)",
             ),
         ),
     ),
