@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 FAKE = Path(__file__).parent / "fake"
-QUICK = ["-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:asyncio"]
+QUICK = ["-p", "airproof.plugin", "-p", "xdist.plugin", "-p", "no:cacheprovider"]
+"""No other plugins: starting pytest is most of what these tests take."""
 
 
 class Project:
@@ -49,6 +50,7 @@ class Project:
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.syspath_prepend(FAKE)
     monkeypatch.setenv("PYTHONPATH", str(FAKE))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("FAKE_JOURNAL", str(pytester.path / "journal"))
     for variable in (
         "NOX_CURRENT_SESSION",

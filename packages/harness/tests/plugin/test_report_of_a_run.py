@@ -34,6 +34,7 @@ SCENARIOS = """
     def test_broken(platform):
         assert 1 == 2
 """
+ALLURE = ["-p", "allure_pytest.plugin", "--alluredir=allure"]
 SECRET = "canary-5f0c1e77-secret"
 LEAKS = f"""
     def test_leaks(cell, platform):
@@ -135,7 +136,7 @@ def test_a_tests_seed_does_not_depend_on_where_its_file_lies() -> None:
 
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]])
 def test_no_secret_is_written_anywhere(project: Project, workers: list[str]) -> None:
-    result = project.test(LEAKS, *workers, "--alluredir=allure", "-rA", inside=False)
+    result = project.test(LEAKS, *workers, *ALLURE, "-rA", inside=False)
     result.assert_outcomes(failed=1)
     for stream in (result.stdout.str(), result.stderr.str()):
         assert "canary" not in stream
@@ -148,7 +149,7 @@ def test_no_secret_is_written_anywhere(project: Project, workers: list[str]) -> 
 
 
 def test_allure_gets_logs_and_history(project: Project) -> None:
-    project.test(SCENARIOS, "--alluredir=allure", inside=False)
+    project.test(SCENARIOS, *ALLURE, inside=False)
     results = [
         json.loads(path.read_text(encoding="utf-8")) for path in Path(project.path / "allure").glob("*-result.json")
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -49,6 +49,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known: re.Pattern[str] | None = None
         self._secrets: set[str] = set()
+        self._names: dict[str, tuple[str, bool]] = {}
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
@@ -56,6 +57,7 @@ class Redactor:
         for secret in secrets:
             if len(secret) >= _SHORTEST_KNOWN:
                 self._secrets |= {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}
+        self._names.clear()
         if self._secrets:
             longest_first = sorted(self._secrets, key=len, reverse=True)
             self._known = re.compile("|".join(re.escape(secret) for secret in longest_first))
@@ -76,12 +78,19 @@ class Redactor:
             return self.text(value)
         if isinstance(value, Mapping):
             return {
-                self.text(str(key)): _blank(inner) if _NAME.fullmatch(str(key)) else self.value(inner)
-                for key, inner in value.items()
+                shown: _blank(inner) if secret else self.value(inner) for (shown, secret), inner in self._fields(value)
             }
         if isinstance(value, list | tuple):
             return [self.value(inner) for inner in value]
         return value
+
+    def _fields(self, value: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, bool], Any]]:
+        """Each field's name as it may be shown, whether it is a secret's, and its content. Names recur."""
+        for key, inner in value.items():
+            name = str(key)
+            if name not in self._names:
+                self._names[name] = (self.text(name), _NAME.fullmatch(name) is not None)
+            yield self._names[name], inner
 
 
 def _blank(value: Any) -> Any:

@@ -6,12 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
 
@@ -28,6 +28,7 @@ class Step:
     began: float
     took_s: float | None = None
     failed: bool = False
+    spinner: Spinner = field(default_factory=lambda: Spinner("dots", style="cyan"))
 
 
 class TerminalProgress:
@@ -107,7 +108,5 @@ def _line(step: Step) -> Text:
 def _living(step: Step, now: float) -> RenderableType:
     if step.took_s is not None:
         return _line(step)
-    row = Table.grid(padding=(0, 1))
-    spinner = Spinner("dots", style="cyan")
-    row.add_row("  " * (step.depth + 1) + "\b", spinner, step.what, Text(f"{now - step.began:.1f} s", style="dim"))
-    return row
+    step.spinner.update(text=Text.assemble(step.what, "  ", (f"{now - step.began:.1f} s", "dim")))
+    return Padding(step.spinner, (0, 0, 0, 2 * (step.depth + 1)))
