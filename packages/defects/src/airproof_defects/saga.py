@@ -133,10 +133,10 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(SCHEMA, "    UniqueConstraint,\n", ""),
             Edit(
                 STORE,
-                "        row = _row(saga, timer_at)",
+                '        row = _row(saga, timer_at) | {"id"',
                 "        if await self.find(saga.tenant_id, saga.saga_type, saga.correlation_id):\n"
                 "            return False\n"
-                "        row = _row(saga, timer_at)",
+                '        row = _row(saga, timer_at) | {"id"',
             ),
         ),
     ),
