@@ -212,5 +212,11 @@ def start_cell(
         NotReady: a node did not become ready.
     """
     cell = describe_cell(supervisor, plan, driver, private_broker=private_broker)
-    CellStart(supervisor, plan, environment, driver, cell, progress).run()
+    try:
+        CellStart(supervisor, plan, environment, driver, cell, progress).run()
+    except BaseException:
+        # Once more: a task that had not noticed yet may have begun the group anew.
+        supervisor.remove(cell.name)
+        supervisor.remove(undo_group(cell))
+        raise
     return cell
