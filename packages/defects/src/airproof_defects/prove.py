@@ -133,11 +133,11 @@ def judge(subject: Subject, status: int, junit: Path, log: Path, seconds: float)
     """What a pytest run says about the subject.
 
     Args:
-        status: pytest's exit status: 0 all green, 1 some red, anything else did not run.
+        status: pytest's exit status: 0 all green, 1 some red, 2 stopped (as xdist does after enough red ones).
     """
     row = partial(Row, subject.name, subject.what, subject.category)
-    failures = _failures(junit) if status in {0, 1} and junit.exists() else None
-    if failures is None or (status == 1 and not failures):
+    failures = _failures(junit) if status in {0, 1, 2} and junit.exists() else None
+    if failures is None or (status and not failures):
         return row(Outcome.BROKEN, (), (), _complaint(log), seconds)
     blames = [match for _, text in failures for match in _BLAME.finditer(text)]
     blamed = tuple(dict.fromkeys(match["category"] for match in blames))
