@@ -99,7 +99,7 @@ class Run:
             options = []
             if subject.change:
                 subject.change(make_overlay(Path(directory)))
-                options = ["--airproof-platform-path", directory]
+                options = [f"--airproof-platform-path={directory}"]
             folder = self.report / subject.name
             folder.mkdir(parents=True, exist_ok=True)
             junit = folder / "junit.xml"
@@ -107,7 +107,7 @@ class Run:
             began = time.monotonic()
             stop_after = self.stop_after if subject.change else 0
             command = [sys.executable, "-m", "pytest", "--pyargs", *installed_suites(), "-q", f"--junitxml={junit}"]
-            command += ["--airproof-env", self.environment, "--airproof-report", str(folder), *options]
+            command += ["--airproof-env", self.environment, f"--airproof-report={folder}", *options]
             command += [
                 "-n",
                 str(self.workers),
