@@ -34,6 +34,7 @@ class Family:
         covers: rows of the feature ledger.
         undoing: whether it is about undoing a step.
         blames: the category to blame when it goes no further.
+        smoke: whether it belongs to the quick check of a pull request.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Family:
     undoing: bool = False
     blames: str = "SAGA"
     private_broker: bool = False
+    smoke: bool = False
 
 
 CRASH = ("SAGA-1", "FI-2")
@@ -58,12 +60,14 @@ ENDINGS = (
         participants.happy,
         "without a fault {subject} completes at every participant",
         ("SAGA-1", "EB-1", "ES-1"),
+        smoke=True,
     ),
     Family(
         "step-refused",
         Per.REFUSABLE,
         participants.refused,
         "when {subject} is refused, all that was done before is undone",
+        smoke=True,
     ),
     Family(
         "undoing-refused",
@@ -235,6 +239,7 @@ ORCHESTRATOR = (
         orchestration.resending_survives,
         "{subject} is asked for again though the orchestrator is killed while it is awaited",
         CRASH,
+        smoke=True,
     ),
     Family(
         "start-killed-at-commit",
@@ -260,6 +265,7 @@ REPETITION = (
         Per.SAGA,
         repetition.start_repeated_at_once,
         "a start that is made many times at once makes one saga",
+        smoke=True,
     ),
     Family(
         "start-repeated-later",

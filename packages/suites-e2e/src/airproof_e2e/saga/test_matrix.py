@@ -24,6 +24,8 @@ def _parameter(scenario: Scenario) -> object:
     marks = [pytest.mark.promise(scenario.promise), pytest.mark.covers(*scenario.family.covers)]
     if scenario.family.private_broker:
         marks.append(pytest.mark.private_broker)
+    if scenario.family.smoke:
+        marks.append(pytest.mark.smoke)
     return pytest.param(scenario, id=scenario.id, marks=marks)
 
 
