@@ -16,7 +16,7 @@ from airproof_pyairtable.manifest import GATEWAY, MANIFEST, TOPICS
 TUNABLES = {
     "SAGA_RESEND_S": "0.3",
     "SAGA_DEADLINE_S": "120",
-    "OUTBOX_POLL_S": "0.1",
+    "OUTBOX_POLL_S": "0.25",
     "OUTBOX_MAX_ATTEMPTS": "4",
     "OUTBOX_RETRY_S": "0.05",
     "CONSUMER_SESSION_MS": "30000",
