@@ -43,7 +43,11 @@ def _refuse_closed(connection: Any, *_: object) -> None:
 
     An idle connection on which something can be read has been closed or is about to be.
     """
-    if select.select([connection.driver_connection.fileno()], [], [], 0)[0]:
+    driver = connection.driver_connection
+    readable = select.poll()
+    if not driver.closed:
+        readable.register(driver.fileno(), select.POLLIN)
+    if driver.closed or readable.poll(0):
         raise DisconnectionError("the server has closed this connection")
 
 

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from pyairtable_reference.kit import metrics
 from pyairtable_reference.kit.backoff import pause
+from pyairtable_reference.kit.database import is_transient
 from pyairtable_reference.kit.envelope import Action, Command, Message, Record, Reply, Unprocessable, command_id
 from pyairtable_reference.kit.event_store import Cause, Fact
 from pyairtable_reference.kit.saga.machine import Answer, Effects, Saga, SagaMachine, SagaState, Step
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_SLEEP_S = 1.0
+BUSY_SLEEP_S = 0.1
 BATCH = 50
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -129,13 +131,9 @@ class Orchestrator:
             async with self._units_of_work.begin() as work:
                 timers = await SagaStore(work.connection).timers(BATCH)
             now = datetime.now(UTC)
-            due = [saga_id for saga_id, at in timers if at <= now]
-            for saga_id in due:
-                await self._fire(saga_id)
-            if not due:
-                sleep_s = min((timers[0][1] - now).total_seconds() if timers else LONGEST_SLEEP_S, LONGEST_SLEEP_S)
-                self._awake_at = now + timedelta(seconds=sleep_s)
-                await pause(self._timer_set, max(sleep_s, 0.01))
+            fired = [await self._fire(saga_id) for saga_id, at in timers if at <= now]
+            if not any(fired):
+                await self._sleep(now, min((at for _, at in timers if at > now), default=None), busy=bool(fired))
 
     async def read(self, saga_id: UUID) -> Saga | None:
         """A saga as it is now."""
@@ -153,19 +151,34 @@ class Orchestrator:
             raise DifferentRequest(f"{start.correlation_id!r} was used for another request")
         return saga
 
-    async def _fire(self, saga_id: UUID) -> None:
-        async with self._units_of_work.begin() as work:
-            store = SagaStore(work.connection)
-            saga = await store.lock(saga_id, skip_locked=True)
-            if saga is None:
-                return
-            machine = self._machines[saga.saga_type]
-            effects = machine.on_time(saga, datetime.now(UTC))
-            for step, action in effects.commands:
-                log.warning("saga %s: %s.%s issued by timer", saga.id, step, action)
-            if effects.changed:
-                await store.save(saga, machine.next_timer(saga))
-                await self._send(work, machine, saga, effects, str(saga.id))
+    async def _fire(self, saga_id: UUID) -> bool:
+        """Does what is due for a saga; false if somebody else is moving it or it cannot be moved."""
+        try:
+            async with self._units_of_work.begin() as work:
+                store = SagaStore(work.connection)
+                saga = await store.lock(saga_id, skip_locked=True)
+                if saga is None:
+                    return False
+                machine = self._machines[saga.saga_type]
+                effects = machine.on_time(saga, datetime.now(UTC))
+                if effects.changed:
+                    await store.save(saga, machine.next_timer(saga))
+                    await self._send(work, machine, saga, effects, str(saga.id))
+        except Exception as failure:
+            if is_transient(failure):
+                raise
+            log.exception("timer of saga %s could not be fired; the others go on", saga_id)
+            return False
+        for step, action in effects.commands:
+            log.warning("saga %s: %s.%s issued by timer", saga_id, step, action)
+        return effects.changed
+
+    async def _sleep(self, now: datetime, until: datetime | None, *, busy: bool) -> None:
+        """Waits for the next timer, or a moment if a saga is due that could not be moved now."""
+        longest_s = BUSY_SLEEP_S if busy else LONGEST_SLEEP_S
+        sleep_s = min((until - now).total_seconds(), longest_s) if until else longest_s
+        self._awake_at = now + timedelta(seconds=sleep_s)
+        await pause(self._timer_set, max(sleep_s, 0.01))
 
     def _set_timer(self, at: datetime | None) -> None:
         """Wakes the timers if they would sleep too long."""
