@@ -13,6 +13,7 @@ from airproof_pyairtable.databases import APPLICATION, Databases
 LOCK_TIMEOUT = "10s"
 TERMINATION_TIMEOUT_MS = 5000
 NOBODY = "airproof_nobody"
+LOOK_AGAIN_S = 0.01
 
 
 class WriteBlock:
@@ -40,7 +41,12 @@ class WriteBlock:
         Raises:
             WaitTimeout: none does.
         """
-        wait_until(self.waiting, timeout_s=timeout_s, describe=f"a transaction of {self._database!r} at the block")
+        wait_until(
+            self.waiting,
+            timeout_s=timeout_s,
+            describe=f"a transaction of {self._database!r} at the block",
+            longest_interval_s=LOOK_AGAIN_S,
+        )
 
     def release(self) -> None:
         """Lets what waits go on. Does nothing the second time."""

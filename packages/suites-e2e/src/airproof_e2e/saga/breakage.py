@@ -14,6 +14,8 @@ from airproof.platform.observation import BusMessage
 from airproof.waiting import wait_until
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
+LOOK_AGAIN_S = 0.01
+
 
 def killed(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
     """See `airproof.faults.process.killed`."""
@@ -105,6 +107,7 @@ def break_off_writes(
                 lambda: next((block for block in blocks if block.waiting()), done()),
                 timeout_s=WAIT_S,
                 describe=f"{service} to write",
+                longest_interval_s=LOOK_AGAIN_S,
             )
             if reached not in blocks:
                 return

@@ -15,6 +15,7 @@ class Per(Enum):
 
     SAGA = "the saga"
     STEP = "each step"
+    ENDS = "the first step and the last"
     REFUSABLE = "each step that its participant may refuse"
     UNDOABLE = "each step that can be undone and comes before one that may be refused"
     UNDO_REFUSABLE = "each of those whose undoing may be refused"
@@ -22,6 +23,7 @@ class Per(Enum):
     SUBSCRIPTION = "each subscription to an event of the saga"
     MAIL = "the step that sends a mail"
     LIMITED = "each step whose refusal is a limit"
+    UNDOABLE_ENDS = "the first and the last of the steps that can be undone"
     LAST_UNDOABLE = "the last of the steps that can be undone"
 
 
@@ -134,7 +136,7 @@ PARTICIPANTS = (
     ),
     Family(
         "undoing-hangs",
-        Per.UNDOABLE,
+        Per.LAST_UNDOABLE,
         participants.hangs,
         "undoing {subject} is asked for again under the same id while its participant hangs",
         CRASH,
@@ -179,14 +181,14 @@ ORCHESTRATOR = (
     ),
     Family(
         "orchestrator-killed-in-transaction",
-        Per.STEP,
+        Per.ENDS,
         orchestration.killed_in_transaction,
         "the saga goes on once though the orchestrator is killed while it takes the reply to {subject}",
         ("SAGA-1", "OUT-1", "FI-2"),
     ),
     Family(
         "orchestrator-killed-at-commit",
-        Per.STEP,
+        Per.ENDS,
         orchestration.killed_at_commit,
         "the saga goes on though the orchestrator is killed when it has taken the reply to {subject}",
         RELAY,
@@ -210,7 +212,7 @@ ORCHESTRATOR = (
     ),
     Family(
         "orchestrator-killed-at-commit-undone",
-        Per.UNDOABLE,
+        Per.UNDOABLE_ENDS,
         orchestration.killed_at_commit,
         "undoing goes on though the orchestrator is killed when it knows that {subject} is undone",
         RELAY,

@@ -45,15 +45,17 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events, p services and m steps that send a mail, it is
-    15 + 12 n + r + l + 7 u + 6 (if u) + v + s + 2 p + 2 m.
+    15 + 10 n + 2 min(n, 2) + r + l + 5 u + min(u, 2) + 7 min(u, 1) + v + s + 2 p + 2 m.
     """
     return sum(
         15
-        + 12 * len(saga.steps)
+        + 10 * len(saga.steps)
+        + 2 * min(len(saga.steps), 2)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))
-        + 7 * len(_undoable(saga))
-        + 6 * bool(_undoable(saga))
+        + 5 * len(_undoable(saga))
+        + min(len(_undoable(saga)), 2)
+        + 7 * min(len(_undoable(saga)), 1)
         + sum(bool(step.compensation and step.compensation.refusal) for step in _undoable(saga))
         + len(_subscriptions(manifest, saga))
         + 2 * len(_services(saga))
@@ -67,12 +69,14 @@ def _subjects(manifest: Manifest, saga: Saga, per: Per) -> Sequence[Subject]:
     subjects: dict[Per, Sequence[Subject]] = {
         Per.SAGA: [None],
         Per.STEP: saga.steps,
+        Per.ENDS: _ends(saga.steps),
         Per.REFUSABLE: [step for step in saga.steps if step.refusal],
         Per.UNDOABLE: undoable,
         Per.UNDO_REFUSABLE: [step for step in undoable if step.compensation and step.compensation.refusal],
         Per.SERVICE: _services(saga),
         Per.SUBSCRIPTION: _subscriptions(manifest, saga),
         Per.LIMITED: _limited(saga),
+        Per.UNDOABLE_ENDS: _ends(undoable),
         Per.LAST_UNDOABLE: undoable[-1:],
         Per.MAIL: [saga.step(saga.sends_mail_in)] if saga.sends_mail_in else [],
     }
@@ -83,6 +87,10 @@ def _undoable(saga: Saga) -> list[Step]:
     refusable = [step.name for step in saga.steps if step.refusal]
     before = saga.before(refusable[-1]) if refusable else ()
     return [step for step in before if step.compensation]
+
+
+def _ends(steps: Sequence[Step]) -> Sequence[Step]:
+    return [*steps[:1], *steps[1:][-1:]]
 
 
 def _limited(saga: Saga) -> list[Step]:
