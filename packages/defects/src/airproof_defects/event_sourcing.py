@@ -8,13 +8,13 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="ES08",
         category="ES",
-        what="the event log takes updates and deletes like any other table",
+        what="the event log is guarded against TRUNCATE alone, not against updates and deletes",
         trigger="somebody tries",
         edits=(
             Edit(
                 "kit/schema.py",
-                '    event.listen(domain_events, "after_create", DDL(statement))\n',
-                "    DDL(statement)\n",
+                "BEFORE UPDATE OR DELETE ON domain_events\n    FOR EACH ROW",
+                "BEFORE TRUNCATE ON domain_events\n    FOR EACH STATEMENT",
             ),
         ),
     ),
