@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from airproof.environment.model import Environment, Timeouts
 from airproof.platform.driver import Driver
+from airproof.providers.native import NativeProvider
 from airproof.providers.native.together import Silence
 from airproof.providers.protocol import GROUP, Progress, Provider, Provision
 
@@ -61,3 +63,23 @@ def provision(provider: Provider, environment: Environment, driver: Driver, prog
         yield opened
     finally:
         opened.close()
+
+
+@pytest.fixture
+def own_environment() -> Environment:
+    """One for this very test, so that nobody is in the way of anybody."""
+    return Environment(name=f"toy-{uuid.uuid4().hex[:8]}", platform="toy", timeouts=Timeouts(ready_s=60.0))
+
+
+@pytest.fixture
+def open_native(own_environment: Environment, driver: Driver, progress: Progress) -> Iterator[Callable[..., Provision]]:
+    opened: list[Provision] = []
+
+    def make(**changes: object) -> Provision:
+        changed = own_environment.model_copy(update=changes)
+        opened.append(NativeProvider().open(changed, driver, progress=progress))
+        return opened[-1]
+
+    yield make
+    for provision in opened:
+        provision.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import uuid
 from collections.abc import Iterator
 from http.client import HTTPConnection
 
@@ -265,7 +266,7 @@ def test_a_service_that_dies_at_start_shows_its_last_lines(
 def test_a_kept_environment_is_found_again_and_ends_when_told(
     provider: Provider, environment: Environment, driver: Driver, progress: Progress
 ) -> None:
-    kept = environment.model_copy(update={"name": "toy-kept"})
+    kept = environment.model_copy(update={"name": f"toy-kept-{uuid.uuid4().hex[:8]}"})
     assert provider.attach(kept, driver) is None
     first = provider.open(kept, driver, keep=True, progress=progress)
     cell = first.lease_cell()

