@@ -145,7 +145,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(tags=["ci"])
 def tests(session: nox.Session) -> None:
     """The packages' own tests and the repository's; options for pytest after `--`."""
-    install(session, ALL, "test", environment="local")
+    install(session, ALL, "test", "backing", environment="local")
     run(session, "pytest", "-n", "2", "--junitxml=reports/tests/junit.xml", *session.posargs)
 
 
