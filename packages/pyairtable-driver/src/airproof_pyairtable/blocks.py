@@ -31,9 +31,9 @@ class WriteBlock:
         self._release = release
         self._held = True
 
-    def waiting(self) -> bool:
-        """Whether a transaction waits at the block now."""
-        return bool(self._backends(self._waiting))
+    def waiting(self) -> int:
+        """How many transactions wait at the block now."""
+        return len(self._backends(self._waiting))
 
     def wait_blocked(self, *, timeout_s: float) -> None:
         """Waits until a transaction waits at the block.

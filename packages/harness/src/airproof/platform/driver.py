@@ -174,8 +174,8 @@ class EffectBlock(Protocol):
         """Waits until a transaction of the participant is really waiting at the block."""
         ...
 
-    def waiting(self) -> bool:
-        """Whether a transaction of the participant waits at the block now."""
+    def waiting(self) -> int:
+        """How many transactions of the service wait at the block now."""
         ...
 
     def release(self) -> None:

@@ -67,7 +67,7 @@ def killed_in_transaction(stage: Stage) -> None:
     """The participant is killed at the last write of its transaction."""
     participant = stage.step.participant
     with asked(stage) as (saga_id, frozen), suspended(stage, stage.orchestrator):
-        with held(stage, participant, Write.INBOX) as block:
+        with held(stage, participant, Write.OUTBOX) as block:
             frozen.heal()
             block.wait_blocked(timeout_s=WAIT_S)
             demand_silence(stage, saga_id)

@@ -8,14 +8,17 @@ from uuid import uuid4
 
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE
-from airproof.errors import StartRefused
+from airproof.errors import StartRefused, WaitTimeout
+from airproof.platform.driver import Write
 from airproof.platform.manifest import Step, Subscription
 from airproof.platform.observation import MessageKind
-from airproof_e2e.saga.breakage import killed, redelivered, stopped, suspended, undo_refused
+from airproof.waiting import wait_until
+from airproof_e2e.saga.breakage import held, killed, redelivered, stopped, suspended, undo_refused
 from airproof_e2e.saga.moments import asked, before_deadline, last_refusable
-from airproof_e2e.saga.stage import COMPENSATED, FAILED, Stage
+from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
-AT_ONCE = 8
+AT_ONCE = 4
+GATHER_S = 0.5
 
 
 def command_repeated(stage: Stage) -> None:
@@ -116,10 +119,20 @@ def replies_rewound(stage: Stage) -> None:
 
 
 def start_repeated_at_once(stage: Stage) -> None:
-    """The same start is made many times at once."""
+    """The same start is made many times, and all of them get as far as their first write before any goes on.
+
+    A platform that lets one at a time get so far is right too.
+    """
     given, key = stage.make_input(), str(uuid4())
-    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="user") as users:
-        ids = set(users.map(lambda _: stage.start(given, key=key), range(AT_ONCE)))
+    with held(stage, stage.orchestrator, Write.BUSINESS) as block:
+        with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="user") as users:
+            starts = [users.submit(stage.start, given, key=key) for _ in range(AT_ONCE)]
+            block.wait_blocked(timeout_s=WAIT_S)
+            with suppress(WaitTimeout):
+                together = "all starts to come to their first write"
+                wait_until(lambda: block.waiting() == AT_ONCE, timeout_s=GATHER_S, describe=together)
+            block.release()
+            ids = {start.result(WAIT_S) for start in starts}
     _demand_one(stage, ids, key)
 
 
