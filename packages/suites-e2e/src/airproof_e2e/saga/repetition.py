@@ -124,15 +124,15 @@ def start_repeated_at_once(stage: Stage) -> None:
     A platform that lets one at a time get so far is right too.
     """
     given, key = stage.make_input(), str(uuid4())
-    with held(stage, stage.orchestrator, Write.BUSINESS) as block:
-        with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="user") as users:
-            starts = [users.submit(stage.start, given, key=key) for _ in range(AT_ONCE)]
-            block.wait_blocked(timeout_s=WAIT_S)
-            with suppress(WaitTimeout):
-                together = "all starts to come to their first write"
-                wait_until(lambda: block.waiting() == AT_ONCE, timeout_s=GATHER_S, describe=together)
-            block.release()
-            ids = {start.result(WAIT_S) for start in starts}
+    users = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="user")
+    with users, held(stage, stage.orchestrator, Write.BUSINESS) as block:
+        starts = [users.submit(stage.start, given, key=key) for _ in range(AT_ONCE)]
+        block.wait_blocked(timeout_s=WAIT_S)
+        with suppress(WaitTimeout):
+            together = "all starts to come to their first write"
+            wait_until(lambda: block.waiting() == AT_ONCE, timeout_s=GATHER_S, describe=together)
+        block.release()
+        ids = {start.result(WAIT_S) for start in starts}
     _demand_one(stage, ids, key)
 
 
