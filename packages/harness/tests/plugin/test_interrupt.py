@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airproof.supervision.kernel import children
 from airproof.waiting import wait_until
 
 from .conftest import QUICK
@@ -108,3 +109,13 @@ def test_the_next_run_has_the_directory_again(project: Project) -> None:
     project.test("def test_a(cell): raise KeyboardInterrupt", inside=False)
     project.test("def test_a(cell): pass", inside=False)
     assert [path.name for path in Path(project.path / "reports").iterdir()] == ["toy"]
+
+
+def test_workers_end_with_a_controller_that_is_killed(project: Project, start: Started) -> None:
+    project.pytester.makepyfile(test_toy=WAITING)
+    process = start("-n", "2")
+    workers = children(process.pid)
+    process.kill()
+    process.communicate()
+    assert workers
+    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers), timeout_s=5, describe="their end")
