@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from airproof.errors import AirproofError, ExitStatus
 from airproof_defects.catalogue import choose, failure_modes
@@ -83,10 +85,8 @@ def _prove(options: argparse.Namespace, console: Console) -> list[Row]:
         with console.status(f"{number}/{len(subjects)} {subject.name}: {subject.what}"):
             row = run.prove(subject)
         rows.append(row)
-        colour = _COLOURS.get(row.outcome, "red")
-        console.print(
-            f"{number}/{len(subjects)} {row.subject}: [{colour}]{row.outcome}[/] in {row.seconds:g} s", highlight=False
-        )
+        outcome = f"[{_COLOURS.get(row.outcome, 'red')}]{row.outcome}[/]"
+        console.print(f"{number}/{len(subjects)} {row.subject}: {outcome} in {row.seconds:.1f} s", highlight=False)
     return rows
 
 
@@ -112,14 +112,23 @@ def _subject(defect: Defect) -> Subject:
 
 
 def _matrix(rows: Sequence[Row]) -> Table:
-    table = Table(title="Proof: defects against scenarios", title_justify="left")
-    for heading in ("subject", "what is wrong", "outcome", "blamed", "first scenario", "first message", "s"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "s" else "left")
+    table = Table(title="Proof: defects against scenarios", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("subject", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("blamed")
+    table.add_column("what is wrong, the first scenario that saw it, its first message", overflow="fold", ratio=1)
+    table.add_column("s", justify="right", no_wrap=True)
     for row in rows:
-        outcome = f"[{_COLOURS.get(row.outcome, 'bold red')}]{row.outcome}[/]"
-        scenario = row.scenarios[0] if row.scenarios else ""
-        table.add_row(row.subject, row.what, outcome, " ".join(row.blamed), scenario, row.message, f"{row.seconds:.1f}")
+        outcome = Text(row.outcome, _COLOURS.get(row.outcome, "bold red"))
+        story = Text("\n").join(Text(line, style) for line, style in _story(row) if line)
+        table.add_row(row.subject, outcome, "\n".join(row.blamed), story, f"{row.seconds:.1f}")
     return table
+
+
+def _story(row: Row) -> Iterable[tuple[str, str]]:
+    yield row.what, "bold"
+    yield (row.scenarios[0] if row.scenarios else ""), "dim"
+    yield row.message, ""
 
 
 if __name__ == "__main__":
