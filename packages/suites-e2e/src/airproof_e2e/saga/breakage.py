@@ -19,19 +19,19 @@ LOOK_AGAIN_S = 0.01
 
 def killed(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
     """See `airproof.faults.process.killed`."""
-    stage.calm = False
+    stage.disturbances.append("killed")
     return process.killed(stage.cell, node)
 
 
 def stopped(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
     """See `airproof.faults.process.stopped`."""
-    stage.calm = False
+    stage.disturbances.append("stopped")
     return process.stopped(stage.cell, node)
 
 
 def suspended(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
     """See `airproof.faults.process.suspended`."""
-    stage.calm = False
+    stage.disturbances.append("suspended")
     return process.suspended(stage.cell, node)
 
 
@@ -120,7 +120,7 @@ def break_off_writes(
 @contextmanager
 def _declared(stage: Stage, kind: str, target: str, *explains: Explanation) -> Iterator[Callable[..., None]]:
     """A fault of the scenario's own; yields what takes its evidence."""
-    stage.calm = False
+    stage.disturbances.append(kind)
     with stage.cell.history.fault(kind, target, explains=explains) as record:
         try:
             yield record.evidence

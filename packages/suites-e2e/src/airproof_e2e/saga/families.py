@@ -6,8 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from airproof_e2e.saga import crowds, orchestration, participants, publishing, repetition
+from airproof_e2e.saga import crowds, moments, orchestration, participants, publishing, repetition
 from airproof_e2e.saga.stage import Stage
+
+
+def in_turn(body: moments.Body) -> Callable[[Stage], object]:
+    """A scenario in which the same happens at every step of one saga, one after the other."""
+    return lambda stage: moments.in_turn(stage, body)
 
 
 class Per(Enum):
@@ -15,15 +20,12 @@ class Per(Enum):
 
     SAGA = "the saga"
     STEP = "each step"
-    ENDS = "the first step and the last"
     REFUSABLE = "each step that its participant may refuse"
-    UNDOABLE = "each step that can be undone and comes before one that may be refused"
-    UNDO_REFUSABLE = "each of those whose undoing may be refused"
-    SERVICE = "each participant and the orchestrator"
+    UNDOING = "the saga's way back, if there is one"
+    UNDO_REFUSABLE = "each step whose undoing may be refused"
     SUBSCRIPTION = "each subscription to an event of the saga"
     MAIL = "the step that sends a mail"
     LIMITED = "each step whose refusal is a limit"
-    UNDOABLE_ENDS = "the first and the last of the steps that can be undone"
     LAST_UNDOABLE = "the last of the steps that can be undone"
 
 
@@ -41,7 +43,7 @@ class Family:
 
     name: str
     per: Per
-    act: Callable[[Stage], None]
+    act: Callable[[Stage], object]
     promise: str
     covers: tuple[str, ...] = ("SAGA-1",)
     undoing: bool = False
@@ -89,82 +91,82 @@ ENDINGS = (
 PARTICIPANTS = (
     Family(
         "participant-hangs",
-        Per.STEP,
-        participants.hangs,
-        "{subject} is asked for again under the same id while its participant hangs",
+        Per.SAGA,
+        in_turn(participants.hangs),
+        "every step is asked for again under the same id while its participant hangs",
         CRASH,
     ),
     Family(
         "participant-stopped",
-        Per.STEP,
-        participants.stopped_at_work,
-        "{subject} is done once though its participant is shut down over it",
+        Per.SAGA,
+        in_turn(participants.stopped_at_work),
+        "every step is done once though its participant is shut down over it",
         CRASH,
         blames="BUS",
     ),
     Family(
         "participant-killed-when-asked",
-        Per.STEP,
-        participants.killed_when_asked,
-        "{subject} is done though its participant is killed when asked",
+        Per.SAGA,
+        in_turn(participants.killed_when_asked),
+        "every step is done though its participant is killed when asked",
         CRASH,
         blames="BUS",
     ),
     Family(
         "participant-killed-in-transaction",
-        Per.STEP,
-        participants.killed_in_transaction,
-        "{subject} is done once though its participant is killed before its commit",
+        Per.SAGA,
+        in_turn(participants.killed_in_transaction),
+        "every step is done once though its participant is killed before its commit",
         ("SAGA-1", "OUT-1", "FI-2"),
         blames="BUS",
     ),
     Family(
         "participant-killed-at-commit",
-        Per.STEP,
-        participants.killed_at_commit,
-        "{subject} is done and told though its participant is killed at its commit",
+        Per.SAGA,
+        in_turn(participants.killed_at_commit),
+        "every step is done and told though its participant is killed at its commit",
         RELAY,
         blames="OUTBOX",
     ),
     Family(
         "participant-broken-off",
-        Per.STEP,
-        participants.transaction_broken_off,
-        "{subject} leaves nothing behind when its transaction is broken off, and is done again",
+        Per.SAGA,
+        in_turn(participants.transaction_broken_off),
+        "every step leaves nothing behind when its transaction is broken off, and is done again",
         ATOMIC,
         blames="BUS",
     ),
     Family(
         "undoing-hangs",
-        Per.LAST_UNDOABLE,
-        participants.hangs,
-        "undoing {subject} is asked for again under the same id while its participant hangs",
+        Per.UNDOING,
+        in_turn(participants.hangs),
+        "every undoing is asked for again under the same id while its participant hangs",
         CRASH,
         undoing=True,
     ),
     Family(
         "undoing-killed-when-asked",
-        Per.UNDOABLE,
-        participants.killed_when_asked,
-        "{subject} is undone though its participant is killed when asked",
+        Per.UNDOING,
+        in_turn(participants.killed_when_asked),
+        "every step is undone though its participant is killed when asked",
         CRASH,
         undoing=True,
         blames="BUS",
     ),
     Family(
         "undoing-killed-at-commit",
-        Per.UNDOABLE,
-        participants.killed_at_commit,
-        "{subject} is undone and told though its participant is killed at its commit",
+        Per.UNDOING,
+        in_turn(participants.killed_at_commit),
+        "every step is undone and told though its participant is killed at its commit",
         RELAY,
         undoing=True,
         blames="OUTBOX",
     ),
     Family(
         "undoing-broken-off",
-        Per.UNDOABLE,
-        participants.transaction_broken_off,
-        "undoing {subject} is all or nothing when its transaction is broken off",
+        Per.UNDOING,
+        in_turn(participants.transaction_broken_off),
+        "every undoing is all or nothing when its transaction is broken off",
         ATOMIC,
         undoing=True,
         blames="BUS",
@@ -174,56 +176,56 @@ PARTICIPANTS = (
 ORCHESTRATOR = (
     Family(
         "orchestrator-killed-before-reply",
-        Per.STEP,
-        orchestration.killed_between,
-        "the saga goes on by itself though the orchestrator is killed before the reply to {subject}",
+        Per.SAGA,
+        in_turn(orchestration.killed_between),
+        "the saga goes on by itself though the orchestrator is killed before every reply",
         CRASH,
     ),
     Family(
         "orchestrator-killed-in-transaction",
-        Per.ENDS,
-        orchestration.killed_in_transaction,
-        "the saga goes on once though the orchestrator is killed while it takes the reply to {subject}",
+        Per.SAGA,
+        in_turn(orchestration.killed_in_transaction),
+        "the saga goes on once though the orchestrator is killed while it takes every reply",
         ("SAGA-1", "OUT-1", "FI-2"),
     ),
     Family(
         "orchestrator-killed-at-commit",
-        Per.ENDS,
-        orchestration.killed_at_commit,
-        "the saga goes on though the orchestrator is killed when it has taken the reply to {subject}",
+        Per.SAGA,
+        in_turn(orchestration.killed_at_commit),
+        "the saga goes on though the orchestrator is killed whenever it has taken a reply",
         RELAY,
         blames="OUTBOX",
     ),
     Family(
         "orchestrator-broken-off",
-        Per.LAST_UNDOABLE,
-        orchestration.transaction_broken_off,
-        "taking the reply to {subject} is all or nothing",
+        Per.SAGA,
+        in_turn(orchestration.transaction_broken_off),
+        "taking a reply is all or nothing",
         ATOMIC,
         blames="UOW",
     ),
     Family(
         "orchestrator-killed-before-undone",
-        Per.UNDOABLE,
-        orchestration.killed_between,
-        "undoing goes on by itself though the orchestrator is killed before it knows that {subject} is undone",
+        Per.UNDOING,
+        in_turn(orchestration.killed_between),
+        "undoing goes on by itself though the orchestrator is killed before it knows of each step that it is undone",
         CRASH,
         undoing=True,
     ),
     Family(
         "orchestrator-killed-at-commit-undone",
-        Per.UNDOABLE_ENDS,
-        orchestration.killed_at_commit,
-        "undoing goes on though the orchestrator is killed when it knows that {subject} is undone",
+        Per.UNDOING,
+        in_turn(orchestration.killed_at_commit),
+        "undoing goes on though the orchestrator is killed whenever it knows that a step is undone",
         RELAY,
         undoing=True,
         blames="OUTBOX",
     ),
     Family(
         "orchestrator-broken-off-undone",
-        Per.LAST_UNDOABLE,
-        orchestration.transaction_broken_off,
-        "taking the reply that {subject} is undone is all or nothing",
+        Per.UNDOING,
+        in_turn(orchestration.transaction_broken_off),
+        "taking the reply that a step is undone is all or nothing",
         ATOMIC,
         undoing=True,
         blames="UOW",
@@ -289,18 +291,18 @@ REPETITION = (
         ("SAGA-1", "SEC-1"),
     ),
     Family(
-        "command-redelivered",
-        Per.STEP,
-        repetition.command_repeated,
-        "{subject} is done once however often command and reply are delivered",
+        "commands-redelivered",
+        Per.SAGA,
+        repetition.commands_repeated,
+        "every step is done once however often its command and reply are delivered",
         TWICE,
         blames="BUS",
     ),
     Family(
         "undoing-redelivered",
-        Per.UNDOABLE,
+        Per.UNDOING,
         repetition.undoing_repeated,
-        "{subject} is undone once however often it is asked for, and only for its own saga",
+        "every step is undone once however often it is asked for, and only for its own saga",
         TWICE,
         undoing=True,
         blames="BUS",
@@ -370,17 +372,17 @@ CROWDS = (
 PUBLISHING = (
     Family(
         "publishing-refused",
-        Per.SERVICE,
+        Per.SAGA,
         publishing.publishing_is_refused,
-        "what the broker refuses of {subject} is parked, the rest flows, and it is sent again with its id",
+        "what the broker refuses is parked, the rest flows, and it is sent again with its id",
         ("OUT-2", "OUT-4"),
         blames="OUTBOX",
     ),
     Family(
         "poison-message",
-        Per.SERVICE,
+        Per.SAGA,
         publishing.poison_arrives,
-        "what {subject} cannot understand is parked with its cause, and the rest flows",
+        "what a service cannot understand is parked with its cause, and the rest flows",
         ("OUT-4", "EB-2", "FI-4"),
         blames="BUS",
     ),
@@ -422,19 +424,10 @@ PUBLISHING = (
         CRASH,
     ),
     Family(
-        "participant-killed-before-acknowledgement",
-        Per.STEP,
-        publishing.participant_killed_before_acknowledgement,
-        "{subject} is told though its participant is killed before the broker has acknowledged that",
-        RELAY,
-        private_broker=True,
-        blames="OUTBOX",
-    ),
-    Family(
-        "orchestrator-killed-before-acknowledgement",
+        "killed-before-acknowledgement",
         Per.SAGA,
-        publishing.orchestrator_killed_before_acknowledgement,
-        "an accepted start goes on though the orchestrator is killed before the broker has acknowledged the command",
+        publishing.killed_before_acknowledgement,
+        "what was committed is told though its service is killed before the broker has acknowledged that",
         RELAY,
         private_broker=True,
         blames="OUTBOX",

@@ -56,7 +56,7 @@ def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
     expectation = Expectation(
         endings=tuple(allowance.endings.values()),
         completed=allowance.completed,
-        calm=stage.calm,
+        calm=not stage.disturbances,
         parked=frozenset(allowance.parked),
         foreign=frozenset(allowance.foreign),
         secrets=tuple(allowance.secrets),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from airproof.platform.manifest import Manifest, Saga, Step, Subscription
 from airproof_e2e.saga.families import FAMILIES, Family, Per
+from airproof_e2e.saga.moments import undoable
 from airproof_e2e.saga.stage import Subject
 
 
@@ -44,61 +45,39 @@ def predicted_count(manifest: Manifest) -> int:
     """How many scenarios the matrix must have.
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
-    refuse to be, with s subscriptions to its events, p services and m steps that send a mail, it is
-    15 + 10 n + 2 min(n, 2) + r + l + 5 u + min(u, 2) + 7 min(u, 1) + v + s + 2 p + 2 m.
+    refuse to be, with s subscriptions to its events and m steps that send a mail, it is
+    28 + n + r + l + v + s + 2 m, and 12 more if u is not 0.
     """
     return sum(
-        15
-        + 10 * len(saga.steps)
-        + 2 * min(len(saga.steps), 2)
+        28
+        + len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))
-        + 5 * len(_undoable(saga))
-        + min(len(_undoable(saga)), 2)
-        + 7 * min(len(_undoable(saga)), 1)
-        + sum(bool(step.compensation and step.compensation.refusal) for step in _undoable(saga))
+        + sum(bool(step.compensation and step.compensation.refusal) for step in undoable(saga))
         + len(_subscriptions(manifest, saga))
-        + 2 * len(_services(saga))
         + 2 * (saga.sends_mail_in is not None)
+        + 12 * bool(undoable(saga))
         for saga in manifest.sagas
     )
 
 
 def _subjects(manifest: Manifest, saga: Saga, per: Per) -> Sequence[Subject]:
-    undoable = _undoable(saga)
     subjects: dict[Per, Sequence[Subject]] = {
         Per.SAGA: [None],
         Per.STEP: saga.steps,
-        Per.ENDS: _ends(saga.steps),
         Per.REFUSABLE: [step for step in saga.steps if step.refusal],
-        Per.UNDOABLE: undoable,
-        Per.UNDO_REFUSABLE: [step for step in undoable if step.compensation and step.compensation.refusal],
-        Per.SERVICE: _services(saga),
-        Per.SUBSCRIPTION: _subscriptions(manifest, saga),
         Per.LIMITED: _limited(saga),
-        Per.UNDOABLE_ENDS: _ends(undoable),
-        Per.LAST_UNDOABLE: undoable[-1:],
+        Per.UNDOING: [None] if undoable(saga) else [],
+        Per.UNDO_REFUSABLE: [step for step in undoable(saga) if step.compensation and step.compensation.refusal],
+        Per.LAST_UNDOABLE: undoable(saga)[-1:],
+        Per.SUBSCRIPTION: _subscriptions(manifest, saga),
         Per.MAIL: [saga.step(saga.sends_mail_in)] if saga.sends_mail_in else [],
     }
     return subjects[per]
 
 
-def _undoable(saga: Saga) -> list[Step]:
-    refusable = [step.name for step in saga.steps if step.refusal]
-    before = saga.before(refusable[-1]) if refusable else ()
-    return [step for step in before if step.compensation]
-
-
-def _ends(steps: Sequence[Step]) -> Sequence[Step]:
-    return [*steps[:1], *steps[1:][-1:]]
-
-
 def _limited(saga: Saga) -> list[Step]:
     return [step for step in saga.steps if step.refusal and step.refusal.limit]
-
-
-def _services(saga: Saga) -> list[str]:
-    return list(dict.fromkeys([*(step.participant for step in saga.steps), saga.orchestrator]))
 
 
 def _subscriptions(manifest: Manifest, saga: Saga) -> list[Subscription]:

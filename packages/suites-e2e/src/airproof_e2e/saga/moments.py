@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import zip_longest
 
 from airproof.checkers.view import EXECUTE
 from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
-from airproof.platform.manifest import Step
+from airproof.platform.manifest import Saga, Step
 from airproof.platform.observation import MessageKind, SagaState
 from airproof_e2e.saga.breakage import held, suspended
 from airproof_e2e.saga.stage import COMPENSATED, Stage, Talk
 
 DEADLINES_S = (0.5, 2.0, 8.0)
+Body = Callable[[Stage, str, NodeFault], None]
+"""What happens at a step: gets the stage at that step, the saga's id and the participant, frozen and asked."""
 
 
 @contextmanager
@@ -31,6 +34,48 @@ def asked(stage: Stage) -> Iterator[tuple[str, NodeFault]]:
         with asked_to_do(stage, stage.start) as (saga_id, frozen):
             stage.command(saga_id, stage.step)
             yield saga_id, frozen
+
+
+def in_turn(stage: Stage, body: Body) -> str:
+    """One saga, in which every participant in turn is frozen when it is asked, and the body has it answer.
+
+    A participant that is asked twice in a row cannot be frozen for the second time before it is asked; it is let be.
+    """
+    if stage.undoing:
+        order = list(reversed(undoable(stage.saga)))
+        with turning_back(stage) as (saga_id, turn), ExitStack() as frozen:
+            first = frozen.enter_context(suspended(stage, order[0].participant))
+            turn()
+            _one_after_another(stage, saga_id, order, first, frozen, body)
+    else:
+        with asked_to_do(stage.at(stage.saga.steps[0]), stage.start) as (saga_id, first), ExitStack() as frozen:
+            _one_after_another(stage, saga_id, stage.saga.steps, first, frozen, body)
+    return saga_id
+
+
+def _one_after_another(
+    stage: Stage, saga_id: str, order: Sequence[Step], first: NodeFault, frozen: ExitStack, body: Body
+) -> None:
+    present: NodeFault | None = first
+    for step, later in zip_longest(order, order[1:]):
+        stage.command(saga_id, step, stage.action)
+        following: NodeFault | None = None
+        if later and later.participant != step.participant:
+            following = frozen.enter_context(suspended(stage, later.participant))
+        if present:
+            body(stage.at(step), saga_id, present)
+        present = following
+
+
+def undoable(saga: Saga) -> list[Step]:
+    """The steps that are undone when the last one that may be refused is."""
+    refusable = [step.name for step in saga.steps if step.refusal]
+    return [step for step in saga.before(refusable[-1]) if step.compensation] if refusable else []
+
+
+def services_of(saga: Saga) -> list[str]:
+    """The participants and the orchestrator, each once."""
+    return list(dict.fromkeys([*(step.participant for step in saga.steps), saga.orchestrator]))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from airproof.checkers.verdict import Anomaly
 from airproof.errors import PlatformError
+from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, SagaInput, Write
 from airproof.platform.observation import MessageKind
 from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, suspended
@@ -20,9 +21,9 @@ from airproof_e2e.saga.moments import answer, asked, before_deadline
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 
-def killed_between(stage: Stage) -> None:
+def killed_between(stage: Stage, saga_id: str, hanging: NodeFault) -> None:
     """The orchestrator is killed after it has sent the command and before it takes the reply."""
-    with asked(stage) as (saga_id, hanging), ExitStack() as frozen:
+    with ExitStack() as frozen:
         with killed(stage, stage.orchestrator):
             hanging.heal()
             stage.wait_for(saga_id, answer(stage))
@@ -30,27 +31,27 @@ def killed_between(stage: Stage) -> None:
         stage.wait_for(saga_id, stage.following())
 
 
-def killed_in_transaction(stage: Stage) -> None:
+def killed_in_transaction(stage: Stage, saga_id: str, hanging: NodeFault) -> None:
     """The orchestrator is killed while it takes the reply, at its outbox."""
-    with _answered(stage) as (saga_id, go_on):
+    with _answered(stage, saga_id, hanging) as go_on:
         with held(stage, stage.orchestrator, Write.OUTBOX) as block:
             go_on()
             _kill_at(stage, saga_id, block)
         stage.wait_for(saga_id, stage.following())
 
 
-def killed_at_commit(stage: Stage) -> None:
+def killed_at_commit(stage: Stage, saga_id: str, hanging: NodeFault) -> None:
     """The orchestrator is killed when it has taken the reply and its commit is durable, before it is told so."""
-    with _answered(stage) as (saga_id, go_on):
+    with _answered(stage, saga_id, hanging) as go_on:
         with commits_held(stage, stage.orchestrator) as block:
             go_on()
             _kill_at(stage, saga_id, block)
         stage.wait_for(saga_id, stage.following())
 
 
-def transaction_broken_off(stage: Stage) -> None:
+def transaction_broken_off(stage: Stage, saga_id: str, hanging: NodeFault) -> None:
     """The orchestrator's connection to its database is cut while it takes the reply."""
-    with _answered(stage) as (saga_id, go_on):
+    with _answered(stage, saga_id, hanging) as go_on:
         break_off_writes(
             stage,
             stage.orchestrator,
@@ -98,13 +99,13 @@ def start_broken_off(stage: Stage) -> None:
 
 
 @contextmanager
-def _answered(stage: Stage) -> Iterator[tuple[str, Callable[[], None]]]:
+def _answered(stage: Stage, saga_id: str, hanging: NodeFault) -> Iterator[Callable[[], None]]:
     """The reply lies on the bus, participant and orchestrator are frozen. Yields what lets the orchestrator go on."""
-    with asked(stage) as (saga_id, hanging), suspended(stage, stage.orchestrator) as waiting:
+    with suspended(stage, stage.orchestrator) as waiting:
         hanging.heal()
         stage.wait_for(saga_id, answer(stage))
         with suspended(stage, stage.step.participant):
-            yield saga_id, waiting.heal
+            yield waiting.heal
 
 
 def _kill_at(stage: Stage, saga_id: str, block: EffectBlock) -> None:

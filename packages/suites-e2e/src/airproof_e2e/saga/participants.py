@@ -1,4 +1,4 @@
-"""What scenarios do to a participant around its step, forward and backward. Each function is a family of the matrix.
+"""What scenarios do to a participant around its step, forward and backward.
 
 Where the participant has to help itself, the orchestrator is frozen: its asking again must not hide what was lost.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 
 from airproof.checkers.verdict import Anomaly
-from airproof.platform.driver import Write
+from airproof.faults.process import NodeFault
+from airproof.platform.driver import EffectBlock, Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, stopped, suspended, undo_refused
-from airproof_e2e.saga.moments import answer, asked, before_deadline, demand_silence, last_refusable
+from airproof_e2e.saga.moments import answer, before_deadline, demand_silence, last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 
 AFTER_DEADLINE_S = 0.1
@@ -37,61 +38,54 @@ def undoing_refused(stage: Stage) -> None:
         stage.wait_end(stage.start(given, ends=FAILED, refused=refuser, kept=[stage.step]))
 
 
-def hangs(stage: Stage) -> None:
+def hangs(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
     """The participant hangs until it is asked again."""
-    with asked(stage) as (saga_id, _):
-        stage.command(saga_id, stage.step, stage.action, count=2)
+    stage.command(saga_id, stage.step, stage.action, count=2)
+    frozen.heal()
+    stage.wait_for(saga_id, answer(stage))
 
 
-def stopped_at_work(stage: Stage) -> None:
+def stopped_at_work(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
     """The participant is told to shut down while its command is at hand."""
     participant = stage.step.participant
-    with asked(stage) as (_, frozen):
-        frozen.heal()
-        with stopped(stage, participant) as fault:
-            if fault.state.exit_code != 0:
-                promise = "a service that is told to shut down finishes what it does and exits with 0"
-                seen = str(fault.state.exit_code)
-                stage.anomalies.append(Anomaly("UOW", "unclean-exit", promise, "exit code 0", seen, (participant,)))
+    frozen.heal()
+    with stopped(stage, participant) as fault:
+        if fault.state.exit_code != 0:
+            promise = "a service that is told to shut down finishes what it does and exits with 0"
+            seen = str(fault.state.exit_code)
+            stage.anomalies.append(Anomaly("UOW", "unclean-exit", promise, "exit code 0", seen, (participant,)))
+    stage.wait_for(saga_id, answer(stage))
 
 
-def killed_when_asked(stage: Stage) -> None:
+def killed_when_asked(stage: Stage, saga_id: str, _: NodeFault) -> None:
     """The participant is killed when its command has arrived."""
-    with asked(stage) as (saga_id, _), suspended(stage, stage.orchestrator):
+    with suspended(stage, stage.orchestrator):
         with killed(stage, stage.step.participant):
             pass
         stage.wait_for(saga_id, answer(stage))
 
 
-def killed_in_transaction(stage: Stage) -> None:
+def killed_in_transaction(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
     """The participant is killed at the last write of its transaction."""
-    participant = stage.step.participant
-    with asked(stage) as (saga_id, frozen), suspended(stage, stage.orchestrator):
-        with held(stage, participant, Write.OUTBOX) as block:
+    with suspended(stage, stage.orchestrator):
+        with held(stage, stage.step.participant, Write.OUTBOX) as block:
             frozen.heal()
-            block.wait_blocked(timeout_s=WAIT_S)
-            demand_silence(stage, saga_id)
-            with killed(stage, participant):
-                block.release()
+            _kill_at(stage, saga_id, block)
         stage.wait_for(saga_id, answer(stage))
 
 
-def killed_at_commit(stage: Stage) -> None:
+def killed_at_commit(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
     """The participant is killed when its commit is durable, before it is told so."""
-    participant = stage.step.participant
-    with asked(stage) as (saga_id, frozen), suspended(stage, stage.orchestrator):
-        with commits_held(stage, participant) as block:
+    with suspended(stage, stage.orchestrator):
+        with commits_held(stage, stage.step.participant) as block:
             frozen.heal()
-            block.wait_blocked(timeout_s=WAIT_S)
-            demand_silence(stage, saga_id)
-            with killed(stage, participant):
-                block.release()
+            _kill_at(stage, saga_id, block)
         stage.wait_for(saga_id, answer(stage))
 
 
-def transaction_broken_off(stage: Stage) -> None:
+def transaction_broken_off(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
     """The participant's connection to its database is cut in its transaction."""
-    with asked(stage) as (saga_id, frozen), suspended(stage, stage.orchestrator):
+    with suspended(stage, stage.orchestrator):
         break_off_writes(
             stage,
             stage.step.participant,
@@ -100,6 +94,13 @@ def transaction_broken_off(stage: Stage) -> None:
             done=lambda: stage.has(saga_id, answer(stage)),
         )
         stage.wait_for(saga_id, answer(stage))
+
+
+def _kill_at(stage: Stage, saga_id: str, block: EffectBlock) -> None:
+    block.wait_blocked(timeout_s=WAIT_S)
+    demand_silence(stage, saga_id)
+    with killed(stage, stage.step.participant):
+        block.release()
 
 
 def deadline_passes(stage: Stage) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
@@ -11,7 +13,7 @@ from airproof.platform.driver import Write
 from airproof.platform.observation import OutboxRow
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import held, killed, poison, publishing_refused, suspended
-from airproof_e2e.saga.moments import demand_silence
+from airproof_e2e.saga.moments import demand_silence, services_of
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 SHOWS_ITSELF_S = 0.1
@@ -21,30 +23,38 @@ STREAM_SIZES, LARGEST_SIZE = (4000, 10, 10), 2000
 
 
 def publishing_is_refused(stage: Stage) -> None:
-    """The broker refuses the service's events for good; an operator sends them again when it takes them."""
-    service = _service(stage)
-    event_type = next((s.event for s in stage.saga.steps if s.participant == service), stage.saga.started)
-    with publishing_refused(stage, service, event_type):
+    """The broker refuses every service's events for good; an operator sends them again when it takes them."""
+    events = {step.participant: step.event for step in stage.saga.steps} | {stage.orchestrator: stage.saga.started}
+    with ExitStack() as refused:
+        for service, event_type in events.items():
+            refused.enter_context(publishing_refused(stage, service, event_type))
         stage.wait_end(stage.start())
-        try:
-            parked = wait_until(lambda: _parked(stage, service), timeout_s=WAIT_S, describe="the events to be parked")
-        except WaitTimeout as error:
-            promise = "a message that the broker refuses is parked after so many tries"
-            stage.anomalies.append(Anomaly("OUTBOX", "no-dead-letter", promise, "parked", str(error)))
-            return
-    stage.allowance.parked.update(row.message_id for row in parked)
-    for row in parked:
-        if row.attempts < 2:
-            promise = "a message that the broker refuses is tried again before it is parked"
-            stage.anomalies.append(Anomaly("OUTBOX", "parked-at-once", promise, "2 or more", str(row.attempts)))
-        stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
-        stage.platform.outbox.retry(service, row.message_id)
+        parked = {service: _wait_parked(stage, service) for service in events}
+    for service, rows in parked.items():
+        for row in rows:
+            stage.allowance.parked.add(row.message_id)
+            stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
+            stage.platform.outbox.retry(service, row.message_id)
 
 
-def _parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
-    """The rows that the service has parked, once it has given up on all that it still holds."""
-    rows = stage.platform.outbox.held_back(service, stage.tenant)
-    return rows if all(row.status == PARKED for row in rows) else ()
+def _wait_parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
+    """Waits until the service has parked all that it still holds, and notes an anomaly if it does not in time."""
+
+    def parked() -> tuple[OutboxRow, ...]:
+        rows = stage.platform.outbox.held_back(service, stage.tenant)
+        return rows if all(row.status == PARKED for row in rows) else ()
+
+    try:
+        rows = wait_until(parked, timeout_s=WAIT_S, describe=f"{service} to park what the broker refuses")
+    except WaitTimeout as error:
+        promise = "a message that the broker refuses is parked after so many tries"
+        stage.anomalies.append(Anomaly("OUTBOX", "no-dead-letter", promise, "parked", str(error)))
+        return ()
+    hasty = [row for row in rows if row.attempts < 2]
+    if hasty:
+        promise = "a message that the broker refuses is tried again before it is parked"
+        stage.anomalies.append(Anomaly("OUTBOX", "parked-at-once", promise, "2 or more tries", str(hasty[0].attempts)))
+    return rows
 
 
 def order_is_kept(stage: Stage) -> None:
@@ -79,52 +89,52 @@ def _waiting(stage: Stage, service: str) -> list[OutboxRow]:
 def event_log_is_immutable(stage: Stage) -> None:
     """Somebody with the service's own rights tries to change its event log."""
     stage.wait_end(stage.start())
-    services = [*(step.participant for step in stage.saga.steps), stage.orchestrator]
-    done = [what for service in dict.fromkeys(services) for what in stage.platform.tamper(service, stage.tenant)]
+    done = [what for service in services_of(stage.saga) for what in stage.platform.tamper(service, stage.tenant)]
     if done:
         promise = "an event that is stored is never changed"
         stage.anomalies.append(Anomaly("EVENT_STORE", "log-changed", promise, "an error", "; ".join(done)))
 
 
 def poison_arrives(stage: Stage) -> None:
-    """The service is sent a message that it cannot understand; others follow."""
-    message = poison(stage, _service(stage))
+    """Every service is sent a message that it cannot understand; others follow."""
+    messages = [poison(stage, service) for service in services_of(stage.saga)]
     stage.start()
-    stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=WAIT_S)
+    for message in messages:
+        stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=WAIT_S)
 
 
 def commits_late(stage: Stage) -> None:
     """In every outbox a transaction took its place early and commits when later messages are long sent."""
-    services = [*(step.participant for step in stage.saga.steps), stage.orchestrator]
     with ExitStack() as open_ones:
-        for service in dict.fromkeys(services):
+        for service in services_of(stage.saga):
             late = stage.platform.outbox.late_commit(service, stage.tenant)
             stage.allowance.foreign.add(open_ones.enter_context(late))
         stage.wait_end(stage.start())
 
 
-def participant_killed_before_acknowledgement(stage: Stage) -> None:
-    """The participant is killed when it has committed and the broker has not acknowledged what it sends."""
-    step = stage.step
-    with held(stage, step.participant, Write.BUSINESS) as block:
-        saga_id = stage.start()
-        block.wait_blocked(timeout_s=WAIT_S)
-        with suspended(stage, Role.KAFKA.value) as silent_broker:
-            block.release()
-            committed = f"{step.name} to be committed"
-            wait_until(lambda: stage.access.effect(step.name, saga_id), timeout_s=WAIT_S, describe=committed)
-            _demand_held_back(stage, step.participant)
-            with killed(stage, step.participant):
-                silent_broker.heal()
+def killed_before_acknowledgement(stage: Stage) -> None:
+    """Orchestrator and participants are killed in turn when they have committed and the broker has not acknowledged."""
+    first = {step.participant: step for step in reversed(stage.saga.steps)}
+    with ExitStack() as held_ones:
+        blocks = {one: held_ones.enter_context(held(stage, one, Write.BUSINESS)) for one in first}
+        with _silent_broker(stage, stage.orchestrator):
+            saga_id = stage.start()
+        for step in [step for step in stage.saga.steps if step in first.values()]:
+            blocks[step.participant].wait_blocked(timeout_s=WAIT_S)
+            with _silent_broker(stage, step.participant):
+                blocks[step.participant].release()
+                committed = f"{step.name} to be committed"
+                wait_until(partial(stage.access.effect, step.name, saga_id), timeout_s=WAIT_S, describe=committed)
 
 
-def orchestrator_killed_before_acknowledgement(stage: Stage) -> None:
-    """The orchestrator is killed when it has accepted a start and the broker has not acknowledged the command."""
-    with suspended(stage, Role.KAFKA.value) as silent_broker:
-        stage.start()
-        _demand_held_back(stage, stage.orchestrator)
-        with killed(stage, stage.orchestrator):
-            silent_broker.heal()
+@contextmanager
+def _silent_broker(stage: Stage, service: str) -> Iterator[None]:
+    """The broker is frozen; what the service commits meanwhile stays in its outbox, and then the service is killed."""
+    with suspended(stage, Role.KAFKA.value) as broker:
+        yield
+        _demand_held_back(stage, service)
+        with killed(stage, service):
+            broker.heal()
 
 
 def mail_server_down(stage: Stage) -> None:
@@ -142,12 +152,6 @@ def mail_accepted_and_forgotten(stage: Stage) -> None:
         demand_silence(stage, saga_id)
         with killed(stage, step.participant):
             block.release()
-
-
-def _service(stage: Stage) -> str:
-    if not isinstance(stage.subject, str):
-        raise TypeError(f"this scenario is about {stage.subject!r}, which is no service")
-    return stage.subject
 
 
 def _demand_held_back(stage: Stage, service: str) -> None:

@@ -4,58 +4,61 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from uuid import uuid4
 
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE
 from airproof.errors import StartRefused, WaitTimeout
+from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
 from airproof.platform.manifest import Step, Subscription
-from airproof.platform.observation import MessageKind
+from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import held, killed, redelivered, stopped, suspended, undo_refused
-from airproof_e2e.saga.moments import asked, before_deadline, last_refusable
+from airproof_e2e.saga.moments import before_deadline, in_turn, last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
 AT_ONCE = 4
 GATHER_S = 0.5
+Talked = tuple[Step, BusMessage, BusMessage]
 
 
-def command_repeated(stage: Stage) -> None:
-    """The command and its reply are delivered again, while the saga runs and when it is over."""
-    step = stage.step
-    with asked(stage) as (saga_id, hanging):
-        command = stage.command(saga_id, step)
-        with suspended(stage, stage.orchestrator):
-            hanging.heal()
-            reply = stage.reply(saga_id, step)
-            redelivered(stage, command)
-            stage.reply(saga_id, step, count=2)
-            redelivered(stage, reply)
+def commands_repeated(stage: Stage) -> None:
+    """Every command and its reply are delivered again, while the saga runs and when it is over."""
+    talks: list[Talked] = []
+    saga_id = in_turn(stage, partial(_repeat, talks))
     stage.wait_end(saga_id)
-    redelivered(stage, command)
-    redelivered(stage, reply)
-    stage.reply(saga_id, step, count=3)
+    for step, command, reply in talks:
+        redelivered(stage, command)
+        redelivered(stage, reply)
+        stage.reply(saga_id, step, count=3)
 
 
 def undoing_repeated(stage: Stage) -> None:
-    """Both commands and the reply are delivered again, when the saga is undone and the same person came back."""
-    step = stage.step
-    with asked(stage) as (saga_id, hanging):
-        undo = stage.command(saga_id, step, COMPENSATE)
-        with suspended(stage, stage.orchestrator):
-            hanging.heal()
-            reply = stage.reply(saga_id, step, COMPENSATE)
-            redelivered(stage, undo)
-            stage.reply(saga_id, step, COMPENSATE, count=2)
-            redelivered(stage, reply)
+    """All commands and replies are delivered again when the saga is undone and the same person came back."""
+    talks: list[Talked] = []
+    saga_id = in_turn(stage, partial(_repeat, talks))
     again = stage.start(stage.make_input(subject=stage.allowance.endings[saga_id].subject))
     stage.wait_end(again)
-    redelivered(stage, stage.command(saga_id, step))
-    redelivered(stage, undo)
-    redelivered(stage, reply)
-    stage.reply(saga_id, step, count=2)
-    stage.reply(saga_id, step, COMPENSATE, count=3)
+    for step, undo, reply in talks:
+        redelivered(stage, stage.command(saga_id, step))
+        redelivered(stage, undo)
+        redelivered(stage, reply)
+        stage.reply(saga_id, step, count=2)
+        stage.reply(saga_id, step, COMPENSATE, count=3)
+
+
+def _repeat(talks: list[Talked], stage: Stage, saga_id: str, hanging: NodeFault) -> None:
+    step, action = stage.step, stage.action
+    command = stage.command(saga_id, step, action)
+    with suspended(stage, stage.orchestrator):
+        hanging.heal()
+        reply = stage.reply(saga_id, step, action)
+        redelivered(stage, command)
+        stage.reply(saga_id, step, action, count=2)
+        redelivered(stage, reply)
+    talks.append((step, command, reply))
 
 
 def step_overtaken(stage: Stage) -> None:

@@ -42,8 +42,8 @@ class Stage:
     Attributes:
         subject: what of the manifest the scenario is about: a step, a service, a subscription; None: the saga.
         undoing: whether it is about undoing the step.
-        calm: true until the scenario breaks or repeats something.
         anomalies: what the scenario itself saw go wrong.
+        disturbances: what the scenario broke or repeated.
     """
 
     cell: Cell
@@ -52,14 +52,19 @@ class Stage:
     saga: Saga
     subject: Subject
     undoing: bool = False
-    calm: bool = True
     anomalies: list[Anomaly] = field(default_factory=list)
+    disturbances: list[str] = field(default_factory=list)
     allowances: dict[Tenant, Allowance] = field(default_factory=lambda: defaultdict(Allowance))
     _log_mark: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         logs = self.cell.capabilities.logs
-        self._log_mark = logs.mark() if logs else {}
+        if logs and not self._log_mark:
+            self._log_mark = logs.mark()
+
+    def at(self, step: Step) -> Stage:
+        """The same scenario, looking at that step."""
+        return replace(self, subject=step)
 
     def log_lines(self) -> list[LogLine]:
         """What the nodes have written since the scenario began, where the provider can tell."""
