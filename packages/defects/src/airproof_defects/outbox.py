@@ -8,9 +8,14 @@ OUTBOX = "kit/outbox.py"
 RELAY = "kit/relay.py"
 UNIT_OF_WORK = "kit/unit_of_work.py"
 
-# The relay takes what a list in memory holds, as it would without an outbox table.
+# The relay takes what a list in memory holds, as it would without an outbox table. A message that is added again keeps
+# the body it had first, as it does in the table.
 _MEMORY = (
-    Edit(OUTBOX, '_AGAIN = {"status"', 'UNSENT: list[Message] = []\n\n_AGAIN = {"status"'),
+    Edit(
+        OUTBOX,
+        '_AGAIN = {"status"',
+        'UNSENT: list[Message] = []\nFIRST: dict[UUID, Message] = {}\n\n_AGAIN = {"status"',
+    ),
     Edit(
         OUTBOX,
         '        wanted = {"limit": limit,',
@@ -46,7 +51,7 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="the transaction is rolled back after the handler wrote a message",
         edits=(
             *_MEMORY,
-            Edit(OUTBOX, _ADD, "        UNSENT.append(message)\n"),
+            Edit(OUTBOX, _ADD, "        UNSENT.append(FIRST.setdefault(message.id, message))\n"),
             Edit(OUTBOX, _FLUSH, "        return True\n"),
         ),
     ),
@@ -60,7 +65,7 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(
                 OUTBOX, "        self._added: list[dict[str, Any]] = []\n", "        self.added: list[Message] = []\n"
             ),
-            Edit(OUTBOX, _ADD, "        self.added.append(message)\n"),
+            Edit(OUTBOX, _ADD, "        self.added.append(FIRST.setdefault(message.id, message))\n"),
             Edit(OUTBOX, _FLUSH, "        return bool(self.added)\n"),
             Edit(
                 UNIT_OF_WORK,
