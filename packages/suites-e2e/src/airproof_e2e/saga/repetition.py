@@ -30,6 +30,7 @@ def commands_repeated(stage: Stage) -> None:
     saga_id = in_turn(stage, partial(_repeat, talks))
     stage.wait_end(saga_id)
     for step, command, reply in talks:
+        _wait_sent(stage, step)
         redelivered(stage, command)
         redelivered(stage, reply)
         stage.reply(saga_id, step, count=3)
@@ -42,11 +43,21 @@ def undoing_repeated(stage: Stage) -> None:
     again = stage.start(stage.make_input(subject=stage.allowance.endings[saga_id].subject))
     stage.wait_end(again)
     for step, undo, reply in talks:
+        _wait_sent(stage, step)
         redelivered(stage, stage.command(saga_id, step))
         redelivered(stage, undo)
         redelivered(stage, reply)
         stage.reply(saga_id, step, count=2)
         stage.reply(saga_id, step, COMPENSATE, count=3)
+
+
+def _wait_sent(stage: Stage, step: Step) -> None:
+    """Waits until the participant has sent all it has to say; what still waits need not be said twice."""
+    wait_until(
+        lambda: not stage.platform.outbox.held_back(step.participant, stage.tenant),
+        timeout_s=WAIT_S,
+        describe=f"{step.participant} to have sent its reply",
+    )
 
 
 def _repeat(talks: list[Talked], stage: Stage, saga_id: str, hanging: NodeFault) -> None:
@@ -55,6 +66,7 @@ def _repeat(talks: list[Talked], stage: Stage, saga_id: str, hanging: NodeFault)
     with suspended(stage, stage.orchestrator):
         hanging.heal()
         reply = stage.reply(saga_id, step, action)
+        _wait_sent(stage, step)
         redelivered(stage, command)
         stage.reply(saga_id, step, action, count=2)
         redelivered(stage, reply)
@@ -107,6 +119,7 @@ def commands_rewound(stage: Stage) -> None:
     saga_id = stage.start()
     stage.wait_end(saga_id)
     command = stage.command(saga_id, step)
+    _wait_sent(stage, step)
     with stopped(stage, step.participant):
         stage.access.rewind(step.participant, command.topic, command)
     stage.reply(saga_id, step, count=2)
