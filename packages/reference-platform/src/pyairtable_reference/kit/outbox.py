@@ -124,7 +124,7 @@ def _claim() -> Any:
 _CLAIM = _claim()
 _STILL_PENDING = and_(event_outbox.c.id == bindparam("message_id"), event_outbox.c.status == PENDING)
 _UPDATE = update(event_outbox).where(_STILL_PENDING)
-_RENEW = _UPDATE.values(claimed_until=_LEASE_END)
+_RENEW = _UPDATE.where(event_outbox.c.claimed_by == bindparam("owner")).values(claimed_until=_LEASE_END)
 _PUBLISHED = _UPDATE.values(status=PUBLISHED, published_at=func.now(), last_error=None)
 _POSTPONE = _UPDATE.values(
     attempts=bindparam("attempts"),
@@ -163,9 +163,10 @@ class OutboxQueue:
         return [Claimed(_message(row), row.attempts, row.followed) for row in sorted(rows, key=attrgetter("position"))]
 
     async def renew(self, ids: Sequence[UUID], lease_s: float) -> None:
-        """Keeps claims alive while their messages are on the way."""
+        """Keeps claims alive while their messages are on the way; what was given back meanwhile stays free."""
         for message_id in ids:
-            await self._execute(_RENEW, message_id=message_id, lease=timedelta(seconds=lease_s))
+            lease = timedelta(seconds=lease_s)
+            await self._execute(_RENEW, message_id=message_id, owner=self._owner, lease=lease)
 
     async def published(self, message_id: UUID) -> None:
         """The broker has acknowledged it."""
