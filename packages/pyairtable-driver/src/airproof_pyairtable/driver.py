@@ -14,7 +14,7 @@ from airproof_pyairtable.manifest import GATEWAY, MANIFEST, TOPICS
 # refuses is given up soon, passwords are hashed cheaply. The deadline of a saga and the session of a consumer stay
 # long, so that a slow machine never compensates or rebalances by luck.
 TUNABLES = {
-    "SAGA_RESEND_S": "0.3",
+    "SAGA_RESEND_S": "0.25",
     "SAGA_DEADLINE_S": "120",
     "OUTBOX_POLL_S": "0.25",
     "OUTBOX_MAX_ATTEMPTS": "3",

@@ -17,7 +17,7 @@ from airproof.platform.observation import MessageKind, SagaState
 from airproof_e2e.saga.breakage import held, suspended
 from airproof_e2e.saga.stage import COMPENSATED, Stage, Talk
 
-DEADLINES_S = (0.5, 2.0, 8.0)
+DEADLINES_S = (0.3, 2.0, 8.0)
 Body = Callable[[Stage, str, NodeFault], None]
 """What happens at a step: gets the stage at that step, the saga's id and the participant, frozen and asked."""
 
