@@ -1,5 +1,9 @@
-"""What happened in one test: operations, faults and notes on one monotonic timeline, in memory and as JSON Lines."""
+"""What happened in one test, on one monotonic timeline, in memory and as JSON Lines.
 
+Operations, faults with their evidence, what crossed the links, and notes.
+"""
+
+from airproof.history.crossings import AppliedAction, WireEvent
 from airproof.history.jsonlines import HistoryFile, read_history
 from airproof.history.recorder import History, OpenFault, OpenOperation
 from airproof.history.records import Evidence, Explanation, FaultRecord, Note, Operation, Outcome, Recording
@@ -7,6 +11,7 @@ from airproof.history.redaction import REDACTED, Redactor
 
 __all__ = [
     "REDACTED",
+    "AppliedAction",
     "Evidence",
     "Explanation",
     "FaultRecord",
@@ -19,5 +24,6 @@ __all__ = [
     "Outcome",
     "Recording",
     "Redactor",
+    "WireEvent",
     "read_history",
 ]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from airproof.errors import UsageError
-from airproof.history.records import Entry, EntryKind, Recording, fold
+from airproof.history.folding import fold
+from airproof.history.records import Entry, EntryKind, Recording
 from airproof.history.redaction import Redactor
 
 FORMAT = 1

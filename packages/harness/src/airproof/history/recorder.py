@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airproof.errors import FaultNotHealed, FaultNotObserved
+from airproof.history.crossings import AppliedAction, WireEvent
+from airproof.history.folding import fold
 from airproof.history.jsonlines import HistoryFile
 from airproof.history.plain import plain
-from airproof.history.records import Entry, EntryKind, Explanation, Outcome, Recording, fold
+from airproof.history.records import Entry, EntryKind, Explanation, Outcome, Recording
 
 
 class OpenOperation:
@@ -42,22 +44,40 @@ class OpenOperation:
 
 
 class OpenFault:
-    """A fault in force."""
+    """A fault in force.
 
-    def __init__(self, record: Callable[[EntryKind, dict[str, Any]], None]) -> None:
+    Args:
+        record: writes an entry of it, now or at the monotonic time given.
+        began: the monotonic time at which the history began.
+    """
+
+    def __init__(self, record: Callable[[EntryKind, dict[str, Any], float | None], None], began: float) -> None:
         self._record = record
+        self._began = began
         self.observed = False
         self.is_healed = False
 
     def evidence(self, what: str, **facts: object) -> None:
         """Records an observation that shows that the fault took effect."""
         self.observed = True
-        self._record(EntryKind.EVIDENCE, {"what": what, "facts": plain(facts)})
+        self._record(EntryKind.EVIDENCE, {"what": what, "facts": plain(facts)}, None)
+
+    def applied(self, actions: Iterable[AppliedAction]) -> None:
+        """Records as evidence what rules did on the wire, at the times at which they did it.
+
+        Args:
+            actions: their times by the monotonic clock of this machine, as wires tell them.
+        """
+        for action in actions:
+            self.observed = True
+            told = plain(action.since(self._began))
+            del told["at"]
+            self._record(EntryKind.EVIDENCE, {"what": str(action), "facts": {}, "applied": told}, action.at)
 
     def healed(self, what: str) -> None:
         """Records the observation that shows that the fault is over."""
         self.is_healed = True
-        self._record(EntryKind.HEALED, {"what": what})
+        self._record(EntryKind.HEALED, {"what": what}, None)
 
 
 class History:
@@ -132,7 +152,7 @@ class History:
         """
         begun = {"kind": kind, "target": target, "required": required, "facts": plain(facts)}
         id_ = self._begin(EntryKind.FAULT, {**begun, "explains": [asdict(one) for one in explains]})
-        fault = OpenFault(lambda kind, data: self._write(kind, id_, data))
+        fault = OpenFault(lambda kind, data, at: self._write(kind, id_, data, at), self.began)
         try:
             yield fault
         finally:
@@ -146,6 +166,20 @@ class History:
         """Records a remark or a read-out with its data."""
         process = client or _this_thread()
         self._write(EntryKind.NOTE, 0, {"text": text, "process": process, "facts": plain(facts)})
+
+    def crossed(self, events: Iterable[WireEvent]) -> None:
+        """Records what crossed links; what was over before the history began is left out.
+
+        Args:
+            events: in any order, their times by the monotonic clock of this machine, as wires tell them. One that was
+                told without its reply may be told again.
+        """
+        with self._lock:
+            for event in events:
+                if (event.replied_at or event.requested_at) >= self.began:
+                    told = plain(event.since(self.began))
+                    del told["requested_at"]
+                    self._append(EntryKind.WIRE, 0, told, event.requested_at)
 
     def recording(self) -> Recording:
         """All that has been recorded so far."""
@@ -167,12 +201,12 @@ class History:
             self._append(kind, id_, data)
         return id_
 
-    def _write(self, kind: EntryKind, id_: int, data: dict[str, Any]) -> None:
+    def _write(self, kind: EntryKind, id_: int, data: dict[str, Any], at: float | None = None) -> None:
         with self._lock:
-            self._append(kind, id_, data)
+            self._append(kind, id_, data, at)
 
-    def _append(self, kind: EntryKind, id_: int, data: dict[str, Any]) -> None:
-        entry = Entry(kind, self._clock() - self.began, id_, data)
+    def _append(self, kind: EntryKind, id_: int, data: dict[str, Any], at: float | None = None) -> None:
+        entry = Entry(kind, (self._clock() if at is None else at) - self.began, id_, data)
         self._entries.append(entry)
         if self._file:
             self._file.write(entry)

@@ -1,19 +1,19 @@
-"""The records of a history, and the fold that makes them from the entries in which they were written.
+"""The records of a history, and the entries in which they are written.
 
 A history is written as a stream of small entries (`invoke`, later `ok`), so that what a killed process had begun is
-on disk. Everybody who judges or draws one wants whole operations instead: `fold` makes them, from memory and from a
-file alike.
+on disk. Everybody who judges or draws one wants whole operations instead: `folding.fold` makes them.
 
 All times are seconds since the history began, by the monotonic clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
+
+from airproof.history.crossings import AppliedAction, WireEvent
 
 
 class Outcome(StrEnum):
@@ -36,6 +36,7 @@ class EntryKind(StrEnum):
     HEALED = "healed"
     ENDED = "ended"
     NOTE = "note"
+    WIRE = "wire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Entry:
     """One line of a history.
 
     Attributes:
-        id: of the operation or fault it belongs to; 0 for a note.
+        id: of the operation or fault it belongs to; 0 for a note and for what crossed a link.
         data: JSON values.
     """
 
@@ -105,11 +106,16 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """An observation that shows that a fault took effect."""
+    """An observation that shows that a fault took effect.
+
+    Attributes:
+        applied: where a wire's rule did it, what it did and to what.
+    """
 
     at: float
     what: str
     facts: dict[str, Any] = field(default_factory=dict)
+    applied: AppliedAction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +159,7 @@ class Recording:
     Attributes:
         header: what the history is of: `test`, `seed`, `cell`, `began` (ISO 8601, UTC).
         duration_s: the time of the last entry.
+        wire: what crossed links, in the order of the requests.
     """
 
     header: dict[str, Any]
@@ -160,6 +167,7 @@ class Recording:
     faults: tuple[FaultRecord, ...]
     notes: tuple[Note, ...]
     duration_s: float
+    wire: tuple[WireEvent, ...] = ()
 
     @property
     def explanations(self) -> tuple[Explanation, ...]:
@@ -173,61 +181,3 @@ class Recording:
     def to_json(self) -> dict[str, Any]:
         """The recording as JSON values."""
         return asdict(self)
-
-
-def fold(header: dict[str, Any], entries: Iterable[Entry]) -> Recording:
-    """The recording that the entries tell."""
-    begun: dict[int, Entry] = {}
-    closed: dict[int, Entry] = {}
-    during: dict[int, list[Entry]] = {}
-    notes: list[Note] = []
-    last = 0.0
-    for entry in entries:
-        last = max(last, entry.at)
-        if entry.kind is EntryKind.NOTE:
-            notes.append(Note(entry.at, entry.data["text"], entry.data["process"], entry.data["facts"]))
-        elif entry.kind in {EntryKind.INVOKE, EntryKind.FAULT}:
-            begun[entry.id] = entry
-        elif entry.kind in {EntryKind.EVIDENCE, EntryKind.HEALED}:
-            during.setdefault(entry.id, []).append(entry)
-        else:
-            closed[entry.id] = entry
-    invoked = [entry for entry in begun.values() if entry.kind is EntryKind.INVOKE]
-    faults = [entry for entry in begun.values() if entry.kind is EntryKind.FAULT]
-    return Recording(
-        header=header,
-        operations=tuple(_operation(entry, closed.get(entry.id)) for entry in invoked),
-        faults=tuple(_fault(entry, during.get(entry.id, []), closed.get(entry.id)) for entry in faults),
-        notes=tuple(notes),
-        duration_s=last,
-    )
-
-
-def _operation(invoked: Entry, completed: Entry | None) -> Operation:
-    return Operation(
-        id=invoked.id,
-        process=invoked.data["process"],
-        name=invoked.data["name"],
-        args=invoked.data["args"],
-        outcome=Outcome(completed.kind.value) if completed else Outcome.INFO,
-        result=completed.data["result"] if completed else None,
-        invoked_at=invoked.at,
-        completed_at=completed.at if completed else None,
-    )
-
-
-def _fault(begun: Entry, during: list[Entry], ended: Entry | None) -> FaultRecord:
-    evidence = [entry for entry in during if entry.kind is EntryKind.EVIDENCE]
-    healed = [entry.data["what"] for entry in during if entry.kind is EntryKind.HEALED]
-    return FaultRecord(
-        id=begun.id,
-        kind=begun.data["kind"],
-        target=begun.data["target"],
-        started_at=begun.at,
-        ended_at=ended.at if ended else None,
-        required=begun.data["required"],
-        explains=tuple(Explanation(**explanation) for explanation in begun.data["explains"]),
-        evidence=tuple(Evidence(entry.at, entry.data["what"], entry.data["facts"]) for entry in evidence),
-        healed=healed[-1] if healed else "",
-        facts=begun.data["facts"],
-    )
