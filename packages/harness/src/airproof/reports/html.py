@@ -20,10 +20,22 @@ from airproof.reports import logfile
 from airproof.reports.durations import Past
 from airproof.reports.ledger import Coverage, Ledger
 from airproof.reports.results import Outcome, TestResult, shorten
+from airproof.reports.timeline import drawable
 
 _QUIET_LEVELS = frozenset({"", "debug", "info"})
 _LINES_OF_GREEN = 300
 _LINES_OF_RED = 3000
+_STYLES = ("report.css", "timeline/timeline.css")
+_SCRIPTS = (
+    "page.js",
+    "timeline/model.js",
+    "timeline/paint.js",
+    "timeline/details.js",
+    "timeline/list.js",
+    "timeline/timeline.js",
+    "report.js",
+)
+"""In the order in which one needs the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +116,8 @@ def write(
         ledger=ledger,
         sections=ledger.sections(),
         ledger_counts={coverage.value: ledger.count(coverage) for coverage in Coverage},
-        style=_packaged("report.css"),
-        script=_packaged("report.js"),
+        style="\n".join(_packaged(name) for name in _STYLES),
+        scripts=[_packaged(name) for name in _SCRIPTS],
     )
     path.write_text(page, encoding="utf-8")
 
@@ -143,7 +155,7 @@ def _overview(test: TestResult, directory: Path, redactor: Redactor, past: Mappi
         "properties": {name: values for name, values in test.properties.items() if name not in {"history", "logs"}},
         "worker": test.worker,
         "before": None if before is None else {"median_s": before.median_s, "outcomes": before.outcomes[-12:]},
-        "history": recording.to_json() if recording else None,
+        "history": drawable(recording) if recording else None,
         "logs": [[line.at, line.level, line.node, line.logger, line.text] for line in _chosen(lines, test)],
         "log_lines": len(lines),
         "files": {name: test.property(name) for name in ("history", "logs") if test.property(name)},
@@ -179,4 +191,4 @@ def _packed(value: object) -> str:
 
 
 def _packaged(name: str) -> str:
-    return files("airproof.reports").joinpath("templates", name).read_text(encoding="utf-8")
+    return files("airproof.reports").joinpath("templates", *name.split("/")).read_text(encoding="utf-8")
