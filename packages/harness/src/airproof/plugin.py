@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     given = getattr(config, "workerinput", {}).get("airproof")
     with _usage_errors():
-        run = Run.join(settings, given) if given else Run.open(settings, tests_here=not _distributed(config))
+        run = Run.join(settings, given) if given else Run.open(settings, workers=_workers(config))
     config.stash[RUN] = run
     if given:
         config.pluginmanager.register(WorkerHooks(run))
@@ -92,7 +92,7 @@ def pytest_configure_node(node: Any) -> None:
     """Tells a worker of pytest-xdist how to join."""
     if reporter := node.config.stash.get(REPORTER, None):
         reporter.nodes.append(node)
-        node.workerinput["airproof"] = reporter.run.for_worker(node.workerinput["workerid"])
+        node.workerinput["airproof"] = reporter.run.for_worker(node.workerinput["workerid"], len(reporter.nodes))
 
 
 @pytest.hookimpl(trylast=True)
@@ -223,9 +223,9 @@ def _report(config: pytest.Config, run: Run) -> Reporter:
     return reporter
 
 
-def _distributed(config: pytest.Config) -> bool:
-    """Whether the tests run in workers of pytest-xdist."""
-    return getattr(config.option, "dist", "no") != "no" and bool(getattr(config.option, "tx", []))
+def _workers(config: pytest.Config) -> int:
+    """How many workers pytest-xdist runs the tests in; 0 without it."""
+    return 0 if getattr(config.option, "dist", "no") == "no" else len(getattr(config.option, "tx", None) or [])
 
 
 @contextmanager

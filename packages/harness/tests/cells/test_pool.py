@@ -34,6 +34,9 @@ class Provision:
     returned: list[tuple[str, bool]] = field(default_factory=list)
     broken: bool = False
 
+    def prepare_cell(self, number: int) -> None:
+        self.lease_cell()
+
     def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
         name = f"{'p' if private_broker else 'c'}{len(self.made) + 1}"
         self.made[name] = Capabilities()

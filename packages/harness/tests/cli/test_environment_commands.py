@@ -38,6 +38,10 @@ class FakeProvision:
     def cells(self) -> list[CellDescription]:
         return list(self.existing)
 
+    def prepare_cell(self, number: int) -> None:
+        while len(self.existing) < number:
+            self.existing.append(make_cell("new"))
+
     def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
         if not self.existing:
             self.existing.append(make_cell("new"))

@@ -71,6 +71,14 @@ class Provision(Protocol):
     @property
     def notes(self) -> tuple[str, ...]: ...
 
+    def prepare_cell(self, number: int) -> None:
+        """Sees to it that there are at least so many cells, leased or free, while who will lease them still starts.
+
+        Raises:
+            NotReady: a node did not become ready; the message holds its last log lines.
+        """
+        ...
+
     def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
         """A free kept cell or a new one, healthy and ready.
 

@@ -68,6 +68,11 @@ class FakeProvision:
     def __init__(self) -> None:
         self._number = 0
 
+    def prepare_cell(self, number: int) -> None:
+        if os.environ.get("FAKE_TROUBLE") == "cell":
+            raise NotReady("auth-service did not become ready within 1 s; its last lines:\n  cannot open database")
+        journal(f"prepare {number}")
+
     def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
         if os.environ.get("FAKE_TROUBLE") == "cell":
             raise NotReady("auth-service did not become ready within 1 s; its last lines:\n  cannot open database")

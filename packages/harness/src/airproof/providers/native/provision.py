@@ -69,6 +69,11 @@ class NativeProvision:
         """The backings that are not the real product."""
         return self._plan.stand_ins()
 
+    def prepare_cell(self, number: int) -> None:
+        """A new cell to be leased by others, if there are not so many yet."""
+        if sum(group.name.startswith(CELL_PREFIX) for group in self._supervisor.groups()) < number:
+            self._supervisor.release(self._new_cell(private_broker=False).name)
+
     def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
         """A free cell whose processes all run, or a new one."""
         return self._free_cell(private_broker=private_broker) or self._new_cell(private_broker=private_broker)
