@@ -8,7 +8,7 @@ import pytest
 
 from airproof.cells import WorkerCells
 from airproof.environment.capabilities import ProcessState, ProcessStatus
-from airproof.environment.topology import CellDescription, Endpoint, Node, Role
+from airproof.environment.topology import CellDescription, CellKind, Endpoint, Node, Role
 from airproof.errors import CleanUpError, NotReady
 
 NODE = Node("auth", Role.SERVICE, Endpoint("localhost", 1))
@@ -37,10 +37,10 @@ class Provision:
     def prepare_cell(self, number: int) -> None:
         self.lease_cell()
 
-    def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
-        name = f"{'p' if private_broker else 'c'}{len(self.made) + 1}"
+    def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:
+        name = f"{'c' if kind is CellKind.PLAIN else 'p'}{len(self.made) + 1}"
         self.made[name] = Capabilities()
-        return CellDescription(name, (NODE,), private_broker=private_broker)
+        return CellDescription(name, (NODE,), kind=kind)
 
     def capabilities(self, cell: CellDescription) -> Capabilities:
         return self.made[cell.name]
@@ -131,9 +131,9 @@ def test_it_gives_up_when_a_new_cell_is_no_better() -> None:
 
 def test_a_private_broker_is_dropped_when_it_is_not_needed_and_the_normal_cell_stays() -> None:
     pool = Pool()
-    normal, private = pool.take(), pool.take(private_broker=True)
+    normal, private = pool.take(), pool.take(CellKind.PRIVATE_BROKER)
     assert private.description.private_broker
-    assert pool.take(private_broker=True) is private
+    assert pool.take(CellKind.PRIVATE_BROKER) is private
     assert pool.take() is normal
     assert pool.provision.returned == [("p2", False)]
 
@@ -151,7 +151,7 @@ def test_only_settled_cells_are_used_again() -> None:
 def test_all_cells_are_given_back_even_if_one_cannot() -> None:
     pool = Pool()
     pool.take()
-    pool.take(private_broker=True)
+    pool.take(CellKind.PRIVATE_BROKER)
     pool.provision.broken = True
     with pytest.raises(CleanUpError, match="2 clean-up"):
         pool.close()

@@ -17,7 +17,7 @@ from airproof.cli import main
 from airproof.cli import provision as cli_provision
 from airproof.environment.capabilities import LogLine, ProcessState, ProcessStatus
 from airproof.environment.loader import load
-from airproof.environment.topology import CellDescription, Endpoint, Node, Role
+from airproof.environment.topology import CellDescription, CellKind, Endpoint, Node, Role
 from airproof.errors import ExitStatus
 from airproof.platform.manifest import Manifest, Service
 from airproof.providers.protocol import Finding
@@ -42,7 +42,7 @@ class FakeProvision:
         while len(self.existing) < number:
             self.existing.append(make_cell("new"))
 
-    def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
+    def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:
         if not self.existing:
             self.existing.append(make_cell("new"))
         return self.existing.pop()

@@ -18,7 +18,7 @@ from airproof.environment.model import (
     Kafka,
     KafkaSource,
 )
-from airproof.environment.topology import CellDescription
+from airproof.environment.topology import CellDescription, CellKind
 from airproof.errors import CacheError, NotReady, ProviderUnavailable
 from airproof.platform.driver import Driver
 from airproof.providers.native import NativeProvider, jars, kafka, opening, postgres_cluster, stand_in, start_archive
@@ -187,7 +187,7 @@ def test_the_start_archive_is_made_in_the_background_and_used_by_the_next_run(
 
     def run() -> str:
         opened = NativeProvider().open(own_environment, driver, progress=progress)
-        cell = opened.lease_cell(private_broker=True)
+        cell = opened.lease_cell(CellKind.PRIVATE_BROKER)
         arguments = Path(f"/proc/{_pid(opened, cell)}/cmdline").read_text()
         opened.close()
         return arguments

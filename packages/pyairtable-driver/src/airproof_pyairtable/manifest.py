@@ -75,13 +75,13 @@ REGISTRATION = Saga(
 MANIFEST = Manifest(
     name="pyairtable",
     services=(
-        Service(AUTH, "auth"),
+        Service(AUTH, "auth", calls=(ORCHESTRATOR,)),
         Service(USERS, "users"),
         Service(WORKSPACES, "workspaces"),
         Service(PERMISSIONS, "permissions"),
-        Service(NOTIFICATIONS, "notifications"),
+        Service(NOTIFICATIONS, "notifications", calls=("smtp",)),
         Service(ORCHESTRATOR, "sagas"),
-        Service(GATEWAY),
+        Service(GATEWAY, calls=(AUTH, ORCHESTRATOR, USERS, WORKSPACES, PERMISSIONS)),
     ),
     sagas=(REGISTRATION,),
     subscriptions=(

@@ -1,4 +1,4 @@
-"""The cells of one worker: a normal one that is kept from test to test, and one with a broker of its own on demand.
+"""The cells of one worker: a plain one that is kept from test to test, and one of another kind on demand.
 
 A cell that is not quiet or not healthy is never repaired, always replaced: a new one costs less than doubt.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from airproof.cells.cell import Cell
-from airproof.environment.topology import CellDescription
+from airproof.environment.topology import CellDescription, CellKind
 from airproof.errors import AirproofError, CleanUpError, NotReady
 from airproof.platform.driver import Platform
 from airproof.providers.protocol import Provision
@@ -40,29 +40,28 @@ class WorkerCells:
         self._connect = connect
         self._barrier_s = barrier_s
         self._replaced = replaced
-        self._cells: dict[bool, Cell] = {}
+        self._cells: dict[CellKind, Cell] = {}
         self._settled: set[str] = set()
         self.leased = 0
 
     def prefetch(self) -> None:
-        """Leases the normal cell ahead of the first test that wants it.
+        """Leases the plain cell ahead of the first test that wants it.
 
         Raises:
             NotReady: a node of it did not become ready; the message holds its last log lines.
         """
-        self._lease(private_broker=False)
+        self._lease(CellKind.PLAIN)
 
-    def take(self, *, private_broker: bool = False) -> Cell:
+    def take(self, kind: CellKind = CellKind.PLAIN) -> Cell:
         """A quiet and healthy cell.
 
         Raises:
             NotReady: not even a new cell became quiet.
         """
-        if not private_broker:
-            self._drop_private()
+        self._drop_others(kind)
         why = ""
         for _ in range(_ATTEMPTS):
-            cell = self._cells.get(private_broker) or self._lease(private_broker=private_broker)
+            cell = self._cells.get(kind) or self._lease(kind)
             why = self._trouble(cell)
             if not why:
                 return cell
@@ -94,11 +93,11 @@ class WorkerCells:
         if failures:
             raise CleanUpError("cells of this worker", failures)
 
-    def _lease(self, *, private_broker: bool) -> Cell:
-        description = self._provision.lease_cell(private_broker=private_broker)
+    def _lease(self, kind: CellKind) -> Cell:
+        description = self._provision.lease_cell(kind)
         self.leased += 1
         cell = Cell(description, self._provision.capabilities(description), self._connect(description))
-        self._cells[private_broker] = cell
+        self._cells[kind] = cell
         return cell
 
     def _trouble(self, cell: Cell, timeout_s: float | None = None) -> str:
@@ -115,12 +114,14 @@ class WorkerCells:
             self._settled.add(cell.description.name)
         return why
 
-    def _drop_private(self) -> None:
-        if cell := self._cells.get(True):
-            self._remove(cell, reusable=False)
+    def _drop_others(self, kind: CellKind) -> None:
+        """Only the plain cell is kept beside the one that is wanted."""
+        for other in set(self._cells) - {kind, CellKind.PLAIN}:
+            reusable = other is CellKind.WIRED and self._cells[other].description.name in self._settled
+            self._remove(self._cells[other], reusable=reusable)
 
     def _remove(self, cell: Cell, *, reusable: bool) -> None:
-        self._cells = {private: kept for private, kept in self._cells.items() if kept is not cell}
+        self._cells = {kind: kept for kind, kept in self._cells.items() if kept is not cell}
         self._settled.discard(cell.description.name)
         try:
             cell.platform.close()

@@ -5,9 +5,20 @@ Nothing here assumes that a node is a process of this machine or that an address
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+CLIENT = "client"
+"""Who drives the platform from outside, as links and histories call it."""
+
+
+class CellKind(StrEnum):
+    """What a test may ask of a cell; the order is the one in which tests that want them run."""
+
+    PLAIN = "plain"
+    WIRED = "wired"
+    PRIVATE_BROKER = "private-broker"
 
 
 class Role(StrEnum):
@@ -19,6 +30,7 @@ class Role(StrEnum):
     REDIS = "redis"
     KAFKA = "kafka"
     SMTP = "smtp"
+    WIRE = "wire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,28 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Who talks to whom in a wired cell.
+
+    Attributes:
+        source: a service, or `CLIENT`.
+        target: the node that it talks to.
+        protocol: what they speak: `http`, `postgres`, `kafka`, `redis`, `smtp`.
+        endpoint: where the wire takes the source's connections; it passes them on to the target's own endpoint.
+    """
+
+    source: str
+    target: str
+    protocol: str
+    endpoint: Endpoint
+
+    @property
+    def name(self) -> str:
+        """The link's name: `auth-service>postgres-primary`."""
+        return f"{self.source}>{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
 class CellDescription:
     """Everything a driver needs to know of one cell; goes through JSON unchanged.
 
@@ -60,7 +94,8 @@ class CellDescription:
         database_user: the role that owns the databases.
         database_admin: a role that may change the server's settings; empty where the harness has none.
         secrets: generated per cell (`service_secret`, `admin_key`); redacted wherever they would be shown.
-        private_broker: true when no other cell uses this cell's Kafka.
+        kind: whether its Kafka is its own, whether it has wires.
+        links: in a wired cell, what the wire stands between.
     """
 
     name: str
@@ -69,7 +104,19 @@ class CellDescription:
     database_user: str = "airproof"
     database_admin: str = ""
     secrets: dict[str, str] = field(default_factory=dict)
-    private_broker: bool = False
+    kind: CellKind = CellKind.PLAIN
+    links: tuple[Link, ...] = ()
+
+    @property
+    def private_broker(self) -> bool:
+        """Whether no other cell uses this cell's Kafka."""
+        return self.kind is CellKind.PRIVATE_BROKER
+
+    def as_seen_by(self, source: str) -> CellDescription:
+        """The cell with the addresses that are handed out to a node, or to `CLIENT`: of wires, where it has links."""
+        wires = {link.target: link.endpoint for link in self.links if link.source == source}
+        nodes = tuple(replace(node, endpoint=wires.get(node.name, node.endpoint)) for node in self.nodes)
+        return replace(self, nodes=nodes)
 
     def node(self, name: str) -> Node:
         """The node of that name.
@@ -109,4 +156,5 @@ class CellDescription:
             )
             for node in data["nodes"]
         )
-        return cls(**{**data, "nodes": nodes})
+        links = tuple(Link(**{**link, "endpoint": Endpoint(**link["endpoint"])}) for link in data["links"])
+        return cls(**{**data, "nodes": nodes, "links": links, "kind": CellKind(data["kind"])})

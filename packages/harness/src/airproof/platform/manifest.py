@@ -114,11 +114,14 @@ class Service:
 
     Attributes:
         database: its own database, or None.
+        calls: the services, and the mail server (`smtp`), that it talks to itself. Who talks to Kafka and Redis is not
+            said: every service may.
         ready_path: answers 200 when it can work.
     """
 
     name: str
     database: str | None = None
+    calls: tuple[str, ...] = ()
     health_path: str = "/health"
     ready_path: str = "/ready"
 

@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from airproof.environment.topology import CellDescription, CellKind
+
 if TYPE_CHECKING:
     from airproof.environment.capabilities import Capabilities
     from airproof.environment.model import Environment
-    from airproof.environment.topology import CellDescription
     from airproof.platform.driver import Driver
     from airproof.supervision.specs import ProcessEvent
 
@@ -79,7 +80,7 @@ class Provision(Protocol):
         """
         ...
 
-    def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
+    def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:
         """A free kept cell or a new one, healthy and ready.
 
         The cell ends with the process that leased it, unless it was returned to be reused.

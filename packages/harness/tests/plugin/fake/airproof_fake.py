@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airproof.environment.capabilities import LogLine, ProcessState, ProcessStatus
-from airproof.environment.topology import CellDescription, Endpoint, Node, Role
+from airproof.environment.topology import CellDescription, CellKind, Endpoint, Node, Role
 from airproof.errors import NotReady, ProviderUnavailable
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Manifest, Service
@@ -73,18 +73,18 @@ class FakeProvision:
             raise NotReady("auth-service did not become ready within 1 s; its last lines:\n  cannot open database")
         journal(f"prepare {number}")
 
-    def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
+    def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:
         if os.environ.get("FAKE_TROUBLE") == "cell":
             raise NotReady("auth-service did not become ready within 1 s; its last lines:\n  cannot open database")
         self._number += 1
-        name = f"{'p' if private_broker else 'c'}{os.getpid()}-{self._number}"
+        name = f"{'c' if kind is CellKind.PLAIN else 'p'}{os.getpid()}-{self._number}"
         CELLS[name] = FakeNodes()
         journal(f"lease {name}")
         nodes = (
             Node("auth-service", Role.SERVICE, Endpoint("127.0.0.1", 1)),
             Node("kafka", Role.KAFKA, Endpoint("127.0.0.1", 2), stand_in=True),
         )
-        return CellDescription(name, nodes, secrets={"admin_key": SECRET}, private_broker=private_broker)
+        return CellDescription(name, nodes, secrets={"admin_key": SECRET}, kind=kind)
 
     def return_cell(self, cell: CellDescription, *, reusable: bool) -> None:
         CELLS.pop(cell.name)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from threading import Event
 
 from airproof.environment.model import Environment
-from airproof.environment.topology import CellDescription, Node, Role
+from airproof.environment.topology import CellDescription, CellKind, Node, Role
 from airproof.platform.driver import Driver
 from airproof.providers.native import kafka, postgres
 from airproof.providers.native.commands import unpack_tree
@@ -203,15 +203,14 @@ def start_cell(
     environment: Environment,
     driver: Driver,
     progress: Progress,
-    *,
-    private_broker: bool,
+    kind: CellKind,
 ) -> CellDescription:
     """A new cell, healthy and ready, leased by this process.
 
     Raises:
         NotReady: a node did not become ready.
     """
-    cell = describe_cell(supervisor, plan, driver, private_broker=private_broker)
+    cell = describe_cell(supervisor, plan, driver, kind)
     try:
         CellStart(supervisor, plan, environment, driver, cell, progress).run()
     except BaseException:

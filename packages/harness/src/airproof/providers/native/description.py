@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
-from airproof.environment.topology import CellDescription, Endpoint, Node, Role
+from airproof.environment.topology import CLIENT, CellDescription, CellKind, Endpoint, Link, Node, Role
 from airproof.platform.driver import Driver
+from airproof.platform.manifest import Manifest
 from airproof.providers.native import kafka, postgres, readiness
 from airproof.providers.native.plan import Plan
 from airproof.providers.native.readiness import Probe
@@ -15,8 +16,7 @@ from airproof.supervision import Supervisor
 SHARED = "shared"
 ZYGOTE = f"{SHARED}/zygote"
 SHARED_KAFKA = f"{SHARED}/{kafka.NODE}"
-CELL_PREFIX = "cell-"
-SOLO_PREFIX = "solo-"
+PREFIXES = {CellKind.PLAIN: "cell-", CellKind.WIRED: "wired-", CellKind.PRIVATE_BROKER: "solo-"}
 LOOPBACK = "127.0.0.1"
 DATABASE_USER = "airproof"
 
@@ -57,13 +57,14 @@ def _probe(node: Node, driver: Driver) -> Probe:
     return by_role[node.role](node.endpoint)
 
 
-def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, *, private_broker: bool) -> CellDescription:
+def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, kind: CellKind) -> CellDescription:
     """A new cell with a name and ports of its own, of which nothing runs yet. Its group is leased."""
     identity = secrets.token_hex(4)
-    group = f"{SOLO_PREFIX if private_broker else CELL_PREFIX}{identity}"
+    group = PREFIXES[kind] + identity
     supervisor.lease(group)
     services = [service.name for service in driver.manifest.services]
-    ports = iter(supervisor.take_ports(group, len(services) + 7))
+    private_broker = kind is CellKind.PRIVATE_BROKER
+    ports = iter(supervisor.take_ports(group, len(services) + 8))
     broker = Endpoint(LOOPBACK, next(ports)) if private_broker else plan.kafka
     stand_in = plan.broker.stand_in is not None
     backing = (
@@ -87,15 +88,35 @@ def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, *, private
         ),
     )
     own = tuple(Node(name, Role.SERVICE, Endpoint(LOOPBACK, next(ports)), "forked") for name in services)
+    wire = (Node(Role.WIRE.value, Role.WIRE, Endpoint(LOOPBACK, next(ports)), "airproof.wire"),)
+    between = connections(driver.manifest) if kind is CellKind.WIRED else ()
+    listening = [Endpoint(LOOPBACK, port) for port in supervisor.take_ports(group, len(between))] if between else []
     return CellDescription(
         name=group,
-        nodes=backing + own,
+        nodes=backing + own + (wire if between else ()),
         topic_prefix=f"c{identity}.",
         database_user=DATABASE_USER,
         database_admin=postgres.SUPERUSER,
-        secrets={"service_secret": secrets.token_urlsafe(32), "admin_key": secrets.token_urlsafe(24)},
-        private_broker=private_broker,
+        secrets={
+            "service_secret": secrets.token_urlsafe(32),
+            "admin_key": secrets.token_urlsafe(24),
+            "wire_token": secrets.token_urlsafe(24),
+        },
+        kind=kind,
+        links=tuple(Link(*link, endpoint) for link, endpoint in zip(between, listening, strict=True)),
     )
+
+
+def connections(manifest: Manifest) -> list[tuple[str, str, str]]:
+    """Source, target and protocol of every connection that a wire is put on, by what the services declare."""
+    found = []
+    for service in manifest.services:
+        backing = [(Role.KAFKA.value, "kafka"), (Role.REDIS.value, "redis")]
+        if service.database:
+            backing += [(role.value, "postgres") for role in (Role.POSTGRES_PRIMARY, Role.POSTGRES_REPLICA)]
+        called = [(name, "smtp" if name == Role.SMTP.value else "http") for name in service.calls]
+        found += [(service.name, target, protocol) for target, protocol in (*backing, *called)]
+    return found + [(CLIENT, service.name, "http") for service in manifest.services]
 
 
 def _node(role: Role, ports: Iterator[int], source: str) -> Node:

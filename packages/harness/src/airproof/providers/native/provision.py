@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 from airproof.environment.capabilities import ProcessStatus
 from airproof.environment.model import Environment
-from airproof.environment.topology import CellDescription
+from airproof.environment.topology import CellDescription, CellKind
 from airproof.platform.driver import Driver
 from airproof.providers.native.capabilities import NativeCapabilities, NativeLogs, NativeProcesses
 from airproof.providers.native.cell import remove_cell, start_cell
 from airproof.providers.native.description import (
-    CELL_PREFIX,
+    PREFIXES,
     SHARED,
-    SOLO_PREFIX,
     cell_fact,
     node_probes,
     process_names,
@@ -71,15 +70,15 @@ class NativeProvision:
 
     def prepare_cell(self, number: int) -> None:
         """A new cell to be leased by others, if there are not so many yet."""
-        if sum(group.name.startswith(CELL_PREFIX) for group in self._supervisor.groups()) < number:
-            self._supervisor.release(self._new_cell(private_broker=False).name)
+        if sum(group.name.startswith(PREFIXES[CellKind.PLAIN]) for group in self._supervisor.groups()) < number:
+            self._supervisor.release(self._new_cell(CellKind.PLAIN).name)
 
-    def lease_cell(self, *, private_broker: bool = False) -> CellDescription:
+    def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:
         """A free cell whose processes all run, or a new one."""
-        return self._free_cell(private_broker=private_broker) or self._new_cell(private_broker=private_broker)
+        return self._free_cell(kind) or self._new_cell(kind)
 
-    def _free_cell(self, *, private_broker: bool) -> CellDescription | None:
-        while group := self._supervisor.claim(SOLO_PREFIX if private_broker else CELL_PREFIX):
+    def _free_cell(self, kind: CellKind) -> CellDescription | None:
+        while group := self._supervisor.claim(PREFIXES[kind]):
             described = self._supervisor.get(cell_fact(group))
             states = self._supervisor.states(group)
             if described and _all_run(CellDescription.from_json(described), {s.node: s.status for s in states}):
@@ -87,14 +86,14 @@ class NativeProvision:
             self._supervisor.remove(group)
         return None
 
-    def _new_cell(self, *, private_broker: bool) -> CellDescription:
+    def _new_cell(self, kind: CellKind) -> CellDescription:
         cell = start_cell(
             self._supervisor,
             self._plan,
             self._environment,
             self._driver,
             self._progress,
-            private_broker=private_broker,
+            kind,
         )
         self._supervisor.put(FIRST_CELL, value=True)
         return cell
@@ -118,7 +117,7 @@ class NativeProvision:
         facts = [
             self._supervisor.get(cell_fact(group.name))
             for group in self._supervisor.groups()
-            if group.name.startswith((CELL_PREFIX, SOLO_PREFIX))
+            if group.name.startswith(tuple(PREFIXES.values()))
         ]
         return [CellDescription.from_json(fact) for fact in facts if fact]
 
