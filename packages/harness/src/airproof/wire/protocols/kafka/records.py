@@ -1,0 +1,125 @@
+"""Record batches, as Produce and Fetch carry them: what is in them, decompressed.
+
+Only the format of Kafka 0.11 and later (magic 2): brokers from 4.0 on accept no other.
+Source: https://kafka.apache.org/documentation/#recordbatch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import NamedTuple
+
+from airproof.wire.protocols.kafka.compression import CODECS, unpack
+from airproof.wire.protocols.kafka.primitives import MalformedMessage, read_signed, take
+
+HEADER = Struct(">qiibIhiqqqhii")
+"""Base offset, length, leader epoch, magic, checksum, attributes, last offset delta, base and greatest timestamp,
+producer id, producer epoch, base sequence, number of records."""
+
+LENGTH_END = 12
+"""A batch's length counts from here."""
+
+CRC_END = 21
+"""Its checksum is that of all that follows here."""
+
+MAGIC = 2
+CODEC_MASK = 0x07
+CONTROL = 0x20
+
+
+class Batch(NamedTuple):
+    """One record batch.
+
+    Attributes:
+        header: the values of `HEADER`.
+        packed: its records, as `codec` packed them.
+        number: of records.
+    """
+
+    header: tuple[int, ...]
+    packed: bytes
+
+    @property
+    def codec(self) -> str:
+        number = self.header[5] & CODEC_MASK
+        return CODECS[number] if number < len(CODECS) else str(number)
+
+    @property
+    def number(self) -> int:
+        return max(0, self.header[-1])
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a mark of the broker's: a transaction's end."""
+        return bool(self.header[5] & CONTROL)
+
+    def unpacked(self, limit_bytes: int) -> bytes:
+        """Its records, of at most so many bytes.
+
+        Raises:
+            CannotUnpack: broken, or longer.
+        """
+        return unpack(self.codec, self.packed, limit_bytes)
+
+
+class Record(NamedTuple):
+    """One record.
+
+    Attributes:
+        offset: counted from its batch's base offset.
+        timestamp: in milliseconds, counted from its batch's base timestamp.
+    """
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[bytes, bytes | None], ...] = ()
+
+
+def read_batches(data: bytes) -> Iterator[Batch]:
+    """The batches of a partition; what is no batch is left out, and a last one that is cut off."""
+    at = 0
+    while at + HEADER.size <= len(data):
+        header = HEADER.unpack_from(data, at)
+        end = at + LENGTH_END + header[1]
+        if header[3] != MAGIC or end > len(data) or end < at + HEADER.size:
+            return
+        yield Batch(header, data[at + HEADER.size : end])
+        at = end
+
+
+def read_records(records: bytes, count: int) -> Iterator[Record]:
+    """A batch's records, one after the other.
+
+    Raises:
+        MalformedMessage: they are not that many, or no records.
+    """
+    at = 0
+    try:
+        for _ in range(count):
+            size, at = read_signed(records, at)
+            content, at = take(records, at, size)
+            yield _record(content)
+    except IndexError as error:
+        raise MalformedMessage("a record is cut off") from error
+
+
+def _record(data: bytes) -> Record:
+    timestamp, at = read_signed(data, 1)
+    offset, at = read_signed(data, at)
+    key, at = _read_bytes(data, at)
+    value, at = _read_bytes(data, at)
+    count, at = read_signed(data, at)
+    headers = []
+    for _ in range(count):
+        name, at = _read_bytes(data, at)
+        content, at = _read_bytes(data, at)
+        headers.append((name or b"", content))
+    return Record(offset, timestamp, key, value, tuple(headers))
+
+
+def _read_bytes(data: bytes, at: int) -> tuple[bytes | None, int]:
+    size, at = read_signed(data, at)
+    return (None, at) if size == -1 else take(data, at, size)

@@ -1,0 +1,299 @@
+"""Apache Kafka behind the session: clients find it through the forwarder only, and see what they would see without."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+import pytest
+
+from airproof.environment.model import KafkaSource
+from airproof.environment.topology import Endpoint
+from airproof.providers.native.kafka import broker_spec, provide_broker
+from airproof.providers.native.prepared import Cache, cache_root
+from airproof.providers.native.readiness import await_ready, kafka_probe
+from airproof.providers.native.start_archive import archive_flags
+from airproof.providers.native.together import Silence
+from airproof.supervision import Supervisor
+from airproof.wire.protocols.kafka import KafkaSession
+from airproof.wire.protocols.kafka.editing import Change
+from airproof.wire.session import Exchange, Segment, Sender
+
+aiokafka = pytest.importorskip("aiokafka")
+confluent = pytest.importorskip("confluent_kafka")
+confluent_admin = pytest.importorskip("confluent_kafka.admin")
+kafka = pytest.importorskip("kafka")
+
+COMPRESSIONS = ["none", "gzip", "snappy", "lz4", "zstd"]
+READY_S = 60.0
+PATIENCE_S = 30.0
+GROUP = "broker"
+
+
+@dataclass(frozen=True)
+class Broker:
+    host: str
+    port: int
+    pid: int
+
+    def connections(self) -> set[int]:
+        """Local ports of others' connections to it, also of those that have just been closed."""
+        own = {str(entry.readlink()) for entry in Path(f"/proc/{self.pid}/fd").iterdir() if entry.is_symlink()}
+        rows = [
+            row.split() for name in ("tcp", "tcp6") for row in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+        ]
+        return {
+            int(row[1].rsplit(":", 1)[1], 16)
+            for row in rows
+            if int(row[2].rsplit(":", 1)[1], 16) == self.port and f"socket:[{row[9]}]" not in own
+        }
+
+
+class Forwarder:
+    """A listener with a session per connection, and the three things that rules would do."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.exchanges: list[Exchange] = []
+        self.broken: list[str] = []
+        self.upstream_ports: set[int] = set()
+        self.reset()
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._listener.getsockname()
+        Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{self.address[0]}:{self.address[1]}"
+
+    def reset(self) -> None:
+        self.exchanges.clear()
+        self.answer: Callable[[Exchange], Mapping[str, str | int] | None] = lambda exchange: None
+        self.repeated: Callable[[Exchange], bool] = lambda exchange: False
+        self.change: Change | None = None
+
+    def route(self, host: str, port: int) -> tuple[str, int] | None:
+        return self.address if (host, port) == (self.broker.host, self.broker.port) else None
+
+    def events(self, name: str) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges if exchange.event == name]
+
+    def close(self) -> None:
+        for each in (self._listener, *self._sockets):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection((self.broker.host, self.broker.port))
+                self._sockets += [client, server]
+                self.upstream_ports.add(server.getsockname()[1])
+                session = KafkaSession(route=self.route)
+                session.watched = True
+                lock = Lock()
+                ends = (client, server)
+                for sender in Sender:
+                    Thread(target=self._pump, args=(session, lock, sender, ends), daemon=True).start()
+
+    def _pump(
+        self, session: KafkaSession, lock: Lock, sender: Sender, ends: tuple[socket.socket, socket.socket]
+    ) -> None:
+        source, sink = ends[sender], ends[1 - sender]
+        with suppress(OSError):
+            while data := source.recv(65536):
+                with lock:
+                    segments = session.receive(sender, data)
+                    outgoing = b"".join(self._passed(session, sender, segment, ends) for segment in segments)
+                sink.sendall(outgoing)
+                if session.broken:
+                    self.broken.append(session.broken)
+                    break
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _passed(
+        self, session: KafkaSession, sender: Sender, segment: Segment, ends: tuple[socket.socket, socket.socket]
+    ) -> bytes:
+        exchange = segment.exchange
+        assert exchange is not None
+        if sender is Sender.SERVER:
+            changed = session.edit(exchange, segment.data, self.change) if self.change else None
+            return b"" if exchange.event == "repeated" else changed or segment.data
+        self.exchanges.append(exchange)
+        answer = self.answer(exchange)
+        if answer is not None:
+            reply = session.respond(exchange, answer)
+            assert reply is not None
+            ends[0].sendall(reply)
+            return b""
+        more = session.repeat(exchange, segment.data) if self.repeated(exchange) else None
+        return segment.data + (more or b"")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    supervisor = Supervisor.start(label=f"wire-{uuid.uuid4().hex[:8]}", keep=False)
+    try:
+        cache = Cache(cache_root(), tmp_path_factory.mktemp("cache"))
+        found = provide_broker(cache, supervisor, KafkaSource.AUTO, Silence())
+        if found.java is None:
+            pytest.skip("needs Apache Kafka, and there is only the stand-in")
+        endpoint, controller = (Endpoint("127.0.0.1", port) for port in supervisor.take_ports(GROUP, 2))
+        flags = archive_flags(cache, found)
+        spec = broker_spec(found, supervisor, GROUP, endpoint, controller, expendable=False, java_flags=flags)
+        supervisor.spawn(spec)
+        await_ready(supervisor, GROUP, {spec.name: kafka_probe(endpoint)}, timeout_s=READY_S)
+        yield Broker(endpoint.host, endpoint.port, supervisor.pid(spec.name))
+    finally:
+        supervisor.stop()
+
+
+@pytest.fixture(scope="module")
+def shared(broker: Broker) -> Iterator[Forwarder]:
+    forwarder = Forwarder(broker)
+    yield forwarder
+    forwarder.close()
+
+
+@pytest.fixture
+def forwarder(shared: Forwarder) -> Iterator[Forwarder]:
+    """Fails a test in which anybody went past the forwarder."""
+    shared.reset()
+    before = shared.broker.connections()
+    yield shared
+    assert shared.broken == []
+    assert shared.broker.connections() - before - shared.upstream_ports == set()
+
+
+@pytest.fixture
+def topic(forwarder: Forwarder) -> str:
+    name = f"orders-{uuid.uuid4().hex[:8]}"
+    admin = confluent_admin.AdminClient({"bootstrap.servers": forwarder.bootstrap})
+    for done in admin.create_topics([confluent_admin.NewTopic(name, 2, 1)]).values():
+        done.result(PATIENCE_S)
+    return name
+
+
+def produce(forwarder: Forwarder, topic: str, values: list[str], **settings: Any) -> None:
+    producer = confluent.Producer({"bootstrap.servers": forwarder.bootstrap, "linger.ms": 50, **settings})
+    for value in values:
+        producer.produce(topic, value=value, key=f"key of {value}", headers={"cause": f"head of {value}"}, partition=0)
+    assert producer.flush(PATIENCE_S) == 0
+
+
+def consume(forwarder: Forwarder, topic: str, count: int, **settings: Any) -> list[str]:
+    consumer = confluent.Consumer(
+        {
+            "bootstrap.servers": forwarder.bootstrap,
+            "group.id": f"group of {topic}",
+            "auto.offset.reset": "earliest",
+            **settings,
+        }
+    )
+    consumer.subscribe([topic])
+    with closing(consumer):
+        messages = [consumer.poll(PATIENCE_S) for _ in range(count)]
+        return [message.value().decode() for message in messages if message is not None]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_records_of_every_compression_are_read(forwarder: Forwarder, topic: str, compression: str) -> None:
+    values = [f"value {number} {uuid.uuid4()} " + "x" * 200 for number in range(3)]
+    produce(forwarder, topic, values, **{"compression.type": compression})
+    assert consume(forwarder, topic, 3) == values
+    (produced,) = forwarder.events("Produce")
+    keys = ",".join(f"key of {value}" for value in values)
+    expected = {"topic": topic, "partition": 0, "records": 3, "keys": keys, "compression": compression, "acks": -1}
+    assert produced.fields.items() >= expected.items()
+    assert produced.outcome == "NONE"
+    (fetched,) = [exchange for exchange in forwarder.events("Fetch") if exchange.fields.get("records")]
+    assert fetched.fields.items() >= {"topic": topic, "partitions": f"{topic}-0", "records": 3, "keys": keys}.items()
+    for exchange in (produced, fetched):
+        assert all(value.encode() in exchange.content for value in values)
+        assert f"head of {values[0]}".encode() in exchange.content
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_groups_are_followed(forwarder: Forwarder, topic: str, protocol: str) -> None:
+    produce(forwarder, topic, ["one", "two"])
+    assert consume(forwarder, topic, 2, **{"group.protocol": protocol}) == ["one", "two"]
+    event = "JoinGroup" if protocol == "classic" else "ConsumerGroupHeartbeat"
+    joined = forwarder.events(event)[0]
+    assert joined.fields["group"] == f"group of {topic}"
+    committed = forwarder.events("OffsetCommit")[-1]
+    assert committed.fields.items() >= {"group": f"group of {topic}", "topic": topic, "partition": 0}.items()
+    assert committed.fields["member"]
+    assert committed.outcome == "NONE"
+    (coordinator,) = {exchange.fields["group"] for exchange in forwarder.events("FindCoordinator")}
+    assert coordinator == f"group of {topic}"
+
+
+def test_transactions_commit_and_abort(forwarder: Forwarder, topic: str) -> None:
+    identifier = f"transactions of {topic}"
+    producer = confluent.Producer({"bootstrap.servers": forwarder.bootstrap, "transactional.id": identifier})
+    producer.init_transactions(PATIENCE_S)
+    for value, end in (("aborted", producer.abort_transaction), ("committed", producer.commit_transaction)):
+        producer.begin_transaction()
+        producer.produce(topic, value=value, partition=0)
+        producer.flush(PATIENCE_S)
+        end(PATIENCE_S)
+    assert consume(forwarder, topic, 1, **{"isolation.level": "read_committed"}) == ["committed"]
+    assert [exchange.fields["committed"] for exchange in forwarder.events("EndTxn")] == ["abort", "commit"]
+    for event in ("InitProducerId", "AddPartitionsToTxn", "Produce", "EndTxn"):
+        assert {exchange.fields.get("transactional_id") for exchange in forwarder.events(event)} <= {identifier}
+    assert forwarder.events("InitProducerId")
+
+
+def test_aiokafka_in_transactions_and_groups(forwarder: Forwarder, topic: str) -> None:
+    async def talk() -> list[bytes]:
+        producer = aiokafka.AIOKafkaProducer(bootstrap_servers=forwarder.bootstrap, transactional_id=f"aio of {topic}")
+        consumer = aiokafka.AIOKafkaConsumer(
+            topic,
+            bootstrap_servers=forwarder.bootstrap,
+            group_id=f"group of {topic}",
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+        )
+        async with producer, consumer:
+            async with producer.transaction():
+                await producer.send_and_wait(topic, b"first")
+            message = await asyncio.wait_for(consumer.getone(), PATIENCE_S)
+            async with producer.transaction():
+                await producer.send_and_wait(topic, b"second")
+                partition = aiokafka.TopicPartition(message.topic, message.partition)
+                await producer.send_offsets_to_transaction({partition: message.offset + 1}, f"group of {topic}")
+            second = await asyncio.wait_for(consumer.getone(), PATIENCE_S)
+            return [message.value, second.value]
+
+    assert asyncio.run(talk()) == [b"first", b"second"]
+    assert [exchange.outcome for exchange in forwarder.events("EndTxn")] == ["NONE", "NONE"]
+    (offsets,) = forwarder.events("TxnOffsetCommit")
+    assert offsets.fields.items() >= {"group": f"group of {topic}", "topics": topic}.items()
+
+
+def test_kafka_python_produces_consumes_and_administers(forwarder: Forwarder) -> None:
+    topic = f"orders-{uuid.uuid4().hex[:8]}"
+    with closing(kafka.KafkaAdminClient(bootstrap_servers=forwarder.bootstrap)) as admin:
+        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
+        cluster = admin.describe_cluster()
+    assert [(broker["host"], broker["port"]) for broker in cluster["brokers"]] == [forwarder.address]
+    with closing(kafka.KafkaProducer(bootstrap_servers=forwarder.bootstrap)) as producer:
+        producer.send(topic, b"value", key=b"key").get(PATIENCE_S)
+    settings = {"group_id": f"group of {topic}", "auto_offset_reset": "earliest"}
+    with closing(kafka.KafkaConsumer(topic, bootstrap_servers=forwarder.bootstrap, **settings)) as consumer:
+        assert next(iter(consumer)).value == b"value"
+    assert forwarder.events("CreateTopics")[0].fields["topics"] == topic
+    assert forwarder.events("Produce")[0].fields["keys"] == "key"
