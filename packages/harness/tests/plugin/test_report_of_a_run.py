@@ -75,6 +75,7 @@ def test_all_pages_are_written(project: Project, workers: list[str]) -> None:
             "environment toy (hosts), seed *",
             "Kafka: fake broker 1.0 · PostgreSQL: fake server",
             "stand-in, not the real product: Kafka",
+            "the cache is read-only",
             "ledger: 2 rows green, 1 red, of 100",
             "report: reports/toy/report.html",
         ]

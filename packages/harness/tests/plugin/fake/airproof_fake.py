@@ -64,6 +64,7 @@ class FakeProvision:
     handle = "fake-handle"
     sources: Mapping[str, str] = {"Kafka": "fake broker 1.0", "PostgreSQL": "fake server"}
     stand_ins = ("Kafka",)
+    notes = ("the cache is read-only",)
 
     def __init__(self) -> None:
         self._number = 0
