@@ -29,6 +29,10 @@ _STYLES = ("report.css", "timeline/timeline.css")
 _SCRIPTS = (
     "page.js",
     "timeline/model.js",
+    "timeline/brush.js",
+    "timeline/lanes.js",
+    "timeline/messages.js",
+    "timeline/header.js",
     "timeline/paint.js",
     "timeline/details.js",
     "timeline/list.js",

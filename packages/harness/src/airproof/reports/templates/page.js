@@ -16,7 +16,7 @@ const Airproof = (() => {
     return element;
   };
   const duration = (s) => {
-    if (s < 0.001) return `${Math.round(s * 1e6)} µs`;
+    if (s < 0.0009995) return `${Math.round(s * 1e6)} µs`;
     if (s < 0.01) return `${(s * 1000).toFixed(1)} ms`;
     return s < 1 ? `${Math.round(s * 1000)} ms` : `${s.toFixed(s < 10 ? 2 : 1)} s`;
   };

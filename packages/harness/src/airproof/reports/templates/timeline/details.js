@@ -27,7 +27,7 @@
     return [make("b", "", heading), ...rest.map((line) => make("div", "", line))];
   };
 
-  const table = (rows, headings) => make("table", "tl-table", make("thead", "", make("tr", "", ...headings.map((heading) => make("th", "", heading)))), make("tbody", "", ...rows));
+  const table = (rows, headings) => make("table", "tl-table", make("thead", "", make("tr", "", ...headings.map((heading) => make("th", ["after", "took"].includes(heading) ? "n" : "", heading)))), make("tbody", "", ...rows));
   const messageRow = (model, number, since, strong, choose) => {
     const one = model.messages.message(number), row = make("tr", `${strong ? "" : "faint"}${model.messages.bad(number) || !one.answered ? " bad" : ""}`);
     row.append(make("td", "n", button(`+${duration(one.at - since)}`, "show this message", () => choose(one))), make("td", "", `${one.source} → ${one.target}`),

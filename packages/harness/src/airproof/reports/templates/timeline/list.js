@@ -3,7 +3,7 @@
 Airproof.timelineList = (model, choose) => {
   const { make, button, duration, facts, count } = Airproof;
   const { seconds, short, answer } = Airproof.timelineFacts;
-  const AT_FIRST = 500;
+  const AT_FIRST = 500, AT_ONCE = 1000;
   const rowOf = {
     operation: (one) => [one.from, one.open ? "" : duration(one.to - one.from), one.record.process, `${one.label} ${short(facts(one.record.args), 140)}`, { ok: "ok", fail: "failed", info: "unknown" }[one.outcome], one.outcome],
     fault: (one) => [one.from, one.open ? "" : duration(one.to - one.from), one.record.target, `fault: ${one.record.kind}`, one.record.healed ? "healed" : "not healed", "fault"],
@@ -15,7 +15,7 @@ Airproof.timelineList = (model, choose) => {
   Object.assign(find, { type: "search", placeholder: "filter: client, operation, outcome, identifier…" });
   find.setAttribute("aria-label", "filter the list");
   withMessages.type = "checkbox";
-  const headings = ["at", "took", "who", "what", "outcome"].map((name) => { const cell = make("th", "", name); cell.scope = "col"; return cell; });
+  const headings = ["at", "took", "who", "what", "outcome"].map((name) => { const cell = make("th", "", name); cell.scope = "col"; if (name === "at" || name === "took") cell.className = "n"; return cell; });
   const table = make("table", "tl-table tl-list", make("thead", "", make("tr", "", ...headings)), body);
   const summary = make("summary", "", `As a list: ${count(model.bars.length, "operation")}, ${count(model.regions.length, "fault")}${model.messages.size ? `, ${count(model.messages.size, "message")}` : ""}`);
   const choice = model.messages.size ? make("label", "tl-choice", withMessages, "messages too") : null;
@@ -33,8 +33,11 @@ Airproof.timelineList = (model, choose) => {
   };
   const line = ([one, [at, took, who, what, outcome, className]]) => make("tr", `r-${className}`, make("td", "n", button(seconds(at), "show on the timeline", () => choose(one))),
     make("td", "n", took), make("td", "", who), make("td", "", what), make("td", "", outcome));
-  const fill = (upTo) => {
-    body.append(...rows.slice(body.childElementCount, upTo).map(line));
+  const fill = (upTo, of = rows) => { // a thousand rows per frame, so that the page stays alive
+    if (of !== rows) return; // somebody has filtered meanwhile
+    const begun = body.childElementCount, until = Math.min(upTo, begun + AT_ONCE);
+    body.append(...rows.slice(begun, until).map(line));
+    if (until < Math.min(upTo, rows.length)) requestAnimationFrame(() => fill(upTo, of));
     const left = rows.length - body.childElementCount;
     below.replaceChildren(...(left > 0 ? [button(`show all ${rows.length.toLocaleString("en")}`, "show all rows", () => fill(rows.length))] : []));
     const omitted = model.messages.omitted ? `; ${count(model.messages.omitted, "message")} only in the history file` : "";

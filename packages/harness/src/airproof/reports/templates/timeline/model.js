@@ -40,26 +40,38 @@ Airproof.timelineModel = (data) => {
   }
   for (const [at, level, node] of data.logs) if (at !== null && at >= 0) lane(node, "node").logs.push({ at, level });
 
-  // ---- faults: over the lanes that their target names, or over all
+  // ---- faults: over the lanes that their target names; those of the network over everything
   const named = (target) => target.split(/[\s,;:→↔<>]+|->/).filter((word) => byName.has(word)).map((word) => byName.get(word));
-  for (const one of faults) if (/^[\w.-]+$/.test(one.target) && !["network", "all", "cell"].includes(one.target)) lane(one.target, "node");
-  const rowEnds = new Array(Math.min(3, Math.max(1, faults.length))).fill(-Infinity);
+  const everywhere = (one) => /network|partition/.test(`${one.kind} ${one.target}`) && !named(one.target).length;
+  for (const one of faults) if (/^[\w-]+$/.test(one.target) && !everywhere(one)) lane(one.target, "node"); // with a dot it is a message
+  const rowEnds = [], FEWEST = Math.min(3, faults.length), MOST = 8;
+  const rowFor = (from) => { // beside each other rather than close behind, so that there is room for names
+    const earliest = rowEnds.indexOf(Math.min(...rowEnds));
+    return rowEnds.length < FEWEST || (rowEnds[earliest] > from && rowEnds.length < MOST) ? rowEnds.length : earliest;
+  };
   const regions = [...faults].sort((a, b) => a.started_at - b.started_at).map((one) => {
-    const to = one.ended_at === null ? end : one.ended_at;
-    const row = rowEnds.indexOf(Math.min(...rowEnds));
+    const to = one.ended_at === null ? end : one.ended_at, row = rowFor(one.started_at);
     rowEnds[row] = to;
-    return { kind: "fault", from: one.started_at, to, open: one.ended_at === null, label: `${one.kind} ${one.target}`, lanes: named(one.target), row, record: one };
+    return {
+      kind: "fault", from: one.started_at, to, open: one.ended_at === null, label: `${one.kind} ${one.target}`,
+      lanes: named(one.target), everywhere: everywhere(one), row, record: one,
+    };
   });
+  const broken = []; // the spans in which anything was broken
+  for (const { from, to } of regions) {
+    if (broken.length && from <= broken.at(-1)[1]) broken.at(-1)[1] = Math.max(broken.at(-1)[1], to);
+    else broken.push([from, to]);
+  }
   const evidence = regions.flatMap((region) => region.record.evidence.map((one) => ({
     kind: "evidence", at: one.at, region, label: one.what, record: one,
     lanes: one.applied ? named(one.applied.event.target) : region.lanes,
   })));
 
   const all = [...byName.values()];
-  const first = (one) => Math.min(...one.rows.map((row) => row[0].from), ...one.marks.slice(0, 1).map((mark) => mark.at), Infinity);
-  const clients = all.filter((one) => one.kind === "client").sort((a, b) => first(a) - first(b) || a.name.localeCompare(b.name));
+  const natural = new Intl.Collator("en", { numeric: true }).compare;
+  const clients = all.filter((one) => one.kind === "client").sort((a, b) => (a.name === "test" ? -1 : b.name === "test" ? 1 : natural(a.name, b.name)));
   const backing = (one) => (one.answers && !one.asks ? 1 : 0);
-  const nodes = all.filter((one) => one.kind === "node").sort((a, b) => backing(a) - backing(b) || a.name.localeCompare(b.name));
+  const nodes = all.filter((one) => one.kind === "node").sort((a, b) => backing(a) - backing(b) || natural(a.name, b.name));
   const lanes = [...clients, ...nodes];
   lanes.forEach((one, number) => {
     one.number = number;
@@ -89,6 +101,7 @@ Airproof.timelineModel = (data) => {
   const messages = {
     size, at, until, omitted: wire.omitted, message,
     source: (number) => sourceOf[wire.link[number]], target: (number) => targetOf[wire.link[number]],
+    fields: (number) => wire.fields[number] || {},
     protocol: (number) => wire.links[wire.link[number]][2], event: (number) => wire.words[wire.event[number]],
     bad: (number) => badWords[wire.outcome[number]], answered: (number) => wire.took[number] !== null,
     between: (from, to) => [firstWhere(size, (one) => latest[one] >= from), firstWhere(size, (one) => at[one] > to)],
@@ -118,5 +131,5 @@ Airproof.timelineModel = (data) => {
   };
 
   const rowRange = (row, from, to) => [firstWhere(row.length, (one) => row[one].to >= from), firstWhere(row.length, (one) => row[one].from > to)];
-  return { end, lanes, bars, regions, evidence, notes: clients.flatMap((one) => one.marks), messages, of, rowRange, faultRows: faults.length ? rowEnds.length : 0 };
+  return { end, lanes, bars, regions, evidence, notes: clients.flatMap((one) => one.marks), messages, of, rowRange, broken, faultRows: rowEnds.length };
 };

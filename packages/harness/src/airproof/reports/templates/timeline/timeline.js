@@ -25,13 +25,13 @@ Airproof.timeline = (data, onRange) => {
     if (!view.width) return;
     painter.draw(view);
     const all = view.to - view.from >= model.end * 0.999;
-    const tangle = view.showMessages && view.messagesInView > painter.arrows;
+    const tangle = view.showMessages && view.messagesInView > Airproof.timelineArrows;
     status.textContent = `${all ? "all" : `${view.from.toFixed(3)} – ${view.to.toFixed(3)} s`} (${duration(view.to - view.from)})`
-      + (tangle ? ` · ${count(view.messagesInView, "message")} in view, drawn are those that went wrong: zoom in below ${painter.arrows} for all` : "");
+      + (tangle ? ` · ${count(view.messagesInView, "message")} in view, ${view.drawnMessages.length} that went wrong are drawn; zoom in below ${Airproof.timelineArrows} for all` : "");
   };
   const measure = () => {
-    if (!frame.isConnected || !frame.clientWidth) return;
-    view.width = frame.clientWidth;
+    if (!frame.clientWidth || (frame.clientWidth === view.width && view.screen === innerHeight)) return;
+    Object.assign(view, { width: frame.clientWidth, screen: innerHeight });
     view.layout = Airproof.timelineLayout(model, view.width);
     const whole = view.layout.header + view.layout.body + 1;
     view.height = Math.min(whole, Math.max(320, Math.round(innerHeight * 0.8)));
@@ -41,7 +41,7 @@ Airproof.timeline = (data, onRange) => {
     canvas.style.height = `${view.height}px`;
     redraw();
   };
-  new ResizeObserver(measure).observe(frame);
+  new ResizeObserver(() => requestAnimationFrame(measure)).observe(frame);
   const recolour = () => { painter.forgetColours(); redraw(); };
   new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
@@ -206,7 +206,7 @@ Airproof.timeline = (data, onRange) => {
   const swatch = (style, text) => { const one = make("span", "", make("i", ""), text); one.firstChild.style.background = style; return one; };
   const protocols = [...new Set(data.history.wire.links.map((link) => link[2]))];
   const legend = make("div", "tl-legend",
-    swatch("var(--ok-bar)", "ok"), swatch("var(--fail-bar)", "failed, without effect"), swatch("repeating-linear-gradient(135deg,var(--info) 0 4px,color-mix(in srgb,var(--info) 72%,#000) 4px 8px)", "outcome unknown"),
+    swatch("var(--ok-bar)", "ok"), swatch("var(--fail-bar)", "failed, without effect"), swatch("repeating-linear-gradient(135deg,var(--info) 0 4px,color-mix(in srgb,var(--info) 66%,#fff) 4px 7px)", "outcome unknown"),
     model.regions.length ? swatch("var(--fault)", "fault") : null, model.evidence.length ? make("span", "", make("i", "diamond"), "evidence") : null,
     model.notes.length ? make("span", "", make("i", "ring"), "note") : null,
     ...protocols.map((name) => swatch(`var(--m-${["http", "postgres", "kafka", "redis", "smtp"].includes(name) ? name : "other"})`, `to ${name}`)),
