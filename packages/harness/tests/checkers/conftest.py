@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airproof.checkers.expectation import Ending, Expectation
-from airproof.checkers.judgement import judge_sagas
+from airproof.checkers.readouts import ReadOut
 from airproof.checkers.verdict import Verdict
 from airproof.platform.manifest import Compensation, Refusal, Saga, Step
 from airproof.platform.observation import (
@@ -180,9 +180,13 @@ class Story:
 
     def judge(self, states: set[SagaState] | None = None, **allowed: Any) -> Verdict:
         """The verdict; the story's own end is the expected one."""
+        return self.readout(states, **allowed).judge()
+
+    def readout(self, states: set[SagaState] | None = None, **allowed: Any) -> ReadOut:
+        """All that the verdict depends on."""
         of_ending = {name: allowed.pop(name) for name in ("refused", "kept", "may_time_out") if name in allowed}
         ending = Ending(self.saga_id, self.subject, frozenset(states or {self.state}), **of_ending)
-        return judge_sagas(TRIP, self.observation(), Expectation((ending,), **allowed))
+        return ReadOut(TRIP, self.observation(), Expectation((ending,), **allowed))
 
 
 @pytest.fixture

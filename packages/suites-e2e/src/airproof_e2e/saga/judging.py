@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from airproof.checkers.expectation import Expectation
-from airproof.checkers.judgement import judge_sagas
+from airproof.checkers.readouts import ReadOut, keep, keep_verdict
 from airproof.checkers.verdict import Anomaly, Verdict, combine, judged
 from airproof.errors import NotReady, PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
@@ -25,7 +25,7 @@ def judge(stage: Stage, promise: str, stuck: Anomaly | None = None) -> None:
     own = judged("scenario", _own(stage, stuck, unquiet))
     verdict = combine([*(_verdict(stage, tenant) for tenant in stage.allowances), own])
     history = stage.cell.history
-    history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
+    keep_verdict(history, verdict, of_scenario=own.anomalies)
     if not verdict:
         faults = ", ".join(f"{fault.kind} {fault.target}" for fault in history.recording().faults)
         text = f"{verdict}\npromise of the scenario: {promise}\nfaults: {faults or 'none'}"
@@ -52,7 +52,6 @@ def _secrets_in_logs(stage: Stage) -> Iterator[Anomaly]:
 def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
     allowance = stage.allowances[tenant]
     observation = stage.access.observe(tenant)
-    stage.cell.history.note(f"read-out of {tenant.id}", observation=observation)
     expectation = Expectation(
         endings=tuple(allowance.endings.values()),
         completed=allowance.completed,
@@ -61,7 +60,9 @@ def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
         foreign=frozenset(allowance.foreign),
         secrets=tuple(allowance.secrets),
     )
-    return judge_sagas(stage.saga, observation, expectation)
+    readout = ReadOut(stage.saga, observation, expectation)
+    keep(stage.cell.history, readout)
+    return readout.judge()
 
 
 def _settle(stage: Stage) -> str:
