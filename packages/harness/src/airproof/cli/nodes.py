@@ -5,19 +5,10 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from airproof.environment.topology import CellDescription, Node, Role
+from airproof.environment.topology import CellDescription, Node
 from airproof.platform.manifest import Manifest
-from airproof.providers.native.postgres import primary_probe, replica_probe
-from airproof.providers.native.readiness import Probe, http_probe, kafka_probe, redis_probe, smtp_probe
+from airproof.providers.native.description import probe
 from airproof.providers.protocol import Provision
-
-BACKING = {
-    Role.POSTGRES_PRIMARY: primary_probe,
-    Role.POSTGRES_REPLICA: replica_probe,
-    Role.REDIS: redis_probe,
-    Role.KAFKA: kafka_probe,
-    Role.SMTP: smtp_probe,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +37,12 @@ def ask_all(provision: Provision, manifest: Manifest) -> list[Answer]:
     if not asked:
         return []
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
-        problems = list(pool.map(lambda pair: _probe(pair[1], manifest)(), asked))
+        problems = list(pool.map(lambda pair: probe(pair[0], pair[1], manifest)(), asked))
     processes = {cell.name: _processes(provision, cell) for cell in provision.cells()}
     return [
         Answer(cell.name, node, processes.get(cell.name, {}).get(node.name, ""), problem)
         for (cell, node), problem in zip(asked, problems, strict=True)
     ]
-
-
-def _probe(node: Node, manifest: Manifest) -> Probe:
-    if node.role is Role.SERVICE:
-        service = next((s for s in manifest.services if s.name == node.name), None)
-        return http_probe(node.endpoint, service.ready_path if service else "/ready")
-    return BACKING[node.role](node.endpoint)
 
 
 def _processes(provision: Provision, cell: CellDescription) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from airproof.environment.topology import CellKind
 from airproof_e2e.saga import crowds, moments, orchestration, participants, publishing, repetition
 from airproof_e2e.saga.stage import Stage
 
@@ -37,6 +38,7 @@ class Family:
         promise: one line for the report; `{subject}` is the place.
         covers: rows of the feature ledger.
         undoing: whether it is about undoing a step.
+        cell: the kind of cell that it needs.
         blames: the category to blame when it goes no further.
         smoke: whether it belongs to the quick check of a pull request.
     """
@@ -48,7 +50,7 @@ class Family:
     covers: tuple[str, ...] = ("SAGA-1",)
     undoing: bool = False
     blames: str = "SAGA"
-    private_broker: bool = False
+    cell: CellKind = CellKind.PLAIN
     smoke: bool = False
 
 
@@ -429,7 +431,7 @@ PUBLISHING = (
         publishing.killed_before_acknowledgement,
         "what was committed is told though its service is killed before the broker has acknowledged that",
         RELAY,
-        private_broker=True,
+        cell=CellKind.PRIVATE_BROKER,
         blames="OUTBOX",
     ),
 )

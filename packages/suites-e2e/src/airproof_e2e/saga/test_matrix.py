@@ -4,6 +4,7 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
+from airproof.environment.topology import CellKind
 from airproof.errors import WaitTimeout
 from airproof.platform.driver import Driver, Platform, Tenant
 from airproof.plugin import manifest
@@ -22,8 +23,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _parameter(scenario: Scenario) -> object:
     marks = [pytest.mark.promise(scenario.promise), pytest.mark.covers(*scenario.family.covers)]
-    if scenario.family.private_broker:
+    if scenario.family.cell is CellKind.PRIVATE_BROKER:
         marks.append(pytest.mark.private_broker)
+    if scenario.family.cell is CellKind.WIRED:
+        marks.append(pytest.mark.wired)
     if scenario.family.smoke:
         marks.append(pytest.mark.smoke)
     return pytest.param(scenario, id=scenario.id, marks=marks)

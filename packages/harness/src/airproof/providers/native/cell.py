@@ -31,6 +31,7 @@ from airproof.providers.native.redis import redis_spec
 from airproof.providers.native.shared_memory import forget_with, note_segments
 from airproof.providers.native.together import together
 from airproof.providers.native.topics import create_topics, delete_topics, load_client
+from airproof.providers.native.wires import WIRE_ENTRY, write_configuration
 from airproof.providers.protocol import Progress
 from airproof.supervision import ForkSpec, Supervisor
 
@@ -59,6 +60,7 @@ class CellStart:
         self._names = process_names(cell)
         self._probes = node_probes(cell, driver)
         self._primary_up = Event()
+        self._wire_up = Event()
         self._topics_there = Event()
         self._given_up = False
 
@@ -74,6 +76,7 @@ class CellStart:
             self._start_replica,
             self._start_redis,
             self._start_topics,
+            self._start_wire,
             self._start_services,
             give_up=self._give_up,
         )
@@ -82,6 +85,7 @@ class CellStart:
     def _give_up(self) -> None:
         self._given_up = True
         self._primary_up.set()
+        self._wire_up.set()
         self._topics_there.set()
         self._supervisor.remove(self._cell.name)
 
@@ -149,16 +153,24 @@ class CellStart:
         sink = cell.node(Role.SMTP.value)
         with self._progress.step("zygote"):
             self._fork(sink.name, SINK_ENTRY, self._sink_environment(sink))
-        self._primary_up.wait()
-        self._topics_there.wait()
+        for needed in (self._primary_up, self._wire_up, self._topics_there):
+            needed.wait()
         if self._given_up:
             return
         with self._progress.step("services"):
             for node in cell.services():
-                launch = self._driver.launch(node.name, cell)
+                launch = self._driver.launch(node.name, cell.as_seen_by(node.name))
                 settings = self._environment.service(node.name).settings
                 self._fork(node.name, launch.entry, {**launch.environment, **settings})
             self._await(sink.name, *(node.name for node in cell.services()))
+
+    def _start_wire(self) -> None:
+        if self._cell.links:
+            with self._progress.step("wire"):
+                directory = self._supervisor.make_directory(self._cell.name, Role.WIRE.value, room_mb=1)
+                self._fork(Role.WIRE.value, WIRE_ENTRY, write_configuration(self._cell, directory))
+                self._await(Role.WIRE.value)
+        self._wire_up.set()
 
     def _sink_environment(self, sink: Node) -> Mapping[str, str]:
         journal = self._supervisor.make_directory(self._cell.name, sink.name, room_mb=1) / "journal"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 
-from airproof.environment.topology import CLIENT, CellDescription, CellKind, Endpoint, Link, Node, Role
+from airproof.environment.topology import CellDescription, CellKind, Endpoint, Link, Node, Role
 from airproof.platform.driver import Driver
 from airproof.platform.manifest import Manifest
 from airproof.providers.native import kafka, postgres, readiness
 from airproof.providers.native.plan import Plan
 from airproof.providers.native.readiness import Probe
+from airproof.providers.native.wires import connections
 from airproof.supervision import Supervisor
 
 SHARED = "shared"
@@ -41,10 +42,11 @@ def process_names(cell: CellDescription) -> dict[str, str]:
 
 def node_probes(cell: CellDescription, driver: Driver) -> dict[str, Probe]:
     """Node to what asks it whether it is ready."""
-    return {node.name: _probe(node, driver) for node in cell.nodes}
+    return {node.name: probe(cell, node, driver.manifest) for node in cell.nodes}
 
 
-def _probe(node: Node, driver: Driver) -> Probe:
+def probe(cell: CellDescription, node: Node, manifest: Manifest) -> Probe:
+    """What asks the node whether it is ready, in its own protocol."""
     by_role = {
         Role.POSTGRES_PRIMARY: postgres.primary_probe,
         Role.POSTGRES_REPLICA: postgres.replica_probe,
@@ -53,7 +55,9 @@ def _probe(node: Node, driver: Driver) -> Probe:
         Role.SMTP: readiness.smtp_probe,
     }
     if node.role is Role.SERVICE:
-        return readiness.http_probe(node.endpoint, driver.manifest.service(node.name).ready_path)
+        return readiness.http_probe(node.endpoint, manifest.service(node.name).ready_path)
+    if node.role is Role.WIRE:
+        return readiness.http_probe(node.endpoint, "/health", token=cell.secrets["wire_token"])
     return by_role[node.role](node.endpoint)
 
 
@@ -105,18 +109,6 @@ def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, kind: Cell
         kind=kind,
         links=tuple(Link(*link, endpoint) for link, endpoint in zip(between, listening, strict=True)),
     )
-
-
-def connections(manifest: Manifest) -> list[tuple[str, str, str]]:
-    """Source, target and protocol of every connection that a wire is put on, by what the services declare."""
-    found = []
-    for service in manifest.services:
-        backing = [(Role.KAFKA.value, "kafka"), (Role.REDIS.value, "redis")]
-        if service.database:
-            backing += [(role.value, "postgres") for role in (Role.POSTGRES_PRIMARY, Role.POSTGRES_REPLICA)]
-        called = [(name, "smtp" if name == Role.SMTP.value else "http") for name in service.calls]
-        found += [(service.name, target, protocol) for target, protocol in (*backing, *called)]
-    return found + [(CLIENT, service.name, "http") for service in manifest.services]
 
 
 def _node(role: Role, ports: Iterator[int], source: str) -> Node:

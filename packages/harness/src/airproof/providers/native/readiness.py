@@ -99,13 +99,14 @@ def smtp_probe(endpoint: Endpoint) -> Probe:
     return ask
 
 
-def http_probe(endpoint: Endpoint, path: str) -> Probe:
-    """GET of the path is answered 200."""
+def http_probe(endpoint: Endpoint, path: str, *, token: str = "") -> Probe:
+    """GET of the path, as the bearer of a token if one is given, is answered 200."""
+    headers = {"Connection": "close", **({"Authorization": f"Bearer {token}"} if token else {})}
 
     def ask() -> str:
         connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=PROBE_TIMEOUT_S)
         try:
-            connection.request("GET", path, headers={"Connection": "close"})
+            connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
             body = answer.read(500)
         except (OSError, http.client.HTTPException) as error:
