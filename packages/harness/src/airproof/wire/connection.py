@@ -1,0 +1,180 @@
+"""One client's connection through the wire: two streams, two lanes, one session that follows both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from airproof.wire.armed import Armed
+from airproof.wire.lane import Lane
+from airproof.wire.session import Exchange, Segment, Sender, Session
+from airproof.wire.stream import Stream
+
+if TYPE_CHECKING:
+    from airproof.wire.link import Link
+
+
+class Connection:
+    """A connection.
+
+    Attributes:
+        id: counted from 1 in the wire process.
+        after: the rules that may act on the reply of an exchange, by its number.
+        repeats: replies that will come to what the wire itself has sent.
+        closed: whether it is over.
+        server_was_well: false when the server's side ended first, as it does when the server dies.
+    """
+
+    def __init__(self, link: Link, identity: int, session: Session, client: Stream, server: Stream) -> None:
+        self.link = link
+        self.id = identity
+        self.session = session
+        self.loop = asyncio.get_running_loop()
+        self.client = client
+        self.server = server
+        self.after: dict[int, list[Armed]] = {}
+        self.repeats = 0
+        self.closed = False
+        self.server_was_well = True
+        self._answers: deque[tuple[int, bytes]] = deque()
+        self._answered = 0
+        self._begun: dict[int, float] = {}
+        self._noted: Exchange | None = None
+        self._broken_by: list[Armed] = []
+        self._lanes = (Lane(self, Sender.CLIENT, client, server), Lane(self, Sender.SERVER, server, client))
+        self.retune()
+        client.read()
+        server.read()
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something is still to be done with replies that come."""
+        session = self.session
+        return bool(
+            session.rewrites or self.after or self.repeats or self._answers or any(lane.is_busy for lane in self._lanes)
+        )
+
+    def retune(self) -> None:
+        """Follows a change of the link's rules or of its recording."""
+        link = self.link
+        self.session.watched = link.ruled or link.recording
+        for lane in self._lanes:
+            lane.noting = link.recording
+            if link.ruled:
+                lane.slow_down()
+            else:
+                lane.settle()
+
+    def lane_from(self, sender: Sender) -> Lane:
+        """The direction that begins there."""
+        return self._lanes[sender]
+
+    def answer(self, exchange: Exchange, reply: bytes) -> None:
+        """Sends a reply of the wire's own when all earlier requests have been answered."""
+        previous = self._lanes[Sender.CLIENT].previous
+        if previous is not None and previous.outcome is None and previous.number > self._answered:
+            behind = previous.number
+        else:
+            behind = self._answers[-1][0] if self._answers else 0
+        self._answered = exchange.number
+        self.after.pop(exchange.number, None)
+        if behind:
+            self._answers.append((behind, reply))
+        else:
+            self._lanes[Sender.SERVER].inject(reply)
+        if self.link.recording:
+            self._note_end(exchange, monotonic())
+
+    def answers_behind(self, exchange: Exchange) -> Iterator[bytes]:
+        """The replies of the wire's own that come after the reply to this exchange."""
+        while self._answers and self._answers[0][0] <= exchange.number:
+            yield self._answers.popleft()[1]
+
+    def note(self, sender: Sender, segments: Sequence[Segment]) -> None:
+        """Records the exchanges that begin and end in these segments."""
+        now = monotonic()
+        for _, exchange, last in segments:
+            if exchange is None:
+                continue
+            if sender is Sender.SERVER:
+                if last:
+                    self._note_end(exchange, now)
+                continue
+            if exchange is not self._noted:
+                self._noted = exchange
+                self._begun[exchange.number] = now
+            if last and exchange.outcome is not None:
+                self._note_end(exchange, now)
+
+    def prove(self, armed: Armed, exchange: Exchange, data: bytes, **facts: Any) -> None:
+        """Leaves evidence of what a rule did; with `failure`, of what it could not do."""
+        rule = armed.rule
+        if "failure" in facts:
+            armed.take_back()
+        self.tell(
+            "fault",
+            rule=rule.id,
+            action=rule.action.kind,
+            moment=rule.moment.value,
+            exchange=exchange.number,
+            transaction=exchange.transaction,
+            event=exchange.event,
+            fields=exchange.fields,
+            outcome=exchange.outcome,
+            data=data[:256],
+            size=len(data),
+            **facts,
+        )
+
+    def tell(self, kind: str, **facts: Any) -> None:
+        """Leaves another event."""
+        self.link.journal.happened(kind, self.link.spec.name, self.id, **facts)
+
+    def broken_by(self, armed: Armed) -> None:
+        """The connection cannot go on once the rule is gone: it is reset then."""
+        self._broken_by.append(armed)
+        armed.broken[self.id] = self.reset
+
+    def failed(self, sender: Sender) -> None:
+        """What that side sends cannot be delivered.
+
+        If the receiver had ended in good order, the sender learns it by a reset. Otherwise the receiver's lane brings
+        the reset, behind what it still holds.
+        """
+        if self._lanes[1 - sender].ended:
+            self.reset()
+
+    def give_up(self, why: str) -> None:
+        """Resets a connection that its protocol's session can no longer keep on the wire."""
+        self.tell("broken", why=why)
+        self.reset()
+
+    def close_if_over(self) -> None:
+        """Closes when both directions have ended and everything has left."""
+        if all(lane.ended for lane in self._lanes):
+            self._close(self.client.finish, self.server.finish, how="closed")
+
+    def reset(self) -> None:
+        """Ends both sides with a reset."""
+        self._close(self.client.reset, self.server.reset, how="reset")
+
+    def _close(self, *ends: Any, how: str) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.server_was_well = not (self.server.finished and how == "reset")
+        for lane in self._lanes:
+            lane.close()
+        for end in ends:
+            end()
+        for armed in self._broken_by:
+            armed.broken.pop(self.id, None)
+        self.link.forget(self, how)
+
+    def _note_end(self, exchange: Exchange, now: float) -> None:
+        begun = self._begun.pop(exchange.number, None)
+        if begun is not None:
+            self.link.journal.passed(self.link.spec.name, self.id, exchange, begun, now)

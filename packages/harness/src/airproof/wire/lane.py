@@ -1,0 +1,368 @@
+"""One direction of a connection: passes bytes on, at once or message by message.
+
+Fast, while no rule concerns the link: a piece is written before the session sees it, which only has to stay in step.
+Slow: the session is asked first, and what it gives back waits in a queue as long as a rule keeps the lane busy. Bytes
+that a fast lane has passed on while the session still kept them are not sent again when it turns slow; a slow lane
+turns fast when the session keeps nothing that was not sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from enum import IntEnum
+from itertools import pairwise
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from airproof.wire.armed import Armed
+from airproof.wire.effects import apply
+from airproof.wire.passage import Passage, Then
+from airproof.wire.rules import BYTES
+from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender
+from airproof.wire.stream import Stream
+
+if TYPE_CHECKING:
+    from airproof.wire.connection import Connection
+
+QUEUE_LIMIT_BYTES = 256 * 1024
+"""When so much waits behind a message that a rule keeps, the sender is not read from any more."""
+
+REPEATED = "repeated"
+"""The event of the reply to a request that the wire itself has sent a second time."""
+
+
+class Ending(IntEnum):
+    """How a direction ends."""
+
+    END = 0
+    RESET = 1
+
+
+class Injected(NamedTuple):
+    """A reply of the wire's own."""
+
+    data: bytes
+
+
+Item = Segment | Injected | Ending
+
+
+class Lane:
+    """One direction.
+
+    Attributes:
+        fast: whether pieces are written before they are looked at.
+        swallowing: whether everything vanishes.
+        ended: whether the end has been passed on.
+        is_busy: whether rules are at work on a message; all that follows waits.
+        latest: the exchange of the newest request; `previous` is the one before it. Of the client's lane only.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_arrived",
+        "_connection",
+        "_gathered",
+        "_gathered_bytes",
+        "_inside",
+        "_queue",
+        "_queued",
+        "_sender",
+        "_session",
+        "_task",
+        "ended",
+        "fast",
+        "is_busy",
+        "latest",
+        "noting",
+        "previous",
+        "sink",
+        "source",
+        "swallowing",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, sender: Sender, source: Stream, sink: Stream) -> None:
+        self._connection = connection
+        self._session = connection.session
+        self._sender = sender
+        self.source = source
+        self.sink = sink
+        self.fast = False
+        self.noting = False
+        self.swallowing = False
+        self.ended = False
+        self.latest: Exchange | None = None
+        self.previous: Exchange | None = None
+        self._inside = 0
+        self._ahead = 0
+        self._queue: deque[tuple[Item, float]] = deque()
+        self._queued = 0
+        self.is_busy = False
+        self._task: asyncio.Task[None] | None = None
+        self._arrived: asyncio.Future[None] | None = None
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        source.received = self.receive
+        source.ended = self.finish
+        sink.drained = self._go_on
+        sink.failed = self._sink_failed
+
+    def receive(self, data: bytes) -> None:
+        """A piece has come."""
+        if not self.fast:
+            self._follow(data)
+            return
+        self.sink.write(data)
+        if self.sink.congested:
+            self.source.pause()
+        if self._session.opaque and not self._inside:
+            return
+        segments = self._session.receive(self._sender, data)
+        if len(segments) != 1 or segments[0][0] is not data:
+            self._inside += len(data) - sum([len(segment[0]) for segment in segments])
+        if segments:
+            if self.noting:
+                self._connection.note(self._sender, segments)
+            self.latest = segments[-1][1] or self.latest
+
+    def finish(self, reset: bool) -> None:
+        """Nothing more will come."""
+        now = monotonic()
+        if self.fast:
+            self.slow_down()
+        if not reset:
+            segments = self._session.finish(self._sender)
+            self._inside = 0
+            self._accept(segments, now)
+        self._queue.append((Ending.RESET if reset else Ending.END, now))
+        self._work()
+
+    def slow_down(self) -> None:
+        """From now on nothing passes that was not looked at."""
+        if self.fast:
+            self.fast = False
+            self._ahead = self._inside
+
+    def settle(self) -> None:
+        """Turns fast if nothing is left that has to be looked at."""
+        if not (
+            self.fast
+            or self._queue
+            or self._inside
+            or self._gathered
+            or self.swallowing
+            or self.ended
+            or self._connection.unsettled
+        ):
+            self.fast = True
+
+    def inject(self, data: bytes) -> None:
+        """Puts a reply of the wire's own behind what waits."""
+        self._queue.append((Injected(data), monotonic()))
+        self._work()
+
+    def close(self) -> None:
+        """Ends what is going on."""
+        if self._task and self._task is not asyncio.current_task():
+            self._task.cancel()
+        self._queue.clear()
+
+    async def next_piece(self, exchange: Exchange) -> Segment | None:
+        """The next segment of a request that a rule keeps; None if the direction ends before it comes."""
+        while not self._queue:
+            self._queued = 0
+            self.source.read()
+            self._arrived = asyncio.get_running_loop().create_future()
+            await self._arrived
+        item = self._queue[0][0]
+        if not isinstance(item, Segment) or item.exchange is not exchange:
+            return None
+        self._queue.popleft()
+        return item
+
+    def _follow(self, data: bytes) -> None:
+        if self._session.opaque and not self._inside:
+            segments = [Segment(data)]
+        else:
+            segments = self._session.receive(self._sender, data)
+            if len(segments) != 1 or segments[0][0] is not data:
+                self._inside += len(data) - sum([len(segment[0]) for segment in segments])
+            if self._session.broken:
+                self._connection.give_up(self._session.broken)
+                return
+        self._accept(segments, monotonic())
+        if self.is_busy:
+            self._queued += len(data)
+            if self._queued > QUEUE_LIMIT_BYTES:
+                self.source.pause()
+        self._work()
+
+    def _accept(self, segments: Sequence[Segment], now: float) -> None:
+        if self.noting:
+            self._connection.note(self._sender, segments)
+        if self._ahead:
+            segments = self._without_sent(segments)
+        queue = self._queue
+        for segment in segments:
+            queue.append((segment, now))
+            if segment.last and segment.exchange and self._sender is Sender.SERVER:
+                queue.extend((Injected(data), now) for data in self._connection.answers_behind(segment.exchange))
+
+    def _without_sent(self, segments: Sequence[Segment]) -> list[Segment]:
+        """The segments without the bytes that were passed on before; a request that has begun is not matched."""
+        left: list[Segment] = []
+        for segment in segments:
+            sent = min(self._ahead, len(segment.data))
+            self._ahead -= sent
+            if sent and segment.exchange and self._sender is Sender.CLIENT:
+                self.latest = segment.exchange
+            left.append(segment._replace(data=segment.data[sent:]) if sent else segment)
+        return left
+
+    def _work(self) -> None:
+        if self._arrived and not self._arrived.done():
+            self._arrived.set_result(None)
+        if self.is_busy:
+            return
+        out: list[bytes] = []
+        queue = self._queue
+        while queue:
+            item, arrived = queue.popleft()
+            if isinstance(item, Ending):
+                self._write([*out, *self._gathered])
+                self._end(item)
+                return
+            if self.swallowing:
+                continue
+            if isinstance(item, Injected):
+                out.append(item.data)
+                continue
+            seen = self._look(item)
+            if seen is None:
+                continue
+            data, exchange, rules = seen
+            if not rules:
+                if data:
+                    out.append(data)
+                continue
+            self._write(out)
+            complete = item.last or exchange.event == BYTES
+            passage = Passage(self._connection, self, self._sender, exchange, data, arrived, complete=complete)
+            self.is_busy = True
+            self._task = self._connection.loop.create_task(self._apply(rules, passage))
+            return
+        self._write(out)
+        self._go_on()
+        if not self._connection.link.ruled:
+            self.settle()
+
+    def _look(self, segment: Segment) -> tuple[bytes, Exchange, list[Armed]] | None:
+        """What to pass on now and the rules that act on it; None while it is kept, or for good."""
+        exchange = segment.exchange
+        if exchange is None:
+            return self._look_at_bytes(segment.data)
+        if self._sender is Sender.SERVER:
+            return self._look_at_reply(segment, exchange)
+        if exchange is self.latest:
+            return segment.data, exchange, []
+        self.previous, self.latest = self.latest, exchange
+        before, after = self._connection.link.rules_for(exchange.event)
+        identity = self._connection.id
+        waiting = [armed for armed in after if not armed.exhausted and armed.matches(exchange, identity)]
+        if waiting:
+            self._connection.after[exchange.number] = waiting
+        return segment.data, exchange, self._acting(before, exchange) if before else []
+
+    def _look_at_bytes(self, data: bytes) -> tuple[bytes, Exchange, list[Armed]]:
+        before, _ = self._connection.link.rules_for(BYTES)
+        if not before or not data:
+            return data, _NO_EXCHANGE, []
+        fields: dict[str, str | int] = {"sender": self._sender.name.lower(), "size": len(data)}
+        exchange = Exchange(0, BYTES, fields, data)
+        return data, exchange, self._acting(before, exchange)
+
+    def _look_at_reply(self, segment: Segment, exchange: Exchange) -> tuple[bytes, Exchange, list[Armed]] | None:
+        if exchange.event == REPEATED:
+            self._connection.repeats -= segment.last
+            return None
+        after = self._connection.after
+        rules = after.get(exchange.number) if after else None
+        if rules is None:
+            return segment.data, exchange, []
+        self._gathered.append(segment.data)
+        self._gathered_bytes += len(segment.data)
+        if not segment.last and self._gathered_bytes < REQUEST_LIMIT_BYTES:
+            return None
+        del after[exchange.number]
+        data = b"".join(self._gathered)
+        self._gathered.clear()
+        self._gathered_bytes = 0
+        if segment.last:
+            return data, exchange, self._acting(rules, exchange)
+        for armed in rules:
+            self._connection.prove(armed, exchange, data, failure="the reply is too long to be kept")
+        return data, exchange, []
+
+    def _acting(self, rules: Sequence[Armed], exchange: Exchange) -> list[Armed]:
+        """From the first rule that acts on; those behind it are counted when it is their turn."""
+        identity = self._connection.id
+        for at, armed in enumerate(rules):
+            if (
+                not (armed.exhausted or armed.over.is_set())
+                and armed.matches(exchange, identity)
+                and armed.counted(exchange, identity)
+            ):
+                if armed.rule.action.kind != "observe":
+                    return list(rules[at:])
+                self._connection.prove(armed, exchange, b"")
+        return []
+
+    async def _apply(self, rules: Sequence[Armed], passage: Passage) -> None:
+        await apply(rules[0], passage)
+        for _, armed in pairwise(rules):
+            if passage.is_gone:
+                break
+            if not self._acting([armed], passage.exchange):
+                continue
+            await apply(armed, passage)
+        if self._connection.closed:
+            return
+        self._write([passage.data])
+        self._task = None
+        if passage.then is Then.RESET:
+            self._connection.reset()
+            return
+        if passage.then is Then.END:
+            self.sink.end()
+        self.swallowing = self.swallowing or passage.then is not Then.GO_ON
+        self.is_busy = False
+        self._work()
+
+    def _write(self, out: list[bytes]) -> None:
+        data = out[0] if len(out) == 1 else b"".join(out)
+        if data:
+            self.sink.write(data)
+
+    def _go_on(self) -> None:
+        if self.sink.congested:
+            self.source.pause()
+        elif not self.is_busy:
+            self._queued = 0
+            self.source.read()
+
+    def _end(self, ending: Ending) -> None:
+        self._gathered.clear()
+        self.ended = True
+        if ending is Ending.RESET:
+            self._connection.reset()
+        else:
+            self.sink.end()
+            self._connection.close_if_over()
+
+    def _sink_failed(self) -> None:
+        self._connection.failed(self._sender)
+
+
+_NO_EXCHANGE = Exchange(0, "")

@@ -1,0 +1,262 @@
+"""A wire in a thread of the test, a protocol of lines for it to follow, and a server of lines behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from airproof.wire import LinkSpec, Wire, protocols
+from airproof.wire.server import Control
+from airproof.wire.service import Service
+from airproof.wire.session import Exchange, Segment, Sender, Session
+
+TOKEN = "token-of-the-tests"
+TIMEOUT_S = 10.0
+
+
+class LineSession(Session):
+    """Each line is a request, and each is answered by a line; lines of the server that begin with ! answer nothing."""
+
+    protocol = "lines"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept = [b"", b""]
+        self._number = 0
+        self._pending: list[Exchange] = []
+        self._transaction = 0
+        self._inside = False
+
+    def receive(self, sender: Sender, data: bytes) -> list[Segment]:
+        whole, newline, self._kept[sender] = (self._kept[sender] + data).rpartition(b"\n")
+        if not newline:
+            return []
+        follow = self._request if sender is Sender.CLIENT else self._reply
+        return [follow(line) for line in (whole + newline).splitlines(keepends=True)]
+
+    def finish(self, sender: Sender) -> list[Segment]:
+        kept, self._kept[sender] = self._kept[sender], b""
+        return [Segment(kept)] if kept else []
+
+    def respond(self, exchange: Exchange, answer: Mapping[str, str | int]) -> bytes | None:
+        if exchange in self._pending:
+            self._pending.remove(exchange)
+        exchange.outcome = str(answer["line"])
+        return f"{answer['line']}\n".encode()
+
+    def repeat(self, exchange: Exchange, request: bytes) -> bytes | None:
+        self._pending.insert(self._pending.index(exchange) + 1, Exchange(0, "repeated"))
+        return request
+
+    def _request(self, line: bytes) -> Segment:
+        self._number += 1
+        words = line.decode(errors="replace").split()
+        event = words[0] if words else ""
+        if event == "BEGIN":
+            self._inside = True
+            self._transaction += 1
+        exchange = Exchange(self._number, event, {}, b"", self._transaction if self._inside else None)
+        if event == "COMMIT":
+            self._inside = False
+        if self.watched:
+            exchange.fields = {"words": len(words), "last": words[-1] if words else ""}
+            exchange.content = line
+        self._pending.append(exchange)
+        return Segment(line, exchange, last=True)
+
+    def _reply(self, line: bytes) -> Segment:
+        if line.startswith(b"!"):
+            return Segment(line)
+        exchange = self._pending.pop(0)
+        exchange.outcome = line.decode(errors="replace").split()[0]
+        return Segment(line, exchange, last=True)
+
+
+class LineServer:
+    """Answers every line `X` with `OK X`, and keeps what it was sent.
+
+    Attributes:
+        lines: all it has received, over all connections.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.resets = 0
+        self.ends = 0
+        self._ends = ExitStack()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._threads: list[threading.Thread] = []
+        self._sockets: list[socket.socket] = []
+        self._start(self._accept)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for sock in self._sockets:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(TIMEOUT_S)
+        for sock in self._sockets:
+            sock.close()
+
+    def _start(self, run: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=run, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self._sockets.append(sock)
+            self._start(self._serve, sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            for line in sock.makefile("rb"):
+                self.lines.append(line.decode().strip())
+                sock.sendall(b"OK " + line)
+        except ConnectionResetError:
+            self.resets += 1
+        except OSError:
+            pass
+        else:
+            self.ends += 1
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+class Client:
+    """A client of lines."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S)
+        self._lines = self.socket.makefile("rb")
+
+    def send(self, *lines: str) -> None:
+        self.socket.sendall("".join(f"{line}\n" for line in lines).encode())
+
+    def read(self) -> str:
+        """The next line; empty at the end."""
+        return self._lines.readline().decode().strip()
+
+    def ask(self, line: str) -> str:
+        self.send(line)
+        return self.read()
+
+    def has_nothing_to_read(self, for_s: float = 0.1) -> bool:
+        self.socket.settimeout(for_s)
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK) and False
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(TIMEOUT_S)
+
+    def close(self) -> None:
+        self._lines.close()
+        self.socket.close()
+
+
+class WireInThread:
+    """A service on a loop in a thread, and its control."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.service = self.run(self._start)
+        port = self._server.sockets[0].getsockname()[1]
+        self.control = Wire("127.0.0.1", port, TOKEN)
+
+    def run(self, function: Callable[..., object], *arguments: object) -> object:
+        async def call() -> object:
+            made = function(*arguments)
+            return await made if asyncio.iscoroutine(made) else made
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(TIMEOUT_S)
+
+    def close(self) -> None:
+        self.run(self._stop)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(TIMEOUT_S)
+        self._loop.close()
+
+    async def _start(self) -> Service:
+        self._service = Service()
+        self._server = await Control(self._service, TOKEN, []).listen("127.0.0.1", 0)
+        return self._service
+
+    async def _stop(self) -> None:
+        self._server.close()
+        self._service.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def lines_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = protocols.session_factory
+    monkeypatch.setattr(
+        protocols, "session_factory", lambda name, route: LineSession if name == "lines" else real(name, route)
+    )
+
+
+@pytest.fixture
+def running(lines_protocol: None) -> Iterator[WireInThread]:
+    running = WireInThread()
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def wire(running: WireInThread) -> Wire:
+    return running.control
+
+
+@pytest.fixture
+def server() -> Iterator[LineServer]:
+    server = LineServer()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def port(wire: Wire, server: LineServer) -> int:
+    """Of a link from `client` to `server`."""
+    return open_link(wire, server.port)
+
+
+def open_link(wire: Wire, upstream_port: int, name: str = "link", protocol: str = "lines", **facts: object) -> int:
+    spec = LinkSpec(name, "client", "server", protocol, 0, "127.0.0.1", upstream_port, **facts)  # type: ignore[arg-type]
+    opened = wire.add_link(spec)
+    return int(opened["port"])
+
+
+@pytest.fixture
+def connect(port: int, wire: Wire) -> Iterator[Callable[[], Client]]:
+    clients: list[Client] = []
+
+    def make() -> Client:
+        clients.append(Client(port))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()

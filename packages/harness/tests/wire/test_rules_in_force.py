@@ -1,0 +1,209 @@
+"""Rules on a living link, seen from the client and from the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airproof.errors import FaultNotObserved
+from airproof.wire import Wire, captured, matching, on
+from airproof.wire.building import Place
+
+Connect = Callable[[], Any]
+HERE: Place = on("client", "server")
+
+
+def line(*events: str, **conditions: Any) -> Any:
+    return HERE.when(matching("lines", *events, **conditions))
+
+
+def test_without_rules_everything_passes(connect: Connect, server: Any) -> None:
+    client = connect()
+    assert [client.ask("a"), client.ask("b c")] == ["OK a", "OK b c"]
+    assert server.lines == ["a", "b c"]
+
+
+def test_a_lost_request_never_arrives_and_the_connection_is_reset(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    client.ask("a")
+    with wire.apply(line("PUT", containing="42").lose_request()) as rule:
+        with pytest.raises(ConnectionResetError):
+            client.ask("PUT 42")
+        assert rule.fired == 1
+    assert server.lines == ["a"]
+
+
+def test_a_lost_reply_was_served(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    with wire.apply(line("PUT").lose_reply()), pytest.raises(ConnectionResetError):
+        client.ask("PUT 42")
+    assert server.lines == ["PUT 42"]
+
+
+def test_a_lost_reply_can_end_in_silence_until_the_rule_is_removed(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    with wire.apply(line("PUT").lose_reply(then="silent")) as rule:
+        client.send("PUT 42")
+        rule.wait_until_fired(5)
+        assert client.has_nothing_to_read()
+    with pytest.raises(ConnectionResetError):
+        client.read()
+    assert server.lines == ["PUT 42"]
+
+
+def test_only_the_nth_match_is_meant(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    with wire.apply(line("GET").nth(2).respond(line="BUSY")):
+        assert [client.ask("GET 1"), client.ask("GET 2"), client.ask("GET 3")] == ["OK GET 1", "BUSY", "OK GET 3"]
+
+
+def test_the_nth_in_each_connection(wire: Wire, connect: Connect) -> None:
+    one, other = connect(), connect()
+    with wire.apply(line("GET").nth(2, within="connection").respond(line="BUSY")) as rule:
+        assert [one.ask("GET 1"), other.ask("GET 1")] == ["OK GET 1", "OK GET 1"]
+        assert [one.ask("GET 2"), other.ask("GET 2")] == ["BUSY", "BUSY"]
+        assert rule.fired == 2
+
+
+def test_answers_of_the_wire_keep_their_place_among_pipelined_requests(
+    wire: Wire, connect: Connect, server: Any
+) -> None:
+    client = connect()
+    with wire.apply(line("B").respond(line="BUSY")):
+        client.send("a", "B", "B", "c")
+        assert [client.read() for _ in range(4)] == ["OK a", "BUSY", "BUSY", "OK c"]
+    assert server.lines == ["a", "c"]
+
+
+def test_a_reply_is_replaced_after_the_work_was_done(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    with wire.apply(line("PUT").after("OK").respond(line="ERROR")):
+        assert client.ask("PUT 1") == "ERROR"
+        assert client.ask("GET 1") == "OK GET 1"
+    assert server.lines == ["PUT 1", "GET 1"]
+
+
+def test_a_hold_keeps_one_connection_and_no_other(wire: Wire, connect: Connect, server: Any) -> None:
+    late, other = connect(), connect()
+    with wire.apply(line("COMMIT").nth(1).hold()) as hold:
+        late.send("COMMIT", "x")
+        hold.wait_until_held(5)
+        assert other.ask("COMMIT 2") == "OK COMMIT 2"
+        assert server.lines == ["COMMIT 2"]
+        assert hold.release() == 1
+        assert [late.read(), late.read()] == ["OK COMMIT", "OK x"]
+    assert hold.left_held == 0
+    assert server.lines == ["COMMIT 2", "COMMIT", "x"]
+
+
+def test_a_hold_that_nobody_releases_is_released_at_the_end_and_reported(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    with wire.apply(line("COMMIT").hold()) as hold:
+        client.send("COMMIT")
+        hold.wait_until_held(5)
+    assert hold.left_held == 1
+    assert client.read() == "OK COMMIT"
+
+
+def test_a_duplicate_is_served_twice_and_answered_once(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    with wire.apply(line("PUT").nth(1).duplicate()):
+        client.send("PUT 1", "GET 1")
+        assert [client.read(), client.read()] == ["OK PUT 1", "OK GET 1"]
+    assert server.lines == ["PUT 1", "PUT 1", "GET 1"]
+    assert client.ask("GET 2") == "OK GET 2"
+
+
+def test_what_one_rule_captures_another_one_finds(wire: Wire, connect: Connect, server: Any) -> None:
+    one, other = connect(), connect()
+    capture = line("INSERT").capture("order", pattern=r"id=(\w+)").observe()
+    lose = line("PUBLISH", containing=captured("order")).respond(line="LOST")
+    with wire.apply(capture), wire.apply(lose):
+        assert other.ask("PUBLISH o7") == "OK PUBLISH o7"
+        one.ask("INSERT id=o7")
+        assert other.ask("PUBLISH o8") == "OK PUBLISH o8"
+        assert other.ask("PUBLISH o7") == "LOST"
+
+
+def test_only_the_transaction_in_which_it_was_captured(wire: Wire, connect: Connect) -> None:
+    one, other = connect(), connect()
+    capture = line("INSERT", containing="o7").capture("mine", field="last").observe()
+    commit = line("COMMIT").same("mine").respond(line="LOST")
+    with wire.apply(capture), wire.apply(commit):
+        for client, value in ((one, "o7"), (other, "o8")):
+            client.ask("BEGIN")
+            client.ask(f"INSERT {value}")
+        assert other.ask("COMMIT") == "OK COMMIT"
+        assert one.ask("COMMIT") == "LOST"
+        one.ask("BEGIN")
+        assert one.ask("COMMIT") == "OK COMMIT"
+
+
+def test_a_required_rule_that_never_acted_is_reported(wire: Wire, connect: Connect) -> None:
+    with pytest.raises(FaultNotObserved, match="never acted"), wire.apply(line("PUT").reset()):
+        connect().ask("GET")
+
+
+def test_a_preventable_rule_need_not_act(wire: Wire, connect: Connect) -> None:
+    with wire.apply(line("PUT").reset().preventable()):
+        connect().ask("GET")
+
+
+def test_evidence_says_what_was_done_to_what(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    with wire.apply(line("PUT").respond(line="BUSY")) as rule:
+        client.ask("PUT password=geheim123 42")
+        (evidence,) = rule.evidence()
+    assert (evidence["event"], evidence["action"], evidence["link"]) == ("PUT", "respond", "link")
+    assert evidence["fields"]["last"] == "42"
+    assert "geheim123" not in str(evidence)
+
+
+def test_two_rules_on_one_message_both_act(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    with wire.apply(line("PUT").delay(0.05)) as delay, wire.apply(line("PUT").respond(line="BUSY")) as answer:
+        assert client.ask("PUT 1") == "BUSY"
+        assert (delay.fired, answer.fired) == (1, 1)
+
+
+def test_a_truncated_reply_ends_in_a_reset(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    with wire.apply(line("GET").after().truncate(4)):
+        client.send("GET 1")
+        with pytest.raises(ConnectionResetError):
+            client.read()
+
+
+def test_the_same_seed_corrupts_the_same_byte(wire: Wire, connect: Connect, server: Any) -> None:
+    for _ in range(2):
+        with wire.apply(line("PUT").sometimes(1.0, seed=3).corrupt(find=b"42", replacement=b"24")):
+            assert connect().ask("PUT 42") == "OK PUT 24"
+
+
+def test_reordered_requests_arrive_the_other_way_round(wire: Wire, connect: Connect, server: Any) -> None:
+    one, other = connect(), connect()
+    with wire.apply(line("PUT").reorder(timeout_s=5)) as rule:
+        one.send("PUT 1")
+        assert wire.status(rule.rule.id, until="fired", wait_s=5)["fired"] == 1
+        assert other.ask("PUT 2") == "OK PUT 2"
+        assert one.read() == "OK PUT 1"
+    assert server.lines == ["PUT 2", "PUT 1"]
+
+
+def test_a_cut_lets_the_connection_stand(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    with wire.apply(line("PUT").cut("server->client")) as rule:
+        client.send("PUT 1", "GET 2")
+        rule.wait_until_fired(5)
+        assert client.has_nothing_to_read()
+    assert server.lines == ["PUT 1", "GET 2"]
+
+
+def test_a_half_close_ends_one_direction(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    with wire.apply(line("PUT").half_close()):
+        assert client.ask("PUT 1") == "OK PUT 1"
+        assert client.read() == ""
+    assert server.ends >= 1
