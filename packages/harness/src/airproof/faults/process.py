@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from airproof.environment.capabilities import Capabilities, ProcessControl, ProcessState, ProcessStatus
-from airproof.environment.topology import CellDescription, Role
+from airproof.environment.capabilities import ProcessControl, ProcessState, ProcessStatus
+from airproof.environment.topology import Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady
-from airproof.history import Explanation, History, OpenFault
-
-
-class Target(Protocol):
-    """What a fault needs of a cell."""
-
-    @property
-    def description(self) -> CellDescription: ...
-
-    @property
-    def capabilities(self) -> Capabilities: ...
-
-    @property
-    def history(self) -> History: ...
+from airproof.faults.targets import Target
+from airproof.history import Explanation, OpenFault
 
 
 class NodeFault:
