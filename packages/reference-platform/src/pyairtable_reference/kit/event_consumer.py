@@ -18,10 +18,10 @@ class EventConsumer:
 
     Args:
         consumer: the name under which the inbox remembers.
-        handlers: by event type.
+        handlers: by event type; None for one that is known and means nothing here.
     """
 
-    def __init__(self, units_of_work: UnitsOfWork, consumer: str, handlers: Mapping[str, EventHandler]) -> None:
+    def __init__(self, units_of_work: UnitsOfWork, consumer: str, handlers: Mapping[str, EventHandler | None]) -> None:
         self._units_of_work = units_of_work
         self._consumer = consumer
         self._handlers = handlers
@@ -33,9 +33,11 @@ class EventConsumer:
             Unprocessable: it is no event, or of a type this consumer does not know.
         """
         event = Event.of(record)
-        handler = self._handlers.get(event.event_type)
-        if handler is None:
+        if event.event_type not in self._handlers:
             raise Unprocessable(f"{self._consumer} does not know the event {event.event_type!r}")
+        handler = self._handlers[event.event_type]
+        if handler is None:
+            return
         async with self._units_of_work.begin() as work:
             if await work.inbox.is_new(self._consumer, event.event_id):
                 await handler(work, event)

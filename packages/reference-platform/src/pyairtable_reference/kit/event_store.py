@@ -30,6 +30,9 @@ _APPEND = insert(domain_events)
 _VERSION = select(func.coalesce(func.max(domain_events.c.version), NEW)).where(
     domain_events.c.aggregate_id == bindparam("stream")
 )
+_FIND = select(domain_events.c.causation_id, domain_events.c.payload).where(
+    domain_events.c.aggregate_id == bindparam("stream"), domain_events.c.version == bindparam("version")
+)
 
 
 class VersionConflict(Exception):
@@ -54,6 +57,14 @@ class Fact:
     payload: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a stored event says, and which message or request caused it."""
+
+    causation_id: str
+    payload: dict[str, Any]
+
+
 class EventStore:
     """The streams, inside the caller's transaction."""
 
@@ -64,6 +75,11 @@ class EventStore:
     async def version(self, aggregate_id: str) -> int:
         """The version of the stream's last event, 0 if there is none."""
         return int((await self._connection.execute(_VERSION, {"stream": aggregate_id})).scalar_one())
+
+    async def find(self, aggregate_id: str, version: int) -> Stored | None:
+        """The event at that place of the stream."""
+        row = (await self._connection.execute(_FIND, {"stream": aggregate_id, "version": version})).one_or_none()
+        return Stored(*row) if row else None
 
     async def append(
         self, cause: Cause, aggregate_type: str, aggregate_id: str, facts: Sequence[Fact], *, expected_version: int

@@ -41,12 +41,15 @@ class Parts:
         handlers: what it consumes, by topic.
         workers: what else runs until the service stops, by name.
         closing: called at the end.
+        apart: what it consumes in groups of their own, by a short name and by topic: what waits there for a backing
+            service to come back keeps nothing else waiting.
     """
 
     application: Any
     handlers: Mapping[str, Handler] = field(default_factory=dict)
     workers: Mapping[str, Worker] = field(default_factory=dict)
     closing: Sequence[Callable[[], Awaitable[None]]] = ()
+    apart: Mapping[str, Mapping[str, Handler]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,16 @@ class _Backing:
             retry_s=settings.outbox_retry_s,
         )
         self.units_of_work = UnitsOfWork(self.engine, self.relay.wake)
-        self.consumer: Consumer | None = None
+        self.consumers: dict[str, Consumer] = {}
 
-    def consume(self, settings: Settings, handlers: Mapping[str, Handler]) -> None:
-        self.consumer = Consumer(
+    def consume(self, settings: Settings, handlers: Mapping[str, Handler], apart: str = "") -> None:
+        suffix = f".{apart}" if apart else ""
+        self.consumers[f"consumer{suffix}"] = Consumer(
             settings.require("kafka_bootstrap"),
             handlers,
             self.transport,
-            group=settings.topic_prefix + settings.service_name,
-            instance=settings.topic_prefix + settings.instance,
+            group=settings.topic_prefix + settings.service_name + suffix,
+            instance=settings.topic_prefix + settings.instance + suffix,
             topic_prefix=settings.topic_prefix,
             session_ms=settings.consumer_session_ms,
         )
@@ -108,6 +112,8 @@ class Runtime:
         self.application = self._parts.application
         if self._backing and self._parts.handlers:
             self._backing.consume(settings, self._parts.handlers)
+            for name, handlers in self._parts.apart.items():
+                self._backing.consume(settings, handlers, name)
         self._stopping = asyncio.Event()
         self._workers: list[asyncio.Task[None]] = []
         self._senders: list[asyncio.Task[None]] = []
@@ -128,8 +134,7 @@ class Runtime:
         backing = self._backing
         if backing:
             self._senders = [self._task("producer", backing.transport.run), self._task("relay", backing.relay.run)]
-            if backing.consumer:
-                self._workers.append(self._task("consumer", backing.consumer.run))
+            self._workers += [self._task(name, consumer.run) for name, consumer in backing.consumers.items()]
         self._workers += [self._task(name, worker) for name, worker in self._parts.workers.items()]
 
     async def stop(self) -> None:
@@ -150,7 +155,7 @@ class Runtime:
         backing = self._backing
         if backing is None:
             return {}
-        consuming = {"consumer": backing.consumer.assigned} if backing.consumer else {}
+        consuming = {name: consumer.assigned for name, consumer in backing.consumers.items()}
         return {"database": await answers(backing.engine), "producer": backing.transport.connected, **consuming}
 
     async def _flush(self, backing: _Backing) -> None:

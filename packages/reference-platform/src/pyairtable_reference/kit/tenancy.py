@@ -37,6 +37,8 @@ async def is_full(work: UnitOfWork, things: Table, tenant_id: str, default: int)
 class Removal:
     """Undoes a step: deletes what its saga has added and says so, unless the tenant is under legal hold.
 
+    The event comes first, as with every change: two changes at once meet at the stream and not crosswise.
+
     Attributes:
         things: a table with the columns id, tenant_id and saga_id.
         describe: what the event says about a deleted row.
@@ -53,12 +55,13 @@ class Removal:
         if await TenantRules(work.connection).is_held(command.tenant_id):
             return Refused(LEGAL_HOLD)
         added = (self.things.c.saga_id == command.saga_id) & (self.things.c.tenant_id == command.tenant_id)
-        removed = await work.connection.execute(delete(self.things).where(added).returning(*self.things.c))
-        for row in removed.all():
+        rows = (await work.connection.execute(select(*self.things.c).where(added))).all()
+        for row in rows:
             stream, fact = str(row.id), Fact(self.event_type, self.describe(row))
             version = await work.events.version(stream)
             cause = cause_of(command, self.service)
             await work.events.append(cause, self.aggregate_type, stream, [fact], expected_version=version)
+        await work.connection.execute(delete(self.things).where(added))
         return Done()
 
 

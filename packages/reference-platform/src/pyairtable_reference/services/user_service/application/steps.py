@@ -50,4 +50,8 @@ remove_profile = Removal(
 )
 
 STEPS = {"create_profile": StepHandlers(create_profile, remove_profile)}
-EVENTS = {"workspace.created": partial(count_workspace, 1), "workspace.removed": partial(count_workspace, -1)}
+EVENTS = {
+    "workspace.created": partial(count_workspace, 1),
+    "workspace.renamed": None,
+    "workspace.removed": partial(count_workspace, -1),
+}
