@@ -11,17 +11,17 @@ from airproof.wire.protocols.kafka.schema import Message
 Part = Callable[[Any, int], Message]
 
 
-def error_reply(api: Api, version: int, request: Message, error: int, brokers: list[Message]) -> Message | None:
+def error_reply(api: Api, version: int, request: Message, error: int, cluster: Message) -> Message | None:
     """The body of a reply in which everything failed with `error`; None where this API has no such reply.
 
     Args:
-        brokers: for a reply to Metadata, which a client takes for the whole cluster.
+        cluster: what the last reply to Metadata said of it, for a client takes what it is told for all there is.
     """
     if api.name in {"ApiVersions", "SaslHandshake", "SaslAuthenticate"}:
         return None
     reply: Message = ANSWERS[api.name](request, error) if api.name in ANSWERS else {"ErrorCode": error}
     if api.name == "Metadata":
-        reply = {**reply, "Brokers": brokers}
+        reply = {**cluster, **reply}
     said = api.response(version).encode(reply)
     # An error for which this version of the reply has no place would be a success.
     return reply if said != api.response(version).encode(_without_errors(reply)) else None
@@ -63,6 +63,7 @@ COMMITTED = _per_partition("Topics", "Partitions", "PartitionIndex", ("Topics", 
 FETCHED = _per_partition(
     "Topics", "Partitions", "Partition", ("Responses", "Partitions", "PartitionIndex"), {"HighWatermark": -1}
 )
+REBOOTSTRAP_REQUIRED = 129
 SESSION_ERRORS = frozenset({70, 71, 106})
 """FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR: of a whole reply."""
 
@@ -92,7 +93,9 @@ def _find_coordinator(request: Message, error: int) -> Message:
 
 
 def _topics(request: Message, error: int) -> Message:
-    return {"ErrorCode": error, "Topics": [{**_names(topic), "ErrorCode": error} for topic in request["Topics"] or ()]}
+    if error == REBOOTSTRAP_REQUIRED or not request["Topics"]:
+        return {"ErrorCode": error}
+    return _created(request, error)
 
 
 def _created(request: Message, error: int) -> Message:

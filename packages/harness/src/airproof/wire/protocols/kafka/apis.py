@@ -32,12 +32,15 @@ ADDRESSED = {
 the applications' own."""
 
 
+ADDRESSED_SINCE = {"Produce": 10}
+"""Where that is not so in all versions."""
+
+
 class Api:
     """One API.
 
     Attributes:
         oldest, newest: the versions that are followed.
-        addressed: whether its replies say where brokers are.
     """
 
     def __init__(self, description: dict[str, Any]) -> None:
@@ -46,7 +49,8 @@ class Api:
         span = versions(description["versions"])
         self.oldest = OLDEST_FOLLOWED.get(self.name, span.start)
         self.newest = NEWEST_FOLLOWED.get(self.name, span.stop - 1)
-        self.addressed = self.name in ADDRESSED
+        self._rewritten = self.name in ADDRESSED or self.name == "ApiVersions"
+        self._addressed_since = ADDRESSED_SINCE.get(self.name, 0)
         self._flexible = versions(description["flexible"])
         self._description = description
         self._codecs: dict[tuple[str, int], Codec] = {}
@@ -61,6 +65,10 @@ class Api:
     def reply_is_tagged(self, version: int) -> bool:
         """Whether a reply's header ends with tagged fields: that of ApiVersions never does."""
         return version in self._flexible and self.name != "ApiVersions"
+
+    def rewritten(self, version: int) -> bool:
+        """Whether replies must be read and written anew."""
+        return self._rewritten and version >= self._addressed_since
 
     def request(self, version: int) -> Codec:
         """Its request's body."""

@@ -77,8 +77,9 @@ class Records:
             self.keys += [record.key.decode(errors="replace") for record in found if record.key is not None]
 
     def fields(self) -> dict[str, str | int]:
-        """The fields `records`, `keys` and `compression`."""
-        return {"records": self.count, "keys": ",".join(self.keys), "compression": ",".join(self.codecs)}
+        """The fields `records`, `key` (the first), `keys` and `compression`."""
+        first = {"key": self.keys[0]} if self.keys else {}
+        return {"records": self.count, **first, "keys": ",".join(self.keys), "compression": ",".join(self.codecs)}
 
 
 def request_fields(body: Message, names: TopicNames) -> dict[str, str | int]:

@@ -59,7 +59,7 @@ def _batches(data: bytes, topic: str, partition: int, change: Change) -> bytes:
 def _batch(batch: Batch, topic: str, partition: int, change: Change) -> bytes:
     before = list(read_records(batch.unpacked(CONTENT_LIMIT_BYTES), batch.number))
     after = [changed for record in before if (changed := change(topic, partition, record)) is not None]
-    records = b"".join(_record(record) for record in after)
+    records = b"".join(write_record(record) for record in after)
     # What is written anew is not packed again; the length counts what follows it.
     fields = list(batch.header)
     fields[1] = HEADER.size - LENGTH_END + len(records)
@@ -70,7 +70,8 @@ def _batch(batch: Batch, topic: str, partition: int, change: Change) -> bytes:
     return HEADER.pack(*fields)[:CRC_END] + content
 
 
-def _record(record: Record) -> bytes:
+def write_record(record: Record) -> bytes:
+    """Its bytes in a batch."""
     out = bytearray(b"\0")
     write_signed(out, record.timestamp)
     write_signed(out, record.offset)

@@ -35,7 +35,10 @@ def rewritten(api: Api, version: int, body: bytes, route: Route) -> tuple[bytes,
     if api.name == "ApiVersions":
         message["ApiKeys"] = [followed for offered in message["ApiKeys"] or () if (followed := _followed(offered))]
     else:
-        for broker in _brokers(api, message):
+        brokers = _brokers(api, message)
+        if not brokers:
+            return body, message
+        for broker in brokers:
             _readdress(broker, route, api)
     return api.response(version).encode(message), message
 
@@ -68,7 +71,7 @@ def _brokers(api: Api, message: Message) -> list[Message]:
 
 def _readdress(broker: Message, route: Route, api: Api) -> None:
     host, port = broker["Host"], broker["Port"]
-    if not host or port < 0:
+    if not host:
         return
     address = route(host, port)
     if address is None:

@@ -24,12 +24,13 @@ LONGEST_REQUEST_BYTES = 100 * 1024 * 1024
 HEAD_LIMIT_BYTES = 128 * 1024
 """The acks of a Produce stand before this, after two names of at most 32 KiB."""
 
+STRING, COMPACT_STRING = sized("string", compact=False), sized("string", compact=True)
 TLS_HANDSHAKE = 0x16
 NO_REPLY = 0
 """The acks of a Produce that nobody answers."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pending:
     """A request whose reply is still to come.
 
@@ -92,7 +93,7 @@ def read_head(data: bytes | bytearray) -> RequestHead | None:
 def _acks(data: bytes, api: Api, version: int) -> int:
     flexible = api.flexible(version)
     _, at = _client_id(data, flexible=flexible)
-    _, at = sized("string", compact=flexible)[0](data, at)
+    _, at = (COMPACT_STRING if flexible else STRING)[0](data, at)
     acks: int = FIXED["int16"][0](data, at)[0]
     return acks
 

@@ -8,9 +8,9 @@ on: the session is `broken` then, and both sides have to be closed.
 
 Events are the names of the APIs. Fields, as far as a request has them: `api`, `version`, `client_id`; `topic` (the
 first) and `topics`; `partition` (the first) and `partitions` (`orders-0,orders-1`); `group`, `member`, `instance`,
-`generation`; `transactional_id`; `committed` (`commit` or `abort`, of EndTxn); `acks`; `records` (their
-number), `keys` (of the first hundred), `compression`. The content of a Produce is its records, unpacked; of any other
-request, its body. When a Fetch is answered, its fields and content become those of the records in the reply. The
+`generation`; `transactional_id`; `committed` (`commit` or `abort`, of EndTxn); `acks`; `records` (their number), `key`
+(of the first), `keys` (of the first hundred), `compression`. The content of a Produce is its records, unpacked; of any
+other request, its body. When a Fetch is answered, its fields and content become those of the records in the reply. The
 outcome is the first error of the reply, `NONE`, or `UNREAD` of a reply that nobody watched. Transactions span
 connections, so they have no numbers.
 """
@@ -46,8 +46,12 @@ REPLY_HEADER = struct.Struct(">ii")
 REWRITTEN_LIMIT_BYTES = 64 * 1024 * 1024
 """A longer reply with addresses is not believed."""
 
+ANSWERED_LIMIT = 64
+"""Of so many requests that the broker has answered, an answer can still be given instead."""
+
 UNREAD = "UNREAD"
 REPEATED = "repeated"
+CLUSTER = ("Brokers", "ClusterId", "ControllerId")
 REPEATABLE = frozenset(
     {
         "AddOffsetsToTxn",
@@ -111,7 +115,8 @@ class KafkaSession(Session):
         self._names = names
         self._sides = (_Side(), _Side())
         self._pending: deque[Pending] = deque()
-        self._brokers: list[Message] = []
+        self._answered: deque[Pending] = deque(maxlen=ANSWERED_LIMIT)
+        self._cluster: Message = {}
         self._exchanges = 0
         self._repeats = 0
 
@@ -131,23 +136,26 @@ class KafkaSession(Session):
         kept, frame = bytes(side.kept), side.frame
         self._sides[sender].kept.clear()
         # The beginning of a reply that had to be rewritten is of no use to a client and may hold an address.
-        if not kept or (sender is Sender.SERVER and (frame is None or _is_rewritten(frame.pending))):
+        if not kept or (
+            sender is Sender.SERVER and (frame is None or frame.pending.api.rewritten(frame.pending.version))
+        ):
             return []
         return [Segment(kept, frame.pending.exchange if frame else None)]
 
     def respond(self, exchange: Exchange, answer: Mapping[str, str | int]) -> bytes | None:
-        """A reply in which everything failed with `error`, a name or a number of Kafka's.
+        """A reply in which everything failed with `error`, a name or a number of Kafka's; also instead of the broker's.
 
         None for a request that was not watched, a Produce with acks 0, and what has no place for an error.
         """
-        pending = next((each for each in self._pending if each.exchange is exchange), None)
+        pending = next((each for each in (*self._pending, *self._answered) if each.exchange is exchange), None)
         error = error_code(answer.get("error", ""))
         if pending is None or pending.body is None or error is None:
             return None
-        reply = error_reply(pending.api, pending.version, pending.body, error, self._brokers)
+        reply = error_reply(pending.api, pending.version, pending.body, error, self._cluster)
         if reply is None:
             return None
-        self._pending.remove(pending)
+        if pending in self._pending:
+            self._pending.remove(pending)
         exchange.outcome = error_name(error)
         header = struct.pack(">i", pending.correlation)
         if pending.api.reply_is_tagged(pending.version):
@@ -246,18 +254,19 @@ class KafkaSession(Session):
             return None
         length, correlation = REPLY_HEADER.unpack_from(kept)
         size = length + 4
-        pending = self._answered(correlation)
-        rewrite = _is_rewritten(pending)
+        pending = self._asked(correlation)
+        rewrite = pending.api.rewritten(pending.version)
         if length < 4 or (rewrite and size > REWRITTEN_LIMIT_BYTES):
             raise Leak(f"a reply of {length} bytes to {pending.api.name}: this is not Kafka's protocol")
         read = rewrite or (self.watched and size <= REQUEST_LIMIT_BYTES)
         return _Frame(size, size if read else 0, read, pending)
 
-    def _answered(self, correlation: int) -> Pending:
+    def _asked(self, correlation: int) -> Pending:
         # Requests before it that a rule has lost are never answered.
         while self._pending:
             pending = self._pending.popleft()
             if pending.correlation == correlation:
+                self._answered.append(pending)
                 return pending
         raise Leak(f"a reply to request {correlation}, which nobody has sent")
 
@@ -265,13 +274,13 @@ class KafkaSession(Session):
         api, version, exchange = pending.api, pending.version, pending.exchange
         try:
             at = after_tags(frame, REPLY_HEADER.size) if api.reply_is_tagged(version) else REPLY_HEADER.size
-            if _is_rewritten(pending):
+            if api.rewritten(version):
                 body, message = rewritten(api, version, frame[at:], self._route)
                 frame = _framed(frame[4:at] + body)
             else:
                 message = api.response(version).decode(frame, at)
         except (IndexError, MalformedMessage) as error:
-            if _is_rewritten(pending):
+            if api.rewritten(version):
                 raise Leak(f"a reply to {api.name} {version} is not as Kafka has it: {error}") from error
             return frame
         self._learn(api.name, message)
@@ -284,15 +293,11 @@ class KafkaSession(Session):
         if name in {"Metadata", "CreateTopics", "DescribeTopicPartitions"}:
             self._names.learn(reply["Topics"] or [])
         if name == "Metadata":
-            self._brokers = reply["Brokers"] or []
+            self._cluster = {part: reply[part] for part in CLUSTER if part in reply}
 
     def _new_exchange(self, event: str) -> Exchange:
         self._exchanges += 1
         return Exchange(self._exchanges, event)
-
-
-def _is_rewritten(pending: Pending) -> bool:
-    return pending.api.addressed or pending.api.name == "ApiVersions"
 
 
 def _framed(content: bytes) -> bytes:
