@@ -8,6 +8,7 @@ from airproof_pyairtable.manifest import (
     MANIFEST,
     REGISTRATION,
     TOPICS,
+    WORKSPACE,
     written_table,
 )
 
@@ -30,7 +31,7 @@ def test_every_event_has_a_topic() -> None:
         event for step in REGISTRATION.steps for event in (step.event, step.compensation and step.compensation.event)
     }
     own |= {REGISTRATION.started, REGISTRATION.completed, REGISTRATION.failed, REGISTRATION.compensated}
-    own |= {REGISTRATION.needs_attention}
+    own |= {REGISTRATION.needs_attention, WORKSPACE.created, WORKSPACE.changed, WORKSPACE.removed}
     assert own - {None} == EVENT_TOPICS.keys()
 
 
@@ -45,3 +46,9 @@ def test_only_the_last_step_cannot_be_undone() -> None:
 def test_a_write_of_every_service_goes_to_one_table() -> None:
     for service in {*(step.participant for step in REGISTRATION.steps), REGISTRATION.orchestrator}:
         assert len({written_table(service, write) for write in Write}) == len(Write)
+
+
+def test_what_invalidates_a_cache_is_an_event_of_its_entity() -> None:
+    for cached in MANIFEST.caches:
+        entity = MANIFEST.entity(cached.entity)
+        assert set(cached.invalidated_by) == {entity.changed, entity.removed}

@@ -26,6 +26,7 @@ from airproof_pyairtable.records import read_record
 CLIENT_ID = "airproof"
 REQUEST_TIMEOUT_MS = 20_000
 FENCE_TIMEOUT_S = 20.0
+LOOK_AGAIN_S = 0.02
 Place = tuple[str, int, int]
 
 
@@ -203,16 +204,32 @@ class Bus:
         """The consumer groups that have not handled everything, one clause each."""
         with self._lock:
             ends = self._ends()
-            committed = self._admin.list_group_offsets([f"{self._prefix}{service}" for service in CONSUMPTION])
+            committed = self._admin.list_group_offsets([f"{self._prefix}{name}" for name in CONSUMPTION])
         behind = []
-        for service, topics in CONSUMPTION.items():
-            offsets = committed.get(f"{self._prefix}{service}", {})
+        for name, topics in CONSUMPTION.items():
+            offsets = committed.get(f"{self._prefix}{name}", {})
             for partition, end in ends.items():
                 if partition.topic.removeprefix(self._prefix) in topics:
                     done = max(offsets[partition].offset, 0) if partition in offsets else 0
                     if done < end:
-                        behind.append(f"{service} is {end - done} records behind on {partition.topic}")
+                        behind.append(f"{name} is {end - done} records behind on {partition.topic}")
         return behind
+
+    def wait_consumed(self, group: str, message: BusMessage, *, timeout_s: float) -> None:
+        """Waits until the group has handled the record.
+
+        Raises:
+            WaitTimeout: it has not.
+        """
+        partition = TopicPartition(f"{self._prefix}{message.topic}", message.partition)
+
+        def consumed() -> bool:
+            with self._lock:
+                offsets = self._admin.list_group_offsets([f"{self._prefix}{group}"]).get(f"{self._prefix}{group}", {})
+            return partition in offsets and offsets[partition].offset > message.offset
+
+        describe = f"group {group!r} to consume offset {message.offset} of {message.topic}"
+        wait_until(consumed, timeout_s=timeout_s, describe=describe, longest_interval_s=LOOK_AGAIN_S)
 
     def send_again(self, message: BusMessage) -> BusMessage:
         """Produces the record once more, key, headers and body unchanged."""

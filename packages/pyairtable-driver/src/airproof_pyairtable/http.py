@@ -47,8 +47,21 @@ class Http:
         """Whether a login with these succeeds."""
         answer = self._send("POST", GATEWAY, "/auth/login", json={"email": email, "password": password})
         if answer.status_code not in {200, 401, 403}:
-            raise PlatformError(f"a login was answered {_told(answer)}")
+            raise PlatformError(f"a login was answered {told(answer)}")
         return answer.status_code == 200
+
+    def log_in(self, email: str, password: str) -> str:
+        """Logs in and returns the access token."""
+        answer = self._send("POST", GATEWAY, "/auth/login", json={"email": email, "password": password})
+        return str(_json(answer, 200)["access_token"])
+
+    def ask(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
+        """Asks a service for something and returns whatever it answers.
+
+        Raises:
+            PlatformError: it does not answer.
+        """
+        return self._send(method, service, path, **more)
 
     def saga(self, saga_id: str) -> dict[str, Any]:
         """A saga, as the orchestrator reports it."""
@@ -98,7 +111,7 @@ class Http:
     def _order(self, method: str, service: str, path: str, **more: Any) -> None:
         answer = self._send(method, service, path, headers=self._operator, **more)
         if not answer.is_success:
-            raise PlatformError(f"{method} {path} of {service} was answered {_told(answer)}")
+            raise PlatformError(f"{method} {path} of {service} was answered {told(answer)}")
 
     def _send(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
         url = f"http://{self._cell.node(service).endpoint}{path}"
@@ -110,17 +123,18 @@ class Http:
 
 def _started(answer: httpx.Response) -> str:
     if 400 <= answer.status_code < 500:
-        raise StartRefused(_told(answer), status=answer.status_code, code=_code(answer))
+        raise StartRefused(told(answer), status=answer.status_code, code=_code(answer))
     return str(_json(answer, 202)["saga_id"])
 
 
 def _json(answer: httpx.Response, status: int) -> Any:
     if answer.status_code != status:
-        raise PlatformError(f"{answer.request.method} {answer.request.url.path} was answered {_told(answer)}")
+        raise PlatformError(f"{answer.request.method} {answer.request.url.path} was answered {told(answer)}")
     return answer.json()
 
 
-def _told(answer: httpx.Response) -> str:
+def told(answer: httpx.Response) -> str:
+    """What a service answered, for a message."""
     return f"{answer.status_code}: {answer.text[:300]}"
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airproof.platform.driver import Topic, Write
-from airproof.platform.manifest import Compensation, Manifest, Refusal, Saga, Service, Step, Subscription
+from airproof.platform.manifest import (
+    Cached,
+    Compensation,
+    Entity,
+    Manifest,
+    Refusal,
+    Saga,
+    Service,
+    Step,
+    Subscription,
+)
 
 GATEWAY, AUTH, ORCHESTRATOR = "api-gateway", "auth-service", "saga-orchestrator"
 USERS, WORKSPACES, PERMISSIONS, NOTIFICATIONS = (
@@ -72,6 +82,8 @@ REGISTRATION = Saga(
     sends_mail_in="send_welcome_mail",
 )
 
+WORKSPACE = Entity("workspace", WORKSPACES, "workspace.created", "workspace.renamed", "workspace.removed")
+
 MANIFEST = Manifest(
     name="pyairtable",
     services=(
@@ -88,6 +100,8 @@ MANIFEST = Manifest(
         Subscription(USERS, "workspace.created", "workspaces"),
         Subscription(USERS, "workspace.removed", "workspaces"),
     ),
+    entities=(WORKSPACE,),
+    caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed)),),
 )
 
 
@@ -121,6 +135,7 @@ EVENT_TOPICS = {
     "user.created": "pyairtable.user.events",
     "user.removed": "pyairtable.user.events",
     "workspace.created": "pyairtable.workspace.events",
+    "workspace.renamed": "pyairtable.workspace.events",
     "workspace.removed": "pyairtable.workspace.events",
     "permissions.assigned": "pyairtable.permission.events",
     "permissions.revoked": "pyairtable.permission.events",
@@ -140,10 +155,14 @@ def commands_topic(service: str) -> str:
 
 PARTICIPANTS = tuple(step.participant for step in REGISTRATION.steps)
 
-# What each consumer group reads. The group of a service has the service's name, after the cell's prefix.
+CACHE_KEEPER = f"{WORKSPACES}.cache"
+
+# What each consumer group reads. The group of a service has the service's name, after the cell's prefix; what a service
+# reads apart from everything else it reads in another group.
 CONSUMPTION: dict[str, tuple[str, ...]] = {
     **{service: (commands_topic(service),) for service in PARTICIPANTS},
     USERS: (commands_topic(USERS), EVENT_TOPICS["workspace.created"]),
+    CACHE_KEEPER: (EVENT_TOPICS["workspace.created"],),
     ORCHESTRATOR: (REPLIES,),
 }
 

@@ -10,13 +10,16 @@ import psycopg
 from airproof.environment.topology import CellDescription
 from airproof.errors import UsageError
 from airproof.platform.driver import BusAccess, OutboxAccess, SagaAccess, Tenant
+from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest
 from airproof_pyairtable.bus import Bus
+from airproof_pyairtable.cache import WorkspaceCache
 from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
 from airproof_pyairtable.http import Http
-from airproof_pyairtable.manifest import MANIFEST, database_of
+from airproof_pyairtable.manifest import MANIFEST, WORKSPACE, database_of
 from airproof_pyairtable.outbox import Outboxes
 from airproof_pyairtable.registration import Registration
+from airproof_pyairtable.workspaces import Doors, Workspaces
 
 _OUTBOX = """
 SELECT (SELECT count(*) FROM event_outbox WHERE status = 'pending') AS pending,
@@ -51,6 +54,8 @@ class PyAirtable:
         self._bus = Bus(cell)
         self._outboxes = Outboxes(self._databases, self._http)
         self._registration = Registration(self._http, self._databases, self._bus, seed)
+        self._workspaces = Workspaces(self._registration, self._databases, Doors(self._http, cell.secrets))
+        self._cache = WorkspaceCache(cell, self._bus)
 
     @property
     def bus(self) -> BusAccess:
@@ -75,6 +80,16 @@ class PyAirtable:
         if name != self._registration.saga.name:
             raise UsageError(f"no saga {name!r}; there is {self._registration.saga.name!r}")
         return self._registration
+
+    def entities(self, name: str) -> EntityAccess:
+        """Access to the entities of that kind."""
+        _demand_workspaces(name)
+        return self._workspaces
+
+    def cache(self, entity: str) -> CacheAccess:
+        """The cache behind reads of the entities of that kind."""
+        _demand_workspaces(entity)
+        return self._cache
 
     def tamper(self, service: str, tenant: Tenant) -> list[str]:
         """Tries to change and to delete a stored event of the tenant, and undoes what could be done."""
@@ -103,6 +118,7 @@ class PyAirtable:
     def close(self) -> None:
         """Closes all connections."""
         self._bus.close()
+        self._cache.close()
         self._databases.close()
         self._http.close()
 
@@ -113,6 +129,11 @@ class PyAirtable:
     def _transactions(self) -> list[str]:
         rows = self._databases.all("sagas", _TRANSACTIONS, {"own": APPLICATION})
         return [f"{one['application_name']} has a transaction open in {one['datname']}: {one['state']}" for one in rows]
+
+
+def _demand_workspaces(name: str) -> None:
+    if name != WORKSPACE.name:
+        raise UsageError(f"no entity {name!r}; there is {WORKSPACE.name!r}")
 
 
 def _moving(look: dict[str, Row]) -> list[str]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from airproof.environment.topology import CellDescription
+from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest, Saga
 from airproof.platform.observation import BusMessage, Effect, MessageKind, OutboxRow, SagaObservation, SagaReadout
 
@@ -272,6 +273,14 @@ class Platform(Protocol):
 
     def sagas(self, name: str) -> SagaAccess:
         """Access to the saga of that name."""
+        ...
+
+    def entities(self, name: str) -> EntityAccess:
+        """Access to the entities of that kind."""
+        ...
+
+    def cache(self, entity: str) -> CacheAccess:
+        """The cache behind reads of the entities of that kind."""
         ...
 
     def tamper(self, service: str, tenant: Tenant) -> list[str]:

@@ -109,6 +109,40 @@ class Subscription:
 
 
 @dataclass(frozen=True, slots=True)
+class Entity:
+    """A kind of thing that users change at a version they have seen, and whose changes are a stream of events.
+
+    Attributes:
+        name: the type of the stream's aggregate: `workspace`.
+        service: its owner, whose event store has the stream.
+        created, changed, removed: the types of its events. The first has version 1.
+    """
+
+    name: str
+    service: str
+    created: str
+    changed: str
+    removed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A read of an entity that may be answered from a cache.
+
+    Attributes:
+        entity: what is read, as in `Entity.name`.
+        node: what keeps the entries: `redis`.
+        invalidated_by: the event types after whose consumption an older value is not read any more.
+        stale_s: how long it may be read all the same after that, in seconds.
+    """
+
+    entity: str
+    node: str
+    invalidated_by: tuple[str, ...]
+    stale_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A deployable of the platform.
 
@@ -134,6 +168,12 @@ class Manifest:
     services: tuple[Service, ...]
     sagas: tuple[Saga, ...]
     subscriptions: tuple[Subscription, ...] = ()
+    entities: tuple[Entity, ...] = ()
+    caches: tuple[Cached, ...] = ()
+
+    def entity(self, name: str) -> Entity:
+        """The entity of that name."""
+        return next(entity for entity in self.entities if entity.name == name)
 
     def service(self, name: str) -> Service:
         """The service of that name."""

@@ -91,6 +91,42 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An entity as somebody shows it.
+
+    Attributes:
+        version: of the last event that it reflects.
+        value: what users may change of it, such as its name.
+    """
+
+    id: str
+    version: int
+    value: str
+
+
+class UpdateOutcome(StrEnum):
+    """How an update at an expected version ended."""
+
+    DONE = "done"
+    CONFLICT = "conflict"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What an update was answered.
+
+    Attributes:
+        shown: the entity after it, if it was done.
+        reason: why it was not done, or why nobody knows.
+    """
+
+    outcome: UpdateOutcome
+    shown: Snapshot | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxRow:
     """A message that its service still holds back: not published, or parked."""
 

@@ -1,0 +1,89 @@
+"""Access to single entities of a platform: as their users have it, and to what databases and caches hold of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from airproof.platform.manifest import Cached, Entity
+from airproof.platform.observation import BusMessage, Snapshot, StoredEvent, Update
+
+if TYPE_CHECKING:
+    from airproof.platform.driver import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRef:
+    """One entity.
+
+    Attributes:
+        owner: the id of the user who may read and change it.
+    """
+
+    id: str
+    tenant: Tenant
+    owner: str
+
+
+class EntityAccess(Protocol):
+    """Entities of one kind, read and changed by their users. Safe to use from several threads."""
+
+    entity: Entity
+
+    def create(self, tenant: Tenant) -> EntityRef:
+        """A new entity with an owner of its own, as the platform makes them; it is at version 1.
+
+        Raises:
+            PlatformError: it could not be made.
+        """
+        ...
+
+    def read(self, ref: EntityRef, *, reader: EntityRef | None = None) -> Snapshot | None:
+        """The entity as the platform shows it to its owner, or to the owner of another one; None if it shows nothing.
+
+        Raises:
+            PlatformError: the platform answers with an error, or not at all.
+        """
+        ...
+
+    def update(self, ref: EntityRef, value: str, *, expected_version: int, key: str | None = None) -> Update:
+        """Changes the entity if it is at that version. A lost answer is `UNKNOWN`; nothing is tried twice.
+
+        Args:
+            key: the idempotency key; the same key is the same request. None sends none.
+        """
+        ...
+
+    def truth(self, ref: EntityRef) -> Snapshot | None:
+        """The entity as its owner's primary database holds it, committed; None if it is not there."""
+        ...
+
+    def stream(self, ref: EntityRef) -> tuple[StoredEvent, ...]:
+        """The entity's events in the event store, in the order in which they were appended."""
+        ...
+
+    def behind_the_gateway(self) -> EntityAccess:
+        """The same, asked of the entity's own service in the gateway's place: for tests that break what it needs."""
+        ...
+
+
+class CacheAccess(Protocol):
+    """The cache of one kind of entity, as an operator may look into it."""
+
+    cached: Cached
+
+    def entry(self, ref: EntityRef) -> Snapshot | None:
+        """What the cache would answer now; None if it has nothing."""
+        ...
+
+    def forget(self, ref: EntityRef) -> None:
+        """Takes the entity's entry out, whatever state it is in, so that the next read is a miss."""
+        ...
+
+    def wait_invalidated(self, ref: EntityRef, version: int, *, timeout_s: float) -> BusMessage:
+        """Waits until the event with that version is on the bus and has been consumed by who keeps the cache right.
+
+        Raises:
+            WaitTimeout: it is not.
+        """
+        ...

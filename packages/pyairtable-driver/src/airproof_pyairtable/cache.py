@@ -1,0 +1,66 @@
+"""The cache of workspaces of a cell, as an operator may look into it."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airproof.environment.topology import CellDescription, Role
+from airproof.platform.entities import EntityRef
+from airproof.platform.manifest import Cached
+from airproof.platform.observation import BusMessage, MessageKind, Snapshot
+from airproof_pyairtable.bus import Bus
+from airproof_pyairtable.manifest import CACHE_KEEPER, MANIFEST
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+TIMEOUT_S = 5.0
+
+
+class WorkspaceCache:
+    """See `airproof.platform.entities.CacheAccess`. Safe to use from several threads."""
+
+    cached: Cached = MANIFEST.caches[0]
+
+    def __init__(self, cell: CellDescription, bus: Bus) -> None:
+        self._cell = cell
+        self._bus = bus
+
+    def entry(self, ref: EntityRef) -> Snapshot | None:
+        """What the cache would answer now."""
+        body: Any = self._redis.hget(_key(ref), "body")
+        told = json.loads(body) if body else None
+        return Snapshot(told["id"], told["version"], told["name"]) if told else None
+
+    def forget(self, ref: EntityRef) -> None:
+        """Deletes the key, a tombstone too."""
+        self._redis.delete(_key(ref))
+
+    def wait_invalidated(self, ref: EntityRef, version: int, *, timeout_s: float) -> BusMessage:
+        """Waits until the group that keeps the cache right has handled the event."""
+
+        def told() -> BusMessage | None:
+            events = (one for one in self._bus.log.of(ref.tenant.id, (), ()) if one.kind is MessageKind.EVENT)
+            return next((one for one in events if (one.aggregate_id, one.version) == (ref.id, version)), None)
+
+        event = self._bus.log.wait(told, timeout_s, f"version {version} of workspace {ref.id}")
+        self._bus.wait_consumed(CACHE_KEEPER, event, timeout_s=timeout_s)
+        return event
+
+    def close(self) -> None:
+        """Closes all connections."""
+        if "_redis" in vars(self):
+            self._redis.close()
+
+    @cached_property
+    def _redis(self) -> Redis:
+        from redis import Redis
+
+        endpoint = self._cell.node(Role.REDIS.value).endpoint
+        return Redis(endpoint.host, endpoint.port, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
+
+
+def _key(ref: EntityRef) -> str:
+    return f"cache:workspace.1:{ref.tenant.id}:{ref.id}"
