@@ -4,6 +4,7 @@ from airproof.cells.cell import Cell
 from airproof.cells.judgement import Finding, describe, unexplained
 from airproof.cells.logs import LogEntry, LogReader, by_time, parse
 from airproof.cells.pool import WorkerCells
+from airproof.cells.tap import Tap
 from airproof.cells.watch import Watch
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Finding",
     "LogEntry",
     "LogReader",
+    "Tap",
     "Watch",
     "WorkerCells",
     "by_time",

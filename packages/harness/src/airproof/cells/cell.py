@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from airproof.environment.capabilities import Capabilities, ProcessStatus
-from airproof.environment.topology import CellDescription
-from airproof.errors import NotReady, WaitTimeout
+from airproof.environment.topology import CellDescription, Role
+from airproof.errors import FaultUnsupported, NotReady, WaitTimeout
 from airproof.history import History
 from airproof.platform.driver import Platform
 from airproof.waiting import wait_until
+from airproof.wire import Wire
 
 
 class Cell:
@@ -25,6 +26,20 @@ class Cell:
         self.capabilities = capabilities
         self.platform = platform
         self.history = History()
+
+    @property
+    def wire(self) -> Wire:
+        """The control of the wire on the cell's links.
+
+        Raises:
+            FaultUnsupported: it has none.
+        """
+        if not self.description.links:
+            raise FaultUnsupported(
+                f"cell {self.description.name!r} has no wires: mark the test `wired`, or use the fixture `wire`"
+            )
+        control = self.description.node(Role.WIRE.value).endpoint
+        return Wire(control.host, control.port, self.description.secrets["wire_token"])
 
     def barrier(self, timeout_s: float) -> None:
         """Waits until nothing moves in the cell: outboxes drained, groups caught up, no saga or transaction open.

@@ -36,6 +36,7 @@ class Passed(NamedTuple):
     outcome: str
     requested_at: float
     replied_at: float
+    transaction: int | None
 
 
 class Happened(NamedTuple):
@@ -79,6 +80,7 @@ class Journal:
                 exchange.outcome or "",
                 requested_at,
                 replied_at,
+                exchange.transaction,
             )
         )
         if self._readers:
