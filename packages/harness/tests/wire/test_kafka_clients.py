@@ -82,6 +82,7 @@ class Forwarder:
         self.answer: Callable[[Exchange], Mapping[str, str | int] | None] = lambda exchange: None
         self.repeated: Callable[[Exchange], bool] = lambda exchange: False
         self.change: Change | None = None
+        self.watched = True
 
     def route(self, host: str, port: int) -> tuple[str, int] | None:
         return self.address if self.known and (host, port) == (self.broker.host, self.broker.port) else None
@@ -103,7 +104,7 @@ class Forwarder:
                 self._sockets += [client, server]
                 self.upstream_ports.add(server.getsockname()[1])
                 session = KafkaSession(route=self.route)
-                session.watched = True
+                session.watched = self.watched
                 lock = Lock()
                 ends = (client, server)
                 for sender in Sender:
@@ -209,9 +210,8 @@ def consume(forwarder: Forwarder, topic: str, count: int, **settings: Any) -> li
     values: list[str] = []
 
     def all_read() -> bool:
-        message = consumer.poll(1.0)
-        if message is not None and message.error() is None:
-            values.append(message.value().decode())
+        messages = consumer.consume(count - len(values), timeout=0.5)
+        values.extend(message.value().decode() for message in messages if message.error() is None)
         return len(values) == count
 
     with closing(consumer):
@@ -293,6 +293,29 @@ def test_aiokafka_in_transactions_and_groups(forwarder: Forwarder, topic: str) -
     assert [exchange.outcome for exchange in forwarder.events("EndTxn")] == ["NONE", "NONE"]
     (offsets,) = forwarder.events("TxnOffsetCommit")
     assert offsets.fields.items() >= {"group": f"group of {topic}", "topics": topic}.items()
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS[1:])
+def test_aiokafka_s_own_compression_is_read(forwarder: Forwarder, topic: str, compression: str) -> None:
+    async def talk() -> None:
+        async with aiokafka.AIOKafkaProducer(
+            bootstrap_servers=forwarder.bootstrap, compression_type=compression
+        ) as producer:
+            await producer.send_and_wait(topic, b"value" * 100, key=b"key", partition=0)
+
+    asyncio.run(talk())
+    produced = forwarder.events("Produce")[-1]
+    assert produced.fields.items() >= {"records": 1, "key": "key", "compression": compression}.items()
+    assert b"value" * 100 in produced.content
+    assert consume(forwarder, topic, 1) == ["value" * 100]
+
+
+def test_unwatched_everything_passes_too(forwarder: Forwarder, topic: str) -> None:
+    forwarder.watched = False
+    values = [f"{number} " + "x" * 1000 for number in range(2000)]
+    produce(forwarder, topic, values)
+    assert consume(forwarder, topic, 2000) == values
+    assert {exchange.outcome for exchange in forwarder.events("Fetch")} <= {"UNREAD", None}
 
 
 def test_kafka_python_produces_consumes_and_administers(forwarder: Forwarder) -> None:

@@ -190,6 +190,21 @@ def test_garbage_ends_the_connection_or_waits_for_more(pieces: list[tuple[Sender
 
 
 @settings(deadline=None)
+@given(st.data(), st.booleans())
+def test_a_conversation_with_wrong_bytes_never_fails(data: st.DataObject, watched: bool) -> None:
+    session = KafkaSession(route=same_route, names=TopicNames())
+    session.watched = watched
+    for sender, stream in CONVERSATION:
+        wrong = bytearray(stream)
+        for at in data.draw(st.lists(st.integers(0, len(stream) - 1), max_size=3)):
+            wrong[at] = data.draw(st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]))
+        for segment in session.receive(sender, bytes(wrong)):
+            assert segment.exchange is not None
+            session.respond(segment.exchange, {"error": "UNKNOWN_SERVER_ERROR"})
+            session.edit(segment.exchange, segment.data, lambda topic, partition, record: record)
+
+
+@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 255))
 def test_a_flipped_byte_never_lets_the_broker_s_address_through(at: int, value: int) -> None:
     answer = bytearray(metadata(1))
@@ -444,6 +459,9 @@ def test_what_would_lose_a_client_its_place_is_not_repeated() -> None:
     session = make_session()
     for sent in (fetch(1), request("JoinGroup", 9, 2, {}), request("InitProducerId", 4, 3, {})):
         assert session.repeat(ask(session, sent), sent) is None
+    half = produce(4, b"one")
+    assert session.repeat(ask(session, half), half[:-1]) is None
+    assert session.repeat(ask(session, half), half[4:]) is None
 
 
 def test_every_api_that_is_answered_exists() -> None:

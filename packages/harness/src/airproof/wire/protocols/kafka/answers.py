@@ -45,7 +45,7 @@ def _per_partition(
                     **_names(topic),
                     replied_partitions: [
                         {replied_index: item if isinstance(item, int) else item[index], "ErrorCode": error, **extra}
-                        for item in topic[partitions] or ()
+                        for item in topic[partitions]
                     ],
                 }
                 for topic in request.get(topics) or ()
@@ -77,7 +77,7 @@ def _fetch(request: Message, error: int) -> Message:
 
 def _offset_fetch(request: Message, error: int) -> Message:
     if "Groups" in request:
-        return {"Groups": [{"GroupId": group["GroupId"], "ErrorCode": error} for group in request["Groups"] or ()]}
+        return {"Groups": [{"GroupId": group["GroupId"], "ErrorCode": error} for group in request["Groups"]]}
     return {"ErrorCode": error, **_offsets(request, error)}
 
 
@@ -99,7 +99,7 @@ def _topics(request: Message, error: int) -> Message:
 
 
 def _created(request: Message, error: int) -> Message:
-    return {"Topics": [{**_names(topic), "ErrorCode": error} for topic in request["Topics"] or ()]}
+    return {"Topics": [{**_names(topic), "ErrorCode": error} for topic in request["Topics"]]}
 
 
 def _deleted(request: Message, error: int) -> Message:

@@ -16,7 +16,7 @@ from airproof.wire.protocols.kafka.compression import CannotUnpack
 from airproof.wire.protocols.kafka.errors import error_name
 from airproof.wire.protocols.kafka.primitives import MalformedMessage
 from airproof.wire.protocols.kafka.records import read_batches, read_records
-from airproof.wire.protocols.kafka.schema import Message
+from airproof.wire.protocols.kafka.schema import UNKNOWN_TAGS, Message
 from airproof.wire.protocols.kafka.topics import TopicNames
 from airproof.wire.session import Exchange
 
@@ -121,8 +121,8 @@ def topic_fields(body: Message, names: TopicNames) -> dict[str, str | int]:
 def take_produced(request: Message, exchange: Exchange) -> None:
     """Takes the records out of a Produce request and fills in what they say."""
     records = Records()
-    for topic in request["TopicData"] or ():
-        for partition in topic["PartitionData"] or ():
+    for topic in request["TopicData"]:
+        for partition in topic["PartitionData"]:
             records.add(partition.pop("Records"))
     exchange.fields |= records.fields()
     exchange.content = bytes(records.content)
@@ -132,8 +132,8 @@ def take_fetched(reply: Message, exchange: Exchange, names: TopicNames) -> None:
     """Takes the records out of a reply to Fetch; topics and partitions become those that have some."""
     records = Records()
     topics = []
-    for topic in reply["Responses"] or ():
-        filled = [partition for partition in topic["Partitions"] or () if partition["Records"]]
+    for topic in reply["Responses"]:
+        filled = [partition for partition in topic["Partitions"] if partition["Records"]]
         topics += [{**topic, "Partitions": filled}] if filled else []
         for partition in filled:
             records.add(partition.pop("Records"))
@@ -151,7 +151,7 @@ def _codes(body: Any) -> Iterator[int]:
         if name.endswith("ErrorCode"):
             if value:
                 yield value
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and name != UNKNOWN_TAGS:
             yield from _codes(value)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             for item in value:

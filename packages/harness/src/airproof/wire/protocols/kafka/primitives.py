@@ -115,17 +115,24 @@ def length_of(kind: str, *, compact: bool) -> tuple[Reader, Writer]:
     return read, write
 
 
-def sized(kind: str, *, compact: bool) -> tuple[Reader, Writer]:
-    """A string, bytes or records; None is null."""
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def sized(kind: str, *, compact: bool, nullable: bool) -> tuple[Reader, Writer]:
+    """A string, bytes or records; None is null, where that is allowed."""
     read_length, write_length = length_of(kind, compact=compact)
     text = kind == "string"
 
     def read(data: bytes, at: int) -> tuple[str | bytes | None, int]:
         length, at = read_length(data, at)
-        if length == -1:
+        if length == -1 and nullable:
             return None, at
         value, at = take(data, at, length)
-        return (value.decode() if text else value), at
+        return (_text(value) if text else value), at
 
     def write(out: bytearray, value: str | bytes | None) -> None:
         if value is None:

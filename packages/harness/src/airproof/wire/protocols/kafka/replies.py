@@ -33,7 +33,7 @@ def rewritten(api: Api, version: int, body: bytes, route: Route) -> tuple[bytes,
     except MalformedMessage as error:
         raise Leak(f"a reply to {api.name} {version} is not as Kafka 4.4.0 has it: {error}") from error
     if api.name == "ApiVersions":
-        message["ApiKeys"] = [followed for offered in message["ApiKeys"] or () if (followed := _followed(offered))]
+        message["ApiKeys"] = [followed for offered in message["ApiKeys"] if (followed := _followed(offered))]
     else:
         brokers = _brokers(api, message)
         if not brokers:

@@ -24,7 +24,7 @@ LONGEST_REQUEST_BYTES = 100 * 1024 * 1024
 HEAD_LIMIT_BYTES = 128 * 1024
 """The acks of a Produce stand before this, after two names of at most 32 KiB."""
 
-STRING, COMPACT_STRING = sized("string", compact=False), sized("string", compact=True)
+STRING, COMPACT_STRING = (sized("string", compact=compact, nullable=True) for compact in (False, True))
 TLS_HANDSHAKE = 0x16
 NO_REPLY = 0
 """The acks of a Produce that nobody answers."""

@@ -48,7 +48,7 @@ class Codec(NamedTuple):
         """
         try:
             message, end = self.read_at(data, at)
-        except (struct.error, IndexError, UnicodeDecodeError) as error:
+        except (struct.error, IndexError) as error:
             raise MalformedMessage(str(error)) from error
         if end != len(data):
             raise MalformedMessage(f"{len(data) - end} bytes more than the schema says")
@@ -117,21 +117,21 @@ class _Compiler:
         if kind in FIXED:
             return FIXED[kind]
         if kind in SIZED:
-            return sized(kind, compact=self.flexible)
+            return sized(kind, compact=self.flexible, nullable=nullable)
         if kind.startswith("[]"):
-            return self.array(*self.type(kind[2:], fields, nullable=False))
+            return self.array(*self.type(kind[2:], fields, nullable=False), nullable)
         codec = self.struct(self.structs[kind] if fields is None else fields)
         return _nullable(codec) if nullable else codec
 
-    def array(self, read_item: Reader, write_item: Writer) -> tuple[Reader, Writer]:
+    def array(self, read_item: Reader, write_item: Writer, nullable: bool) -> tuple[Reader, Writer]:
         read_length, write_length = length_of("array", compact=self.flexible)
 
         def read(data: bytes, at: int) -> tuple[list[Any] | None, int]:
             count, at = read_length(data, at)
-            if count > len(data) - at:
-                raise MalformedMessage(f"{count} items in {len(data) - at} bytes")
-            if count == -1:
+            if count == -1 and nullable:
                 return None, at
+            if not 0 <= count <= len(data) - at:
+                raise MalformedMessage(f"{count} items in {len(data) - at} bytes")
             items = []
             for _ in range(count):
                 item, at = read_item(data, at)

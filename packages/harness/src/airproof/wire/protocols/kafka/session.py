@@ -10,9 +10,9 @@ Events are the names of the APIs. Fields, as far as a request has them: `api`, `
 first) and `topics`; `partition` (the first) and `partitions` (`orders-0,orders-1`); `group`, `member`, `instance`,
 `generation`; `transactional_id`; `committed` (`commit` or `abort`, of EndTxn); `acks`; `records` (their number), `key`
 (of the first), `keys` (of the first hundred), `compression`. The content of a Produce is its records, unpacked; of any
-other request, its body. When a Fetch is answered, its fields and content become those of the records in the reply. The
-outcome is the first error of the reply, `NONE`, or `UNREAD` of a reply that nobody watched. Transactions span
-connections, so they have no numbers.
+other request, its body. When a Fetch or a ShareFetch is answered, its fields and content become those of the records in
+the reply. The outcome is the first error of the reply, `NONE`, or `UNREAD` of a reply that nobody watched. Transactions
+span connections, so they have no numbers.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ ANSWERED_LIMIT = 64
 
 UNREAD = "UNREAD"
 REPEATED = "repeated"
+FETCHES = ("Fetch", "ShareFetch")
 CLUSTER = ("Brokers", "ClusterId", "ControllerId")
 REPEATABLE = frozenset(
     {
@@ -168,8 +169,13 @@ class KafkaSession(Session):
         A Produce of an idempotent producer (the default of Java's clients) is recognized by the broker: the repetition
         succeeds and leaves no second record. One of any other producer leaves two.
         """
-        head = read_head(request)
-        if head is None or head.size_bytes != len(request) or exchange.event not in REPEATABLE:
+        if exchange.event not in REPEATABLE:
+            return None
+        try:
+            head = read_head(request)
+        except Leak:
+            return None
+        if head is None or head.size_bytes != len(request):
             return None
         self._repeats += 1
         # Clients count from 0 upwards.
@@ -285,13 +291,13 @@ class KafkaSession(Session):
             return frame
         self._learn(api.name, message)
         exchange.outcome = first_error(message)
-        if api.name == "Fetch":
+        if self.watched and api.name in FETCHES:
             take_fetched(message, exchange, self._names)
         return frame
 
     def _learn(self, name: str, reply: Message) -> None:
         if name in {"Metadata", "CreateTopics", "DescribeTopicPartitions"}:
-            self._names.learn(reply["Topics"] or [])
+            self._names.learn(reply["Topics"])
         if name == "Metadata":
             self._cluster = {part: reply[part] for part in CLUSTER if part in reply}
 
