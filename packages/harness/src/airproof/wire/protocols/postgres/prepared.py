@@ -1,0 +1,66 @@
+"""Prepared statements and portals of one connection, as far as recognising a commit needs them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from airproof.wire.protocols.postgres.messages import KEPT_BYTES
+from airproof.wire.protocols.postgres.statements import Statement, statements_of
+
+
+class Prepared:
+    """A prepared statement: its text, what it does, and the types that were given for its parameters."""
+
+    __slots__ = ("statements", "text", "types")
+
+    def __init__(self, text: bytes, types: bytes = b"") -> None:
+        self.text = text[:KEPT_BYTES]
+        self.types = types
+        self.statements: tuple[Statement, ...] = statements_of(self.text)
+
+
+UNKNOWN: Final = Prepared(b"SELECT")
+"""Stands for a statement that was not seen being prepared."""
+UNKNOWN.text = b""
+
+
+class PreparedStatements:
+    """By name; the unnamed ones have the empty name.
+
+    They are taken as prepared when they are asked for, for a pipeline uses them before the answer; what the server
+    then refuses is taken back.
+    """
+
+    __slots__ = ("portals", "statements")
+
+    def __init__(self) -> None:
+        self.statements: dict[bytes, Prepared] = {}
+        self.portals: dict[bytes, Prepared] = {}
+
+    def restore(self, unparsed: list[tuple[bytes, Prepared, Prepared | None]]) -> None:
+        """Takes back what was not prepared after all."""
+        for name, prepared, earlier in reversed(unparsed):
+            if self.statements.get(name) is prepared:
+                self.statements.pop(name)
+                if earlier is not None:
+                    self.statements[name] = earlier
+
+    def close(self, message: bytes, at: int, end: int) -> None:
+        """Follows a Close whose kind stands there."""
+        name = message[at + 1 : message.find(b"\0", at + 1, end)]
+        (self.portals if message[at : at + 1] == b"P" else self.statements).pop(name, None)
+
+    def follow(self, statement: Statement, text: bytes) -> tuple[Statement, ...]:
+        """What SQL's own PREPARE, EXECUTE, DEALLOCATE and DISCARD ALL do here; what an EXECUTE executes."""
+        verb, name = statement.fields["verb"], (statement.name or "").encode()
+        if verb == "PREPARE":
+            self.statements[name] = Prepared(text.partition(b"AS")[2] or text.partition(b"as")[2])
+        elif verb == "EXECUTE":
+            known = self.statements.get(name)
+            return known.statements if known and known.statements else (statement,)
+        elif name:
+            self.statements.pop(name, None)
+        else:
+            self.statements.clear()
+            self.portals.clear()
+        return (statement,)
