@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-CRLF = b"\r\n"
+from airproof.wire.protocols.framing import CRLF
+
 SEPARATOR = b" "
 """Stands between the arguments in the content of an exchange."""
 

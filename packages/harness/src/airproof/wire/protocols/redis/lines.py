@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-CRLF = b"\r\n"
+from airproof.wire.protocols.framing import CRLF, Violation
+
 LONGEST_SIZE = 24
 """Bytes of a line that holds a number of bytes or elements, at most."""
 
 SIZES = {b"$%d" % size: size for size in range(1024)}
 """What lines of small bulks say: a look-up takes half the time of reading the number."""
-
-_END = ord("\n")
-
-
-class Violation(Exception):
-    """These bytes are not what the protocol says."""
 
 
 def sized_line(data: bytes, at: int, types: bytes) -> tuple[int, int] | None:
@@ -37,14 +32,3 @@ def sized_line(data: bytes, at: int, types: bytes) -> tuple[int, int] | None:
     if text == b"-1":
         return stop + 2, -1
     raise Violation
-
-
-def ends_well(data: bytes, at: int, left: int) -> None:
-    """Checks the end of a bulk, as far as it is there: `left` bytes are to come from here on, CRLF included.
-
-    Raises:
-        Violation: it does not end with CRLF.
-    """
-    expected = CRLF if left > 1 else b"\n"
-    if not expected.startswith(data[at + left - len(expected) : at + left]):
-        raise Violation

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from airproof.wire.protocols.framing import CRLF, Violation
 from airproof.wire.protocols.redis.commands import LONGEST_WORD
-from airproof.wire.protocols.redis.lines import CRLF, Violation, sized_line
+from airproof.wire.protocols.redis.lines import sized_line
 
 LONGEST_LINE = 64 * 1024
 LINES = b"+-:_,#("

@@ -10,9 +10,10 @@ connection that subscribes gets arrays that begin with a word for what they are.
 
 from __future__ import annotations
 
+from airproof.wire.protocols.framing import CRLF, Violation, ends_well
 from airproof.wire.protocols.redis.commands import SUBSCRIBING
 from airproof.wire.protocols.redis.conversation import SPECIAL, Conversation
-from airproof.wire.protocols.redis.lines import CRLF, SIZES, Violation, ends_well, sized_line
+from airproof.wire.protocols.redis.lines import SIZES, sized_line
 from airproof.wire.protocols.redis.reading import (
     AGGREGATES,
     BULKS,

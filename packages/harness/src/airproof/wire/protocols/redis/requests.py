@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
+from airproof.wire.protocols.framing import CRLF, Kept, Violation, ends_well
 from airproof.wire.protocols.redis.commands import (
     CONTAINERS,
-    CRLF,
     LONGEST_WORD,
     arguments_of,
     describe,
@@ -19,7 +19,7 @@ from airproof.wire.protocols.redis.commands import (
     inline_arguments,
 )
 from airproof.wire.protocols.redis.conversation import Conversation
-from airproof.wire.protocols.redis.lines import SIZES, Violation, ends_well, sized_line
+from airproof.wire.protocols.redis.lines import SIZES, sized_line
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
 LONGEST_INLINE = 64 * 1024
@@ -50,14 +50,12 @@ class Requests:
         self._conversation = conversation
         self._left = 0
         self._skip = 0
-        self._kept: list[bytes] = []
-        self._kept_bytes = 0
+        self._kept = Kept()
         self._holding = False
 
     def take(self) -> bytes:
         """Everything kept back, which is forgotten here."""
-        taken = b"".join([*self._kept, self.rest])
-        self._kept, self._kept_bytes, self.rest = [], 0, b""
+        taken, self.rest = self._kept.take() + self.rest, b""
         return taken
 
     def follow(self, data: bytes, watched: bool) -> tuple[list[Segment], bytes]:
@@ -212,12 +210,10 @@ class Requests:
         if exchange is None or not (piece or last):
             return
         if self._holding:
-            self._kept.append(piece)
-            self._kept_bytes += len(piece)
-            if watched and not last and self._kept_bytes <= REQUEST_LIMIT_BYTES:
+            self._kept.add(piece)
+            if watched and not last and self._kept.size <= REQUEST_LIMIT_BYTES:
                 return
-            piece = self._kept[0] if len(self._kept) == 1 else b"".join(self._kept)
-            self._kept, self._kept_bytes, self._holding = [], 0, False
+            piece, self._holding = self._kept.take(), False
             self._describe(exchange, piece)
         out.append(Segment(piece, exchange, last))
         if last:

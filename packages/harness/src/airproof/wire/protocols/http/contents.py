@@ -1,0 +1,87 @@
+"""What rules may read of an HTTP request, and what the wire itself answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
+
+from airproof.history.redaction import REDACTED
+from airproof.wire.protocols.framing import CRLF
+from airproof.wire.protocols.http.bodies import plain_body
+
+_SECRET = re.compile(r"authorization|cookie|password|secret|token|api-?key", re.IGNORECASE).search
+_BODILESS = frozenset([HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED])
+_OWN = frozenset(["status", "body", "content_type"])
+
+
+def describe(request: bytes) -> tuple[dict[str, str | int], bytes]:
+    """The fields and the content of a request, also of one cut short behind its head."""
+    head, _, raw = request.partition(CRLF + CRLF)
+    first, *lines = head.split(CRLF)
+    method, target, _ = first.split(b" ")
+    fields: dict[str, str | int] = {"method": method.decode(), **_target(method, target)}
+    for line in lines:
+        name, _, value = line.decode("latin-1").partition(":")
+        _add(fields, f"header.{name.lower()}", value.strip())
+    fields["host"] = fields.get("header.host", "")
+    chunked = "header.transfer-encoding" in fields
+    body = plain_body(raw, chunked=chunked, coding=str(fields.get("header.content-encoding", ""))) if raw else b""
+    readable = unquote_to_bytes(target) if b"%" in target else b""
+    return fields, b"\n".join([target, *([readable] if readable else []), body])
+
+
+def answer_to(method: bytes, answer: Mapping[str, str | int], *, closes: bool) -> bytes | None:
+    """A reply of the wire's own.
+
+    Args:
+        method: of the request: HEAD gets no body.
+        answer: `status` (503), `body`, `content_type`; all else are headers: `retry_after` is `Retry-After`.
+        closes: whether the client expects the connection to end.
+    """
+    status = int(answer.get("status", HTTPStatus.SERVICE_UNAVAILABLE))
+    if not 200 <= status <= 999:
+        return None
+    body = str(answer.get("body", "")).encode()
+    lines = [f"HTTP/1.1 {status} {_phrase(status)}"]
+    if status not in _BODILESS:
+        lines += [f"Content-Type: {_line(answer.get('content_type', 'text/plain'))}", f"Content-Length: {len(body)}"]
+    lines += [f"{_header(name)}: {_line(value)}" for name, value in answer.items() if name not in _OWN]
+    lines += ["Connection: close"] if closes else []
+    has_body = method != b"HEAD" and status not in _BODILESS
+    return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + (body if has_body else b"")
+
+
+def _target(method: bytes, target: bytes) -> dict[str, str | int]:
+    text = target.decode("latin-1")
+    if method != b"CONNECT" and "://" in text.partition("?")[0]:
+        authority, slash, rest = text.partition("://")[2].partition("/")
+        text = slash + rest if slash else "/"
+        if "?" in authority:
+            text = "/?" + authority.partition("?")[2]
+    path, _, query = text.partition("?")
+    return {"path": path, "query": query}
+
+
+def _add(fields: dict[str, str | int], name: str, value: str) -> None:
+    if _SECRET(name):
+        value = REDACTED
+    elif name in fields:
+        value = f"{fields[name]}, {value}"
+    fields[name] = value
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Status"
+
+
+def _header(name: str) -> str:
+    return "-".join(word.capitalize() for word in name.replace("-", "_").split("_"))
+
+
+def _line(value: str | int) -> str:
+    return " ".join(str(value).split())

@@ -1,0 +1,230 @@
+"""The two sides of an HTTP connection: requests that begin exchanges, replies that end them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from airproof.wire.protocols.framing import CRLF, Kept, Violation
+from airproof.wire.protocols.http.bodies import Body
+from airproof.wire.protocols.http.contents import describe
+from airproof.wire.protocols.http.heads import (
+    LONGEST_HEAD,
+    UNTIL_CLOSE,
+    Framing,
+    may_become,
+    reply_head,
+    request_head,
+)
+from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
+
+_BODILESS = frozenset([b"204", b"304"])
+
+
+@dataclass(slots=True, eq=False)
+class Request(Exchange):
+    """An exchange and what decides how its reply is framed.
+
+    Attributes:
+        method: as sent.
+        switches: whether the reply may begin another protocol: an upgrade, a tunnel.
+        closes: whether the connection ends with the reply.
+        sent: whether the request is complete.
+    """
+
+    method: bytes = b""
+    switches: bool = False
+    closes: bool = False
+    sent: bool = False
+
+
+class Requests:
+    """The client's side.
+
+    Attributes:
+        pending: the exchanges whose replies are to come, in order.
+        rest: bytes that no segment holds yet, besides those of a request that is kept back.
+    """
+
+    def __init__(self) -> None:
+        self.pending: deque[Request] = deque()
+        self.rest = b""
+        self._number = 0
+        self._current: Request | None = None
+        self._body = Body(0)
+        self._kept = Kept()
+        self._holding = False
+
+    def take(self) -> bytes:
+        """Everything kept back, which is forgotten here."""
+        taken, self.rest = self._kept.take() + self.rest, b""
+        return taken
+
+    def follow(self, data: bytes, watched: bool, out: list[Segment]) -> bytes | None:
+        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
+        if self.rest:
+            data, self.rest = self.rest + data, b""
+        at, end = 0, len(data)
+        try:
+            while at < end:
+                after = self._step(data, at, watched, out)
+                if after == at:
+                    break
+                at = after
+        except Violation:
+            return data[at:]
+        self.rest = data[at:]
+        return None
+
+    def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
+        """Goes on by one request or a part of it; returns where to go on, the same place for want of bytes."""
+        begin = at
+        if self._current is None:
+            if data.startswith(CRLF, at):
+                out.append(Segment(CRLF))
+                return at + 2
+            at = self._begin(data, at, watched)
+            if self._current is None:
+                return at
+        if not self._body.done:
+            at = self._body.walk(data, at)
+        if at > begin:
+            self._pass(data if begin == 0 and at == len(data) else data[begin:at], watched, out)
+        return at
+
+    def _begin(self, data: bytes, at: int, watched: bool) -> int:
+        match = request_head(data, at)
+        if match is None:
+            if data[at:] != b"\r" and not may_become(data[at:], reply=False):
+                raise Violation
+            return at
+        after = match.end()
+        pending = self.pending
+        if after - at > LONGEST_HEAD or (pending and pending[-1].method == b"CONNECT"):
+            raise Violation
+        method, _, minor = match.groups()
+        framing = Framing(match[0], minor, otherwise=0)
+        self._body = Body(framing.body)
+        self._number += 1
+        request = Request(self._number, "request")
+        request.method = method
+        request.closes = framing.closes
+        request.switches = framing.switches or method == b"CONNECT"
+        pending.append(request)
+        self._current = request
+        self._holding = watched
+        if watched and framing.waits:
+            request.fields, request.content = describe(match[0])
+            self._holding = False
+        return after
+
+    def _pass(self, piece: bytes, watched: bool, out: list[Segment]) -> None:
+        request, last = self._current, self._body.done
+        if request is None:
+            return
+        if self._holding:
+            if not last or self._kept.size:
+                self._kept.add(piece)
+                if watched and not last and self._kept.size <= REQUEST_LIMIT_BYTES:
+                    return
+                piece = self._kept.take()
+            request.fields, request.content = describe(piece)
+            self._holding = False
+        out.append(Segment(piece, request, last))
+        if last:
+            request.sent = True
+            self._current = None
+
+
+class Replies:
+    """The server's side.
+
+    Attributes:
+        rest: bytes that no segment holds yet.
+        current: the exchange whose reply is under way.
+        switched: whether another protocol has begun.
+    """
+
+    def __init__(self, pending: deque[Request]) -> None:
+        self.rest = b""
+        self.current: Request | None = None
+        self.switched = False
+        self._pending = pending
+        self._body = Body(0)
+        self._status = b""
+
+    def take(self) -> bytes:
+        """Everything kept back, which is forgotten here."""
+        taken, self.rest = self.rest, b""
+        return taken
+
+    def follow(self, data: bytes, out: list[Segment]) -> bytes | None:
+        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
+        if self.rest:
+            data, self.rest = self.rest + data, b""
+        at, end = 0, len(data)
+        try:
+            while at < end:
+                after = self._step(data, at, out)
+                if after == at:
+                    break
+                at = after
+                if self.switched:
+                    return data[at:]
+        except Violation:
+            return data[at:]
+        self.rest = data[at:]
+        return None
+
+    def finish(self, out: list[Segment]) -> None:
+        """Ends a reply that ends with the connection."""
+        if self.current and self._body.ends_with_connection:
+            out.append(self._complete(b"", self.current))
+
+    def _step(self, data: bytes, at: int, out: list[Segment]) -> int:
+        """Goes on by one reply or a part of it; returns where to go on, the same place for want of bytes."""
+        begin = at
+        if self.current is None:
+            at = self._begin(data, at)
+            if self.current is None:
+                if at > begin:
+                    out.append(Segment(data if at - begin == len(data) else data[begin:at], self._pending[0]))
+                return at
+        request = self.current
+        if not self._body.done:
+            at = self._body.walk(data, at)
+        if at == begin:
+            return at
+        piece = data if begin == 0 and at == len(data) else data[begin:at]
+        out.append(self._complete(piece, request) if self._body.done else Segment(piece, request))
+        return at
+
+    def _begin(self, data: bytes, at: int) -> int:
+        if not self._pending:
+            raise Violation
+        match = reply_head(data, at)
+        if match is None:
+            if not may_become(data[at:], reply=True):
+                raise Violation
+            return at
+        if match.end() - at > LONGEST_HEAD:
+            raise Violation
+        minor, status = match.groups()
+        request = self._pending[0]
+        length = Framing(match[0], minor, otherwise=UNTIL_CLOSE).body
+        if status == b"101" or (request.method == b"CONNECT" and status.startswith(b"2")):
+            if not request.switches:
+                raise Violation
+            self.switched, length = True, 0
+        elif status.startswith(b"1"):
+            return match.end()
+        elif request.method == b"HEAD" or status in _BODILESS:
+            length = 0
+        self._status, self._body, self.current = status, Body(length), request
+        return match.end()
+
+    def _complete(self, piece: bytes, request: Request) -> Segment:
+        self.current = None
+        self._pending.popleft()
+        request.outcome = self._status.decode()
+        return Segment(piece, request, last=True)

@@ -1,0 +1,5 @@
+"""SMTP."""
+
+from airproof.wire.protocols.smtp.session import SmtpSession
+
+__all__ = ["SmtpSession"]

@@ -1,0 +1,274 @@
+"""The two sides of an SMTP connection: commands and mails, and the replies that come in the same order."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from enum import Enum, auto
+
+from airproof.wire.protocols.framing import CRLF, Kept, Violation
+from airproof.wire.protocols.smtp.mail import describe_command, describe_mail, event_of, path_of, unstuffed
+from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
+
+MESSAGE = "message"
+LONGEST_LINE = 16 * 1024
+LONGEST_REPLY_LINE = 4096
+RECIPIENTS_MOST = 1000
+
+_END = b"\r\n.\r\n"
+_CHUNK = re.compile(rb"BDAT[ \t]+([0-9]{1,15})(?:[ \t]+(LAST))?[ \t]*\r\n", re.IGNORECASE).fullmatch
+_REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])[^\r\n]*)?\r\n").fullmatch
+_REPLY_BEGUN = re.compile(rb"[2-5](?:[0-9](?:[0-9](?:[ -][^\r\n]*)?)?)?\r?").fullmatch
+_ALONE = frozenset(["AUTH", "STARTTLS"])
+
+
+class Expects(Enum):
+    """What the client sends next."""
+
+    COMMAND = auto()
+    CONTENT = auto()
+    CHUNK = auto()
+    CREDENTIALS = auto()
+
+
+class Requests:
+    """The client's side.
+
+    Attributes:
+        pending: the exchanges whose replies are to come, in order.
+        current: the exchange whose request is under way.
+        rest: bytes that no segment holds yet, besides those of a request that is kept back.
+    """
+
+    def __init__(self) -> None:
+        self.pending: deque[Exchange] = deque()
+        self.current: Exchange | None = None
+        self.rest = b""
+        self._expects = Expects.COMMAND
+        self._number = 0
+        self._sender = ""
+        self._recipients: list[str] = []
+        self._line = b""
+        self._tail = b""
+        self._left = 0
+        self._kept = Kept()
+        self._holding = False
+
+    def take(self) -> bytes:
+        """Everything kept back, which is forgotten here."""
+        taken, self.rest = self._kept.take() + self.rest, b""
+        return taken
+
+    def answered(self, exchange: Exchange, code: int) -> None:
+        """Takes the reply to an exchange, which decides what the client sends next.
+
+        Raises:
+            Violation: the client has gone on as if it were another one.
+        """
+        if exchange is self.current:
+            raise Violation
+        if exchange.event == "DATA" and code != 354:
+            if self.current:
+                raise Violation
+            self._expects = Expects.COMMAND
+        elif exchange.event == "AUTH" and code == 334:
+            self._expects = Expects.CREDENTIALS
+        elif exchange.event in {"RSET", "EHLO", "HELO"} and code == 250:
+            self._sender, self._recipients = "", []
+        elif exchange.event == "RCPT" and code < 300 and len(self._recipients) < RECIPIENTS_MOST:
+            self._recipients.append(path_of(exchange.content))
+
+    def follow(self, data: bytes, watched: bool, out: list[Segment]) -> bytes | None:
+        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
+        if self.rest:
+            data, self.rest = self.rest + data, b""
+        at, end = 0, len(data)
+        try:
+            while at < end:
+                after = self._step(data, at, watched, out)
+                if after == at:
+                    break
+                at = after
+        except Violation:
+            return data[at:]
+        self.rest = data[at:]
+        return None
+
+    def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
+        """Goes on by one request or a part of it; returns where to go on, the same place for want of bytes."""
+        if self._expects is Expects.CONTENT:
+            if self.current is None:
+                self._open(MESSAGE, watched)
+                self._tail = CRLF
+            after, last = self._content_end(data, at)
+        elif self._expects is Expects.CHUNK:
+            after = at + min(self._left, len(data) - at)
+            self._left -= after - at
+            last = not self._left
+        else:
+            after = self._line_end(data, at)
+            if after == at:
+                return at
+            last = self._begin(data[at:after], watched)
+        self._pass(data if at == 0 and after == len(data) else data[at:after], watched, out, last=last)
+        return after
+
+    def _line_end(self, data: bytes, at: int) -> int:
+        if self.pending and self.pending[-1].event in _ALONE:
+            # The client must wait here: what comes may be commands, credentials, or TLS.
+            raise Violation
+        stop = data.find(b"\n", at, at + LONGEST_LINE)
+        if stop < 0:
+            if len(data) - at >= LONGEST_LINE:
+                raise Violation
+            return at
+        if stop == at or data[stop - 1] != ord("\r"):
+            raise Violation
+        return stop + 1
+
+    def _begin(self, line: bytes, watched: bool) -> bool:
+        """Opens the exchange of a line; whether the line is all of its request."""
+        if self._expects is Expects.CREDENTIALS:
+            self._open("AUTH", watched=False)
+            self._expects = Expects.COMMAND
+            return True
+        event = event_of(line)
+        chunk = _CHUNK(line) if event == "BDAT" else None
+        exchange = self._open(event, watched)
+        self._line = line
+        if event == "DATA":
+            self._expects = Expects.CONTENT
+        elif event == "MAIL":
+            self._sender, self._recipients = path_of(line), []
+        elif event == "RCPT":
+            exchange.content = line
+        elif chunk and int(chunk[1]):
+            self._left = int(chunk[1])
+            self._expects = Expects.CHUNK
+            return False
+        return True
+
+    def _open(self, event: str, watched: bool) -> Exchange:
+        self._number += 1
+        self.current = Exchange(self._number, event)
+        self.pending.append(self.current)
+        self._holding = watched
+        return self.current
+
+    def _content_end(self, data: bytes, at: int) -> tuple[int, bool]:
+        joined = self._tail + data[at:]
+        stop = joined.find(_END)
+        if stop >= 0:
+            return at + stop + len(_END) - len(self._tail), True
+        self._tail = joined[-len(_END) + 1 :]
+        return len(data), False
+
+    def _pass(self, piece: bytes, watched: bool, out: list[Segment], *, last: bool) -> None:
+        exchange = self.current
+        if exchange is None:
+            return
+        if self._holding:
+            self._kept.add(piece)
+            if watched and not last and self._kept.size <= REQUEST_LIMIT_BYTES:
+                return
+            piece, self._holding = self._kept.take(), False
+            self._describe(exchange, piece)
+        out.append(Segment(piece, exchange, last))
+        if last:
+            self.current = None
+            if exchange.event in {MESSAGE, "BDAT"}:
+                self._expects = Expects.COMMAND
+
+    def _describe(self, exchange: Exchange, request: bytes) -> None:
+        if exchange.event == MESSAGE:
+            described = describe_mail(unstuffed(request), self._sender, self._recipients)
+        elif exchange.event == "BDAT":
+            described = describe_mail(request[len(self._line) :], self._sender, self._recipients)
+            described[0]["last"] = int(b"LAST" in self._line.upper())
+        else:
+            described = describe_command(exchange.event, request)
+        exchange.fields, exchange.content = described
+
+
+class Replies:
+    """The server's side.
+
+    Attributes:
+        rest: bytes that no segment holds yet.
+        begun: whether a reply of several lines is under way.
+        switched: whether TLS begins.
+    """
+
+    def __init__(self, requests: Requests) -> None:
+        self.rest = b""
+        self.switched = False
+        self._requests = requests
+        self._greeted = False
+        self._code = b""
+
+    @property
+    def begun(self) -> bool:
+        return bool(self._code or self.rest)
+
+    def take(self) -> bytes:
+        """Everything kept back, which is forgotten here."""
+        taken, self.rest = self.rest, b""
+        return taken
+
+    def follow(self, data: bytes, out: list[Segment]) -> bytes | None:
+        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
+        if self.rest:
+            data, self.rest = self.rest + data, b""
+        at, end = 0, len(data)
+        try:
+            while at < end:
+                after = self._step(data, at, out)
+                if after == at:
+                    break
+                at = after
+                if self.switched:
+                    return data[at:]
+        except Violation:
+            return data[at:]
+        self.rest = data[at:]
+        return None
+
+    def _step(self, data: bytes, at: int, out: list[Segment]) -> int:
+        """Goes on by the lines of one reply; returns where to go on, the same place for want of bytes."""
+        pending = self._requests.pending
+        if self._greeted and not pending:
+            raise Violation
+        begin = at
+        complete = False
+        while not complete and (stop := data.find(b"\n", at, at + LONGEST_REPLY_LINE) + 1):
+            complete = self._line(data[at:stop])
+            at = stop
+        left = len(data) - at
+        if not complete and left and (left >= LONGEST_REPLY_LINE or not _REPLY_BEGUN(data, at)):
+            raise Violation
+        if at == begin:
+            return at
+        piece = data if begin == 0 and at == len(data) else data[begin:at]
+        exchange = pending[0] if self._greeted else None
+        if complete:
+            self._complete(exchange)
+        out.append(Segment(piece, exchange, complete and exchange is not None))
+        return at
+
+    def _line(self, line: bytes) -> bool:
+        """Takes one line of a reply; whether it is the last."""
+        match = _REPLY_LINE(line)
+        if match is None or (self._code and match[1] != self._code):
+            raise Violation
+        self._code = match[1]
+        return match[2] != b"-"
+
+    def _complete(self, exchange: Exchange | None) -> None:
+        code, self._code = int(self._code), b""
+        if exchange is None:
+            self._greeted = True
+            return
+        self._requests.answered(exchange, code)
+        self._requests.pending.popleft()
+        exchange.outcome = str(code)
+        self.switched = exchange.event == "STARTTLS" and code == 220
