@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
 import jwt
 
 from airproof.errors import PlatformError
-from airproof.platform.driver import Tenant
+from airproof.platform.driver import EffectBlock, Tenant, Write
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Entity
 from airproof.platform.observation import SagaState, Snapshot, StoredEvent, Update, UpdateOutcome
+from airproof_pyairtable import blocks
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.http import Http, told
-from airproof_pyairtable.manifest import GATEWAY, WORKSPACE, database_of
+from airproof_pyairtable.manifest import GATEWAY, WORKSPACE, database_of, written_table
 from airproof_pyairtable.registration import Registration
 
 MADE_TIMEOUT_S = 20.0
@@ -96,12 +98,11 @@ class Workspaces:
         given = self._registration.make_input(tenant)
         saga_id = self._registration.start(given)
         ended = self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
-        user = self._registration.effect("create_credentials", saga_id)
-        made = self._registration.effect("create_workspace", saga_id)
-        if ended.state is not SagaState.COMPLETED or user is None or made is None:
+        if ended.state is not SagaState.COMPLETED:
             raise PlatformError(f"the registration that makes a workspace ended {ended.state.value}: {ended.reason}")
-        self._doors.learn(user.id, given.subject, given.fields["password"])
-        return EntityRef(made.id, tenant, user.id)
+        made = self._made(saga_id, tenant)
+        self._doors.learn(made.owner, given.subject, given.fields["password"])
+        return made
 
     def read(self, ref: EntityRef, *, reader: EntityRef | None = None) -> Snapshot | None:
         """The workspace as its owner, or the owner of another one, sees it."""
@@ -138,9 +139,32 @@ class Workspaces:
         texts = [{**row, "event_id": str(row["event_id"])} for row in rows]
         return tuple(StoredEvent(service=WORKSPACE.service, **row) for row in texts)
 
+    def hold_updates(self) -> AbstractContextManager[EffectBlock]:
+        """Holds renamings when they write to the outbox."""
+        database, table = database_of(WORKSPACE.service), written_table(WORKSPACE.service, Write.OUTBOX)
+        return blocks.hold_writes(self._databases, database, table, statement="INSERT")
+
+    @contextmanager
+    def passing(self, tenant: Tenant) -> Iterator[EntityRef]:
+        """The workspace of a registration that goes on after the block and fails at a later step."""
+        given = self._registration.make_input(tenant)
+        with self._registration.refuse("send_welcome_mail", given):
+            with self._registration.block_effect("assign_permissions") as block:
+                saga_id = self._registration.start(given)
+                block.wait_blocked(timeout_s=MADE_TIMEOUT_S)
+                yield self._made(saga_id, tenant)
+            self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
+
     def behind_the_gateway(self) -> Workspaces:
         """The same, in the gateway's place."""
         return Workspaces(self._registration, self._databases, self._doors, with_gateway=False)
+
+    def _made(self, saga_id: str, tenant: Tenant) -> EntityRef:
+        user = self._registration.effect("create_credentials", saga_id)
+        made = self._registration.effect("create_workspace", saga_id)
+        if user is None or made is None:
+            raise PlatformError(f"registration {saga_id} has made no {'user' if user is None else 'workspace'}")
+        return EntityRef(made.id, tenant, user.id)
 
 
 def _path(ref: EntityRef) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,7 +10,7 @@ from airproof.platform.manifest import Cached, Entity
 from airproof.platform.observation import BusMessage, Snapshot, StoredEvent, Update
 
 if TYPE_CHECKING:
-    from airproof.platform.driver import Tenant
+    from airproof.platform.driver import EffectBlock, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,17 @@ class EntityAccess(Protocol):
 
     def stream(self, ref: EntityRef) -> tuple[StoredEvent, ...]:
         """The entity's events in the event store, in the order in which they were appended."""
+        ...
+
+    def hold_updates(self) -> AbstractContextManager[EffectBlock]:
+        """Holds the updates of all entities at their last write before the commit, until the context ends."""
+        ...
+
+    def passing(self, tenant: Tenant) -> AbstractContextManager[EntityRef]:
+        """A new entity that the platform itself removes when the context ends; wait for its event to see it gone.
+
+        It is read behind the gateway.
+        """
         ...
 
     def behind_the_gateway(self) -> EntityAccess:

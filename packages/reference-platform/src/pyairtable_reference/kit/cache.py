@@ -26,13 +26,10 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
 from pydantic import ValidationError
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from pyairtable_reference.kit import metrics
+from pyairtable_reference.kit.redis import open_redis
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -90,9 +87,7 @@ class ReadThroughCache(Generic[T]):
     """
 
     def __init__(self, url: str, name: str, form: TypeAdapter[T]) -> None:
-        # A kept connection may have been closed by a restart of Redis; a timeout is not waited for twice.
-        retry = Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,))
-        self._redis = Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=retry)
+        self._redis = open_redis(url, timeout_s=TIMEOUT_S)
         self._name = name
         self._form = form
         self._look, self._fill, self._invalidate = map(self._redis.register_script, (_LOOK, _FILL, _INVALIDATE))

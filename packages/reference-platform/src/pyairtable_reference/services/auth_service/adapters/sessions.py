@@ -11,14 +11,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from pyairtable_reference.kit.http.errors import ApiError
+from pyairtable_reference.kit.redis import open_redis
 
 if TYPE_CHECKING:
     from pyairtable_reference.services.auth_service.domain.credential import Credential
 
+TIMEOUT_S = 2.0
 ACCESS_S = 24 * 3600
 REFRESH_S = 7 * 24 * 3600
 
@@ -53,7 +54,7 @@ class Sessions:
     """
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+        self._redis = open_redis(url, timeout_s=TIMEOUT_S)
 
     async def close(self) -> None:
         """Closes all connections."""
