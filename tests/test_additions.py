@@ -24,7 +24,7 @@ HARNESS_TESTS = Path("packages/harness/tests")
 PLATFORM = Path("packages/reference-platform/src/pyairtable_reference/services")
 LEDGER = HARNESS / "reports" / "features.md"
 # The categories of failure-modes.csv whose defects can turn the scenarios of a family of ledger rows red.
-DEFECTS_OF = {"SAGA": {"SAGA"}, "OUT": {"OUTBOX"}, "CQRS": {"CQRS"}, "ES": {"ES"}, "UOW": {"UOW"}}
+DEFECTS_OF = {"SAGA": {"SAGA"}, "OUT": {"OUTBOX"}, "CQRS": {"CQRS"}, "ES": {"ES"}, "UOW": {"UOW"}, "CA": {"CACHE"}}
 
 
 # Scenarios are generated, so pytest is asked for them: what uses a cell is one.

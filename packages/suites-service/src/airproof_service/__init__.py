@@ -1,0 +1,1 @@
+"""Scenarios of service integration for any platform with a driver."""

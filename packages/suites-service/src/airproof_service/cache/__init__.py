@@ -1,0 +1,1 @@
+"""What a read that may be answered from a cache promises."""

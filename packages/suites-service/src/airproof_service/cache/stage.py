@@ -1,0 +1,96 @@
+"""One entity behind a cache, and the record of what its readers and its writer did."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+
+from airproof.cells import Cell
+from airproof.platform.driver import Platform, Tenant
+from airproof.platform.entities import CacheAccess, EntityAccess, EntityRef
+from airproof.platform.manifest import Cached
+from airproof.platform.observation import Snapshot, Update, UpdateOutcome
+from airproof_service.cache.judging import GONE, Invalidation, Read, judge_reads
+
+WAIT_S = 10.0
+
+
+@dataclass
+class Stage:
+    """A scenario's view of one entity.
+
+    Attributes:
+        written: the value of every version that may be read.
+    """
+
+    cell: Cell
+    platform: Platform
+    cached: Cached
+    access: EntityAccess
+    ref: EntityRef
+    reads: list[Read] = field(default_factory=list)
+    invalidations: list[Invalidation] = field(default_factory=list)
+    written: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cell: Cell, cached: Cached, tenant: Tenant) -> Stage:
+        """A stage with a new entity of the tenant."""
+        access = cell.platform.entities(cached.entity)
+        return cls.on(cell, cached, access, access.create(tenant))
+
+    @classmethod
+    def on(cls, cell: Cell, cached: Cached, access: EntityAccess, ref: EntityRef) -> Stage:
+        """A stage with an entity that is there already."""
+        stage = cls(cell, cell.platform, cached, access, ref)
+        if truth := access.truth(ref):
+            stage.written[truth.version] = truth.value
+        return stage
+
+    @property
+    def cache(self) -> CacheAccess:
+        """The cache between the readers and the entity."""
+        return self.platform.cache(self.cached.entity)
+
+    def read(self, access: EntityAccess | None = None) -> Snapshot | None:
+        """Reads the entity, on the record."""
+        with self.cell.history.operation(f"read {self.cached.entity}", args={"id": self.ref.id}) as operation:
+            began = self._now()
+            shown = (access or self.access).read(self.ref)
+            operation.ok(shown)
+        version, value = (shown.version, shown.value) if shown else (GONE, "")
+        self.reads.append(Read(threading.current_thread().name, began, self._now(), version, value))
+        return shown
+
+    def update(self, version: int, access: EntityAccess | None = None) -> Update:
+        """Makes that version of the entity, on the record."""
+        value = f"version {version}"
+        arguments = {"id": self.ref.id, "value": value}
+        with self.cell.history.operation(f"update {self.cached.entity}", args=arguments) as operation:
+            self.written[version] = value
+            update = (access or self.access).update(self.ref, value, expected_version=version - 1)
+            closing = {
+                UpdateOutcome.DONE: operation.ok,
+                UpdateOutcome.CONFLICT: operation.fail,
+                UpdateOutcome.UNKNOWN: operation.info,
+            }
+            closing[update.outcome](update)
+        return update
+
+    def wait_invalidated(self, version: int, *, removed: bool = False) -> None:
+        """Waits until the event of that version has been consumed, and notes when that was seen."""
+        self.cache.wait_invalidated(self.ref, version, timeout_s=WAIT_S)
+        self.invalidations.append(Invalidation(version, self._now(), removed))
+        self.cell.history.note(f"version {version} of {self.cached.entity} {self.ref.id} was invalidated")
+
+    def judge(self) -> None:
+        """Fails the test if a read has shown what it should not."""
+        verdict = judge_reads(self.reads, self.invalidations, self.written, stale_s=self.cached.stale_s)
+        self.cell.history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
+        if not verdict:
+            pytest.fail(str(verdict), pytrace=False)
+
+    def _now(self) -> float:
+        return time.monotonic() - self.cell.history.began

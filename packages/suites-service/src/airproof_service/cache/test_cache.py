@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airproof.cells import Cell
+from airproof.checkers.verdict import Anomaly
+from airproof.faults.process import killed, suspended
+from airproof.platform.driver import Tenant
+from airproof.platform.manifest import Cached
+from airproof.platform.observation import Snapshot, UpdateOutcome
+from airproof.plugin import manifest
+from airproof.waiting import wait_until
+from airproof_service.cache.judging import CATEGORY
+from airproof_service.cache.stage import WAIT_S, Stage
+
+READERS, UPDATES = 4, 6
+SLOWEST_READ_S = 5.0
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Makes one test of each cache that the platform's manifest declares."""
+    if "cached" in metafunc.fixturenames:
+        declared = manifest(metafunc.config)
+        caches = declared.caches if declared else ()
+        metafunc.parametrize("cached", [pytest.param(one, id=one.entity) for one in caches])
+
+
+@pytest.fixture
+def stage(cell: Cell, cached: Cached, tenant: Tenant) -> Stage:
+    """A new entity of the test's tenant, and the record of its reads."""
+    return Stage.of(cell, cached, tenant)
+
+
+@pytest.mark.smoke
+@pytest.mark.covers("CA-2", "CA-3")
+def test_a_read_is_fresh_once_the_invalidation_was_consumed(stage: Stage) -> None:
+    """A read after a change shows the change as soon as its event has been consumed, whatever was cached before."""
+    for version in range(2, 5):
+        _read_from_the_cache(stage)
+        assert stage.update(version).outcome is UpdateOutcome.DONE
+        stage.wait_invalidated(version)
+        stage.read()
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-3")
+def test_a_read_during_a_change_leaves_nothing_stale_behind(stage: Stage) -> None:
+    """What a reader caches while a change is written and not yet committed does not outlive the change."""
+    with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
+        with stage.access.hold_updates() as block:
+            updating = writer.submit(stage.update, 2)
+            block.wait_blocked(timeout_s=WAIT_S)
+            _read_from_the_cache(stage)
+        assert updating.result(WAIT_S).outcome is UpdateOutcome.DONE
+    stage.wait_invalidated(2)
+    stage.read()
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-3")
+def test_a_change_that_was_rolled_back_is_never_read(stage: Stage) -> None:
+    """A change whose transaction was broken off is not read by anybody, from the cache or past it."""
+    stage.cache.forget(stage.ref)
+    with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
+        with stage.access.hold_updates() as block:
+            updating = writer.submit(stage.update, 2)
+            block.wait_blocked(timeout_s=WAIT_S)
+            stage.read()
+            block.break_off()
+            assert updating.result(WAIT_S).outcome is UpdateOutcome.UNKNOWN
+        del stage.written[2]
+    stage.read()
+    stage.cache.forget(stage.ref)
+    stage.read()
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-3")
+def test_what_was_removed_is_not_read_any_more(cell: Cell, cached: Cached, tenant: Tenant) -> None:
+    """A read of what was removed shows nothing as soon as the event of the removal has been consumed."""
+    access = cell.platform.entities(cached.entity).behind_the_gateway()
+    with access.passing(tenant) as ref:
+        stage = Stage.on(cell, cached, access, ref)
+        _read_from_the_cache(stage)
+    stage.wait_invalidated(2, removed=True)
+    stage.read()
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-1")
+def test_without_the_cache_reads_are_right(stage: Stage) -> None:
+    """While the cache is down, reads, changes and whatever else the service does go on, and nothing is stale after."""
+    behind = stage.access.behind_the_gateway()
+    _read_from_the_cache(stage)
+    with killed(stage.cell, stage.cached.node):
+        _demand_truth(stage, stage.read(behind))
+        assert stage.update(2, behind).outcome is UpdateOutcome.DONE
+        _demand_truth(stage, stage.read(behind))
+        stage.access.create(stage.ref.tenant)
+    stage.wait_invalidated(2)
+    stage.read()
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-1", "CA-3")
+def test_a_cache_that_hangs_delays_reads_and_loses_no_invalidation(stage: Stage) -> None:
+    """While the cache says nothing, reads are answered soon all the same; what it held is not stale when it is back."""
+    behind = stage.access.behind_the_gateway()
+    _read_from_the_cache(stage)
+    with suspended(stage.cell, stage.cached.node):
+        _demand_truth(stage, stage.read(behind))
+        assert stage.update(2, behind).outcome is UpdateOutcome.DONE
+        _demand_truth(stage, stage.read(behind))
+        stage.access.create(stage.ref.tenant)
+    stage.wait_invalidated(2)
+    stage.read()
+    slow = [read for read in stage.reads if read.ended - read.began > SLOWEST_READ_S]
+    if slow:
+        expected = f"at most {SLOWEST_READ_S:g} s"
+        _fail(stage, "read-hangs", "a read does not wait for a cache that hangs", expected, str(slow[0]))
+    stage.judge()
+
+
+@pytest.mark.covers("CA-3", "DATA-2")
+def test_nobody_reads_another_tenants_entry(stage: Stage) -> None:
+    """What is cached for one tenant is not shown to another one, who asks for it before or after its owner."""
+    theirs = Stage.of(stage.cell, stage.cached, Tenant(f"{stage.ref.tenant.id}-other"))
+    for one, stranger in ((stage, theirs), (theirs, stage)):
+        one.cache.forget(one.ref)
+        for _ in range(2):
+            shown = one.access.read(one.ref, reader=stranger.ref)
+            if shown:
+                promise = "nobody is shown what belongs to another tenant"
+                _fail(one, "read-by-a-stranger", promise, "nothing", str(shown))
+            _read_from_the_cache(one)
+        one.judge()
+
+
+@pytest.mark.covers("CA-2")
+def test_many_readers_see_one_writer_go_forward(stage: Stage) -> None:
+    """However many read while somebody writes and entries are lost, nobody sees a version older than the one before."""
+    done = threading.Event()
+
+    def follow() -> None:
+        while not done.is_set():
+            stage.read()
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="reader") as readers:
+        following = [readers.submit(follow) for _ in range(READERS)]
+        try:
+            for version in range(2, 2 + UPDATES):
+                assert stage.update(version).outcome is UpdateOutcome.DONE
+                if version % 2:
+                    stage.cache.forget(stage.ref)
+                stage.wait_invalidated(version)
+                stage.read()
+        finally:
+            done.set()
+        for one in following:
+            one.result(WAIT_S)
+    stage.judge()
+
+
+def _read_from_the_cache(stage: Stage) -> None:
+    """Reads until the cache would answer; the test would prove nothing otherwise."""
+    stage.read()
+    wait_until(lambda: stage.cache.entry(stage.ref), timeout_s=WAIT_S, describe="the cache to hold what was read")
+    stage.read()
+
+
+def _demand_truth(stage: Stage, shown: Snapshot | None) -> None:
+    truth = stage.access.truth(stage.ref)
+    if shown != truth:
+        _fail(stage, "stale-without-the-cache", "a read past the cache shows the truth", str(truth), str(shown))
+
+
+def _fail(stage: Stage, name: str, promise: str, expected: str, seen: str) -> None:
+    stage.cell.history.note("anomaly", name=name, seen=seen)
+    pytest.fail(str(Anomaly(CATEGORY, name, promise, expected, seen)), pytrace=False)

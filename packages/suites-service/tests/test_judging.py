@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from airproof_service.cache.judging import GONE, Invalidation, Read, judge_reads
+
+WRITTEN = {1: "a", 2: "b", 3: "c"}
+
+
+def make_read(version: int, began: float, reader: str = "r1") -> Read:
+    return Read(reader, began, began + 0.5, version, WRITTEN.get(version, ""))
+
+
+def names(*reads: Read, done: tuple[Invalidation, ...] = (), stale_s: float = 0.0) -> list[str]:
+    return [anomaly.name for anomaly in judge_reads(reads, done, WRITTEN, stale_s=stale_s).anomalies]
+
+
+def test_an_older_version_may_be_read_until_its_invalidation_was_consumed() -> None:
+    assert names(make_read(1, 0.0), make_read(1, 0.9), make_read(2, 1.0), done=(Invalidation(2, 1.0),)) == []
+
+
+def test_an_older_version_after_that_is_stale() -> None:
+    verdict = judge_reads([make_read(1, 1.0)], [Invalidation(2, 1.0)], WRITTEN)
+    (anomaly,) = verdict.anomalies
+    assert (anomaly.category, anomaly.name) == ("CACHE", "stale-read")
+    assert len(anomaly.witness) == 2
+
+
+def test_a_declared_staleness_is_allowed() -> None:
+    done = (Invalidation(2, 1.0),)
+    assert names(make_read(1, 1.4), done=done, stale_s=0.5) == []
+    assert names(make_read(1, 1.5), done=done, stale_s=0.5) == ["stale-read"]
+
+
+@pytest.mark.parametrize(("removed", "found"), [(True, []), (False, ["stale-read"])])
+def test_nothing_is_right_only_after_a_removal(removed: bool, found: list[str]) -> None:
+    assert names(make_read(GONE, 2.0), done=(Invalidation(2, 1.0, removed),)) == found
+
+
+def test_what_was_removed_is_stale() -> None:
+    assert names(make_read(1, 2.0), done=(Invalidation(2, 1.0, removed=True),)) == ["stale-read"]
+
+
+def test_a_reader_may_not_go_back_and_two_readers_may_differ() -> None:
+    assert names(make_read(2, 0.0), make_read(1, 1.0, "r2")) == []
+    assert names(make_read(2, 0.0), make_read(1, 1.0)) == ["read-goes-back"]
+
+
+def test_a_value_that_was_never_written_is_found() -> None:
+    assert names(Read("r1", 0.0, 1.0, 2, "z")) == ["never-written"]
+    assert names(Read("r1", 0.0, 1.0, 9, "a")) == ["never-written"]
+
+
+def test_no_reads_are_valid() -> None:
+    assert judge_reads([], [Invalidation(2, 1.0)], WRITTEN)
