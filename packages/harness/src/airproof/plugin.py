@@ -45,6 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--airproof-platform-path", metavar="DIR", help="put first on the platform's import path")
     group.addoption("--airproof-report", metavar="DIR", help="where to report (default: reports/NAME)")
     group.addoption("--airproof-seed", metavar="N", type=int, help="seed of the run, to have the same run again")
+    group.addoption("--airproof-schedule", metavar="FILE", help="faults of tests with `nemesis`, instead of by seed")
     group.addoption("--airproof-keep", action="store_true", help="leave the environment up")
     parser.addini("airproof_env", "environment, by name or file", default="")
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "inspect": Command("endpoints, versions and sources, secrets masked", "airproof.cli.inspect"),
     "reset": Command("an environment back to empty; --cache clears the caches", "airproof.cli.reset"),
     "check": Command("judge old histories again; status 1 unless all are valid", "airproof.cli.check"),
+    "shrink": Command("the fewest faults of a schedule with which a test still fails", "airproof.cli.shrink"),
     "validate-env": Command("what this machine lacks for an environment; changes nothing", "airproof.cli.validate"),
     "doctor": Command("what this machine has and where things are kept", "airproof.cli.doctor"),
     "environments": Command("the environments there are", "airproof.cli.environments"),

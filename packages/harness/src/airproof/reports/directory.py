@@ -44,6 +44,10 @@ class ReportDirectory:
         """Where the history of a test is."""
         return self.path / "histories" / f"{_slug(nodeid)}.jsonl"
 
+    def schedule(self, nodeid: str) -> Path:
+        """Where the schedule of faults of a test is."""
+        return self.path / "histories" / f"{_slug(nodeid)}.schedule.json"
+
     def log(self, nodeid: str) -> Path:
         """Where the log of the nodes during a test is."""
         return self.path / "logs" / f"{_slug(nodeid)}.log"
@@ -91,8 +95,8 @@ class ReportDirectory:
         return True
 
     def _empty(self) -> None:
-        old = [*self.path.glob("histories/*.jsonl"), *self.path.glob("logs/*.log"), self.html, self.ledger, self.junit]
-        for file in old:
+        tests = [*self.path.glob("histories/*.json*"), *self.path.glob("logs/*.log")]
+        for file in (*tests, self.html, self.ledger, self.junit):
             file.unlink(missing_ok=True)
 
 

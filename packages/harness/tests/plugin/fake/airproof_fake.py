@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Manifest, Service
 from airproof.supervision.specs import ProcessEvent
 
+SERVICES = ("auth-service", "billing-service", "permission-service", "user-service", "workspace-service")
 SECRET = "canary-5f0c1e77-secret"
 
 
@@ -38,11 +40,22 @@ class FakeNodes:
     exits: list[ProcessEvent] = field(default_factory=list)
     down: dict[str, int] = field(default_factory=dict)
     moving: list[str] = field(default_factory=list)
+    starts: Counter[str] = field(default_factory=Counter)
 
     def state(self, node: str) -> ProcessState:
+        incarnation = 1 + self.starts[node]
         if node in self.down:
-            return ProcessState(node, ProcessStatus.EXITED, 1, self.down[node])
-        return ProcessState(node, ProcessStatus.RUNNING, 1)
+            return ProcessState(node, ProcessStatus.EXITED, incarnation, self.down[node])
+        return ProcessState(node, ProcessStatus.RUNNING, incarnation)
+
+    def kill(self, node: str) -> ProcessState:
+        self.down[node] = -9
+        return self.state(node)
+
+    def start(self, node: str, *, timeout_s: float = 20.0) -> ProcessState:
+        del self.down[node]
+        self.starts[node] += 1
+        return self.state(node)
 
     def mark(self) -> dict[str, int]:
         return {"all": len(self.lines)}
@@ -82,7 +95,7 @@ class FakeProvision:
         CELLS[name] = FakeNodes()
         journal(f"lease {name}")
         nodes = (
-            Node("auth-service", Role.SERVICE, Endpoint("127.0.0.1", 1)),
+            *(Node(name, Role.SERVICE, Endpoint("127.0.0.1", 1)) for name in SERVICES),
             Node("kafka", Role.KAFKA, Endpoint("127.0.0.1", 2), stand_in=True),
         )
         return CellDescription(name, nodes, secrets={"admin_key": SECRET}, kind=kind)
