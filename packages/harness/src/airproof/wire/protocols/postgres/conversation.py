@@ -116,7 +116,7 @@ class Conversation:
     def ready(self, turn: Turn, status: str) -> None:
         """Its ReadyForQuery was seen."""
         self.turns.popleft()
-        turn.answered()
+        turn.answered(status)
         if turn is self.copying:
             self.copying = None
         if not self.turns and self.open is None:
@@ -138,6 +138,10 @@ class Conversation:
         """Takes an exchange back that the wire answers: the server never hears of it."""
         self.turns.remove(turn)
         self.prepared.restore(turn.take_unparsed())
+        self.pretend(turn, status)
+
+    def pretend(self, turn: Turn, status: str) -> None:
+        """The client is told another status than the server's."""
         if not self.turns and self.open is None:
             self._transaction = None if status == IDLE else turn.transaction
             self._status = status

@@ -140,7 +140,7 @@ class Replies:
         conversation.prepared.restore(turn.take_unparsed())
         if severity in pg.FATAL:
             conversation.turns.popleft()
-            turn.answered()
+            turn.answered(turn.before)
             return True
         if turn.mixed:
             # The server now skips the simple query too and waits for a Sync that belongs to a later exchange.

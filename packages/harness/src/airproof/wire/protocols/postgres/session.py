@@ -33,7 +33,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airproof.wire.protocols.postgres import messages as pg
-from airproof.wire.protocols.postgres.conversation import Conversation
+from airproof.wire.protocols.postgres.conversation import REPEATED, Conversation
 from airproof.wire.protocols.postgres.replies import Replies
 from airproof.wire.protocols.postgres.requests import Requests
 from airproof.wire.protocols.postgres.turn import Turn
@@ -84,10 +84,13 @@ class PostgresSession(Session):
     def respond(self, exchange: Exchange, answer: Mapping[str, str | int]) -> bytes | None:
         """An error of the wire's own: ErrorResponse and, unless it ends the connection, ReadyForQuery.
 
-        In a transaction the client is told that it has failed, so it will roll back; the server, which has not heard
-        of any of this, then rolls back a transaction that was sound. That is so for a COMMIT too, after
-        which a real server would be idle: told so, a client would go on inside a transaction that is still open. A
-        client that commits after an error commits what came before it.
+        In a transaction the client is told that it has failed, so it will roll back, and the server, which knows
+        nothing of this, rolls back a sound transaction. That is so for a COMMIT too, after whose failure a real server
+        is idle: a client that was told so would go on inside a transaction that is still open. A client that
+        commits after an error commits what came before it.
+
+        An exchange that the server has answered may still be answered otherwise, if nothing of its reply was passed
+        on: the COMMIT took effect, and the client hears that it failed. Its outcome stays the server's.
 
         Args:
             exchange: from this session, its request complete and no part of its reply passed on.
@@ -95,14 +98,21 @@ class PostgresSession(Session):
                 server sends so, and in the startup). After `FATAL` the wire closes the connection: see `ended`.
         """
         conversation = self._conversation
-        if not isinstance(exchange, Turn) or exchange not in conversation.turns:
+        if not isinstance(exchange, Turn) or exchange is conversation.open or exchange is conversation.copying:
             return None
-        if exchange.begun or exchange is conversation.open or exchange is conversation.copying:
+        is_waiting = exchange in conversation.turns
+        if exchange.event in {"cancel", "terminate", REPEATED} or (
+            exchange.begun if is_waiting else not exchange.outcome
+        ):
             return None
         severity = pg.severity_of(answer, starting=exchange.event == "startup")
-        status = pg.IDLE if exchange.before == pg.IDLE else pg.FAILED
-        conversation.withdraw(exchange, status)
-        exchange.outcome = f"{severity} {answer.get('sqlstate', 'XX000')}"
+        idle = (exchange.before if is_waiting else exchange.status) == pg.IDLE
+        status = pg.IDLE if idle else pg.FAILED
+        if is_waiting:
+            conversation.withdraw(exchange, status)
+            exchange.outcome = f"{severity} {answer.get('sqlstate', 'XX000')}"
+        else:
+            conversation.pretend(exchange, status)
         if severity in pg.FATAL:
             self.ended = True
             return pg.error_response(answer, severity)
@@ -120,7 +130,7 @@ class PostgresSession(Session):
 
 
 def _can_be_repeated(exchange: Turn, request: bytes) -> bool:
-    if exchange.event in {"startup", "cancel", "terminate", "copy", "repeated"} or exchange.outcome == "":
+    if exchange.event in {"startup", "cancel", "terminate", "copy", REPEATED} or exchange.outcome == "":
         return False
     at = 0
     while at + pg.HEAD_BYTES < len(request):

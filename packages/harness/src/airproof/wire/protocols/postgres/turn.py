@@ -15,7 +15,7 @@ class Turn(Exchange):
 
     Attributes:
         before: the transaction status when it began, as far as the client could know; predicted in a pipeline.
-        status: the status after its statements, if they succeed.
+        status: the status after its statements; predicted until it is answered.
         heaviest: the statement that gives it its event.
         commits: whether a statement in it, or its end, may commit something.
         extended: whether messages of the extended protocol are in it, so that a Sync ends it.
@@ -119,6 +119,7 @@ class Turn(Exchange):
         self.parsed = None
         return unparsed
 
-    def answered(self) -> None:
+    def answered(self, status: str) -> None:
         """Its ReadyForQuery was seen, or the error that ends the connection."""
+        self.status = status
         self.outcome = self._tag or "ReadyForQuery"
