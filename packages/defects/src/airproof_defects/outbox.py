@@ -95,6 +95,26 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="OB09",
+        category="OUTBOX",
+        what="the relay looks only behind the newest row that it has seen: what commits late is never sent",
+        trigger="a transaction that took an earlier place in the outbox commits after a later one was sent",
+        edits=(
+            Edit(
+                OUTBOX,
+                "        self._owner = owner\n\n    async def recover",
+                "        self._owner = owner\n        self._newest = 0\n\n    async def recover",
+            ),
+            Edit(
+                OUTBOX,
+                "        return [Claimed(_message(row), row.attempts, row.followed) for row in sorted",
+                "        rows = [row for row in rows if row.attempts or row.position > self._newest]\n"
+                "        self._newest = max([self._newest, *(row.position for row in rows)])\n"
+                "        return [Claimed(_message(row), row.attempts, row.followed) for row in sorted",
+            ),
+        ),
+    ),
+    Defect(
         id="OB11",
         category="OUTBOX",
         what="a message that the broker refuses is tried for ever",

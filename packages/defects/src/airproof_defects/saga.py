@@ -13,7 +13,7 @@ ENVELOPE = "kit/envelope.py"
 RESULTS = "kit/command_results.py"
 
 # An answer that is there already is left as it is, so that doing a command again does not fail on its own memory.
-_KEPT_ONCE = (
+KEPT_ONCE = (
     Edit(
         RESULTS,
         "from sqlalchemy import bindparam, insert, select\n",
@@ -47,7 +47,7 @@ DEFECTS: tuple[Defect, ...] = (
                 "if command.action in answered:\n",
                 "if command.action in answered and command.action is Action.EXECUTE:\n",
             ),
-            *_KEPT_ONCE,
+            *KEPT_ONCE,
         ),
     ),
     Defect(
@@ -80,7 +80,7 @@ DEFECTS: tuple[Defect, ...] = (
                 "if command.action in answered:\n",
                 'if not await work.inbox.is_new("commands", command.message_id) and command.action in answered:\n',
             ),
-            *_KEPT_ONCE,
+            *KEPT_ONCE,
             Edit(
                 ORCHESTRATOR,
                 "        while not stopping.is_set():\n            self._awake_at = _NEVER\n",

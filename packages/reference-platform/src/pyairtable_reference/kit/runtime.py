@@ -91,6 +91,7 @@ class _Backing:
             instance=settings.topic_prefix + settings.instance + suffix,
             topic_prefix=settings.topic_prefix,
             session_ms=settings.consumer_session_ms,
+            longest_retry_s=settings.consumer_longest_retry_s,
         )
 
 

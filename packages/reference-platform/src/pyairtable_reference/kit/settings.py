@@ -76,6 +76,7 @@ class Settings:
         saga_resend_s: how long a command may stay unanswered before it is sent again.
         saga_deadline_s: how long a saga may take before it gives up, unless its start says otherwise.
         outbox_max_attempts: how often the broker may refuse a message before it is parked.
+        consumer_longest_retry_s: how long at most before a record whose handling failed is handled again.
         delivery_timeout_s: how long one attempt at a broker, mail server or another service may take.
     """
 
@@ -100,6 +101,7 @@ class Settings:
     outbox_max_attempts: int = _variable(_integer(1, 1000), 5)
     outbox_retry_s: float = _variable(_positive, 0.1)
     consumer_session_ms: int = _variable(_integer(6000, 300_000), 10_000)
+    consumer_longest_retry_s: float = _variable(_positive, 1.0)
     password_scrypt_log2_n: int = _variable(_integer(4, 20), 14)
     delivery_timeout_s: float = _variable(_positive, 10.0)
 

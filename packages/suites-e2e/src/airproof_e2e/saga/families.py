@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from airproof.environment.topology import CellKind
-from airproof_e2e.saga import crowds, moments, orchestration, participants, publishing, repetition
+from airproof_e2e.saga import crowds, messages, moments, orchestration, participants, publishing, repetition
 from airproof_e2e.saga.stage import Stage
 
 
@@ -27,6 +27,7 @@ class Per(Enum):
     SUBSCRIPTION = "each subscription to an event of the saga"
     MAIL = "the step that sends a mail"
     LIMITED = "each step whose refusal is a limit"
+    UNDOABLE = "each step that can be undone"
     LAST_UNDOABLE = "the last of the steps that can be undone"
 
 
@@ -436,4 +437,68 @@ PUBLISHING = (
     ),
 )
 
-FAMILIES: tuple[Family, ...] = (*ENDINGS, *PARTICIPANTS, *ORCHESTRATOR, *REPETITION, *CROWDS, *PUBLISHING)
+MESSAGES = (
+    Family(
+        "replies-lost",
+        Per.SAGA,
+        messages.replies_lost,
+        "every step's reply arrives in the end though it is lost once, after the work was done",
+        (*RELAY, "FI-1"),
+        cell=CellKind.WIRED,
+        blames="OUTBOX",
+        smoke=True,
+    ),
+    Family(
+        "acknowledgements-lost",
+        Per.SAGA,
+        messages.acknowledgements_lost,
+        "what the broker took is told once in effect though no service learns that it was taken",
+        (*RELAY, "FI-1"),
+        cell=CellKind.WIRED,
+        blames="OUTBOX",
+    ),
+    Family(
+        "commits-unacknowledged",
+        Per.SAGA,
+        messages.commits_unacknowledged,
+        "what a service committed counts once though it never learns that it was committed",
+        (*ATOMIC, "FI-1"),
+        cell=CellKind.WIRED,
+        blames="UOW",
+    ),
+    Family(
+        "statements-cut-off",
+        Per.STEP,
+        messages.statements_cut_off,
+        "{subject} is all or nothing, and done in the end, at whichever statement its connection breaks",
+        (*ATOMIC, "FI-1"),
+        cell=CellKind.WIRED,
+        blames="UOW",
+    ),
+    Family(
+        "reply-late",
+        Per.UNDOABLE,
+        messages.reply_late,
+        "{subject} is undone when its reply comes after the orchestrator has given up",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "start-answer-lost",
+        Per.SAGA,
+        messages.start_answer_lost,
+        "a start whose answer is lost on its way to the user is the same start when it is made again",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "mail-answer-lost",
+        Per.MAIL,
+        messages.mail_answer_lost,
+        "a mail that was taken without the service learning it keeps its Message-ID when it is sent again",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+)
+
+FAMILIES: tuple[Family, ...] = (*ENDINGS, *PARTICIPANTS, *ORCHESTRATOR, *REPETITION, *CROWDS, *PUBLISHING, *MESSAGES)

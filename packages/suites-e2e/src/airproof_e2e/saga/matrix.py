@@ -46,16 +46,17 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    28 + n + r + l + v + s + 2 m, and 12 more if u is not 0.
+    32 + 2 n + r + l + u + v + s + 3 m, and 12 more if u is not 0.
     """
     return sum(
-        28
-        + len(saga.steps)
+        32
+        + 2 * len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))
+        + len(undoable(saga))
         + sum(bool(step.compensation and step.compensation.refusal) for step in undoable(saga))
         + len(_subscriptions(manifest, saga))
-        + 2 * (saga.sends_mail_in is not None)
+        + 3 * (saga.sends_mail_in is not None)
         + 12 * bool(undoable(saga))
         for saga in manifest.sagas
     )
@@ -69,6 +70,7 @@ def _subjects(manifest: Manifest, saga: Saga, per: Per) -> Sequence[Subject]:
         Per.LIMITED: _limited(saga),
         Per.UNDOING: [None] if undoable(saga) else [],
         Per.UNDO_REFUSABLE: [step for step in undoable(saga) if step.compensation and step.compensation.refusal],
+        Per.UNDOABLE: undoable(saga),
         Per.LAST_UNDOABLE: undoable(saga)[-1:],
         Per.SUBSCRIPTION: _subscriptions(manifest, saga),
         Per.MAIL: [saga.step(saga.sends_mail_in)] if saga.sends_mail_in else [],

@@ -36,6 +36,7 @@ class Consumer:
 
     Args:
         handlers: by topic, without prefix. A handler returns when its work is committed.
+        longest_retry_s: how long at most before a record is handled again.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Consumer:
         instance: str,
         topic_prefix: str,
         session_ms: int,
+        longest_retry_s: float = 1.0,
     ) -> None:
         self._bootstrap = bootstrap
         self._handlers = handlers
@@ -56,6 +58,7 @@ class Consumer:
         self._instance = instance
         self._prefix = topic_prefix
         self._session_ms = session_ms
+        self._longest_retry_s = longest_retry_s
         self._consumer: AIOKafkaConsumer | None = None
 
     @property
@@ -134,7 +137,7 @@ class Consumer:
         """Handles one record to the end; returns false if told to stop before."""
         topic = raw.topic.removeprefix(self._prefix)
         record = Record(topic=topic, key=raw.key, value=raw.value, headers=tuple(raw.headers))
-        backoff, attempts = Backoff(0.05, 1.0), 0
+        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0
         with logs.bound(correlation_id=record.header("correlation-id"), tenant_id=record.header("tenant-id")):
             while True:
                 try:

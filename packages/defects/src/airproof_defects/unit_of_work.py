@@ -1,0 +1,67 @@
+"""Seeded defects of the unit of work and of the transactions under it."""
+
+from __future__ import annotations
+
+from airproof_defects.defect import Defect, Edit
+from airproof_defects.saga import KEPT_ONCE, PARTICIPANT
+
+UNIT_OF_WORK = "kit/unit_of_work.py"
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        id="UW02",
+        category="UOW",
+        what="an error is taken for a rollback: a participant refuses what it has done and committed",
+        trigger="a commit is applied, and the participant never learns it",
+        edits=(
+            Edit(
+                PARTICIPANT,
+                "from uuid import uuid4\n",
+                "from uuid import uuid4\n\nfrom sqlalchemy.exc import DBAPIError\n",
+            ),
+            Edit(
+                PARTICIPANT,
+                "        async with self._units_of_work.begin() as work:\n            await work.lock(",
+                "        try:\n            await self._take(command, step)\n"
+                "        except DBAPIError:\n            async with self._units_of_work.begin() as work:\n"
+                '                await self.answer(work, command, Refused("error"))\n\n'
+                "    async def _take(self, command: Command, step: StepHandlers) -> None:\n"
+                "        async with self._units_of_work.begin() as work:\n            await work.lock(",
+            ),
+            *KEPT_ONCE,
+        ),
+    ),
+    Defect(
+        id="DB15",
+        category="DBTX",
+        what="only the last statement of a transaction that broke is tried again: the outbox, without the work",
+        trigger="the connection breaks at the last statement of a transaction",
+        edits=(
+            Edit(
+                UNIT_OF_WORK,
+                "from sqlalchemy import Text",
+                "from sqlalchemy.exc import DBAPIError\nfrom sqlalchemy import Text",
+            ),
+            Edit(
+                UNIT_OF_WORK,
+                "        async with self._engine.begin() as connection:\n"
+                "            work = UnitOfWork(connection)\n"
+                "            yield work\n"
+                "            announce = await work.outbox.flush()\n",
+                "        reached = False\n"
+                "        try:\n"
+                "            async with self._engine.begin() as connection:\n"
+                "                work = UnitOfWork(connection)\n"
+                "                yield work\n"
+                "                reached = True\n"
+                "                announce = await work.outbox.flush()\n"
+                "        except DBAPIError:\n"
+                "            if not reached:\n"
+                "                raise\n"
+                "            async with self._engine.begin() as connection:\n"
+                "                work.outbox._connection = connection\n"
+                "                announce = await work.outbox.flush()\n",
+            ),
+        ),
+    ),
+)

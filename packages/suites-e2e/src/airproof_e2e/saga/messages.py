@@ -1,0 +1,110 @@
+"""What scenarios do to single messages on the wires: lost, answered for, late, cut off in the middle.
+
+Every message of a test holds its tenant's id, which no other test has, so a rule finds exactly its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+from airproof.environment.topology import CLIENT, Role
+from airproof.errors import FaultNotObserved, PlatformError
+from airproof.faults import wire
+from airproof.platform.observation import MessageKind
+from airproof.wire import AppliedRule, Rule, http, kafka, on, postgres, smtp
+from airproof_e2e.saga.moments import DEADLINES_S, services_of
+from airproof_e2e.saga.stage import COMPENSATED, Stage
+
+DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
+STATEMENTS_AT_MOST = 12
+
+
+def replies_lost(stage: Stage) -> None:
+    """Every participant's reply is lost on its way to the broker, after the work was done."""
+    with ExitStack() as rules:
+        for step in stage.saga.steps:
+            reply = kafka.produce(containing=[stage.tenant.id, f"{step.name}.{stage.action}"])
+            rules.enter_context(_applied(stage, on(step.participant, BROKER).when(reply).times(1).lose_request()))
+        stage.wait_end(stage.start())
+
+
+def acknowledgements_lost(stage: Stage) -> None:
+    """The broker takes what every service publishes, and the service is never told."""
+    with ExitStack() as rules:
+        for service in services_of(stage.saga):
+            published = kafka.produce(containing=stage.tenant.id)
+            rules.enter_context(_applied(stage, on(service, BROKER).when(published).times(1).after().lose_reply()))
+        stage.wait_end(stage.start())
+
+
+def commits_unacknowledged(stage: Stage) -> None:
+    """Every service's first commit for the saga is applied, and the service is never told."""
+    with ExitStack() as rules:
+        for service in services_of(stage.saga):
+            committed = postgres.commit(containing=stage.tenant.id)
+            lost = on(service, DATABASE).when(committed).times(1).after("[!RE]*").lose_reply()
+            rules.enter_context(_applied(stage, lost))
+        _start_in_the_end(stage)
+
+
+def statements_cut_off(stage: Stage) -> None:
+    """The connection to the database is reset at every statement of the step's transaction, one attempt for each.
+
+    The n-th attempt gets to its n-th statement, so that the statements it is cut off at are the triangular numbers.
+    """
+    with ExitStack() as rules:
+        for number in range(1, STATEMENTS_AT_MOST + 1):
+            statement = on(stage.step.participant, DATABASE).when(postgres.query(containing=stage.tenant.id))
+            rule = statement.nth(number * (number + 1) // 2).reset()
+            rules.enter_context(_applied(stage, rule if number == 1 else rule.preventable()))
+        _start_in_the_end(stage)
+
+
+def reply_late(stage: Stage) -> None:
+    """The participant does its step in time, and its reply arrives when the orchestrator has given up."""
+    step = stage.step
+    reply = kafka.produce(containing=[stage.tenant.id, f"{step.name}.{stage.action}"])
+    for deadline_s in DEADLINES_S:
+        held_back = on(step.participant, BROKER).when(reply).times(1).hold().preventable()
+        with _applied(stage, held_back) as held:
+            saga_id = stage.start(deadline_s=deadline_s, ends=COMPENSATED)
+            if held.holds_within(deadline_s):
+                stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
+                held.release()
+                return
+    raise FaultNotObserved(f"no saga had {step.name} done before its deadline of {DEADLINES_S[-1]:g} s")
+
+
+def start_answer_lost(stage: Stage) -> None:
+    """The saga is started, and the user is never told."""
+    posted = http.request(method="POST", containing=stage.tenant.id)
+    with _applied(stage, on(CLIENT, "*").when(posted).times(1).after("2*").lose_reply()):
+        _start_in_the_end(stage)
+
+
+def mail_answer_lost(stage: Stage) -> None:
+    """The mail server takes the mail, and the service is never told."""
+    with _applied(stage, on(stage.step.participant, MAIL).when(smtp.message()).times(1).after("250").lose_reply()):
+        stage.wait_end(stage.start())
+
+
+def _start_in_the_end(stage: Stage) -> None:
+    """Starts the saga as a user does who asks again, under the same key, until there is an answer."""
+    given, key = stage.make_input(), f"key-{stage.tenant.id}"
+    for _ in range(STATEMENTS_AT_MOST):
+        try:
+            stage.access.start(given, key=key)
+        except PlatformError as error:
+            stage.cell.history.note("the start was not answered", why=str(error))
+        else:
+            break
+    stage.wait_end(stage.start(given, key=key))
+
+
+@contextmanager
+def _applied(stage: Stage, rule: Rule) -> Iterator[AppliedRule]:
+    stage.disturbances.append(rule.action.kind)
+    fault: AbstractContextManager[AppliedRule] = wire.applied(stage.cell, rule)
+    with fault as in_force:
+        yield in_force
