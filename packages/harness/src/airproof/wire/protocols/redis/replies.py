@@ -66,28 +66,27 @@ class Replies:
         taken, self.rest = self.rest, b""
         return taken
 
-    def follow(self, data: bytes) -> tuple[list[Segment], bytes]:
-        """The segments that this piece completes, and what cannot be followed: with that the session is opaque."""
+    def follow(self, data: bytes, out: list[Segment]) -> bytes | None:
+        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
         if self.rest:
             data, self.rest = self.rest + data, b""
-        out: list[Segment] = []
         at, end = 0, len(data)
         try:
             while at < end:
                 if not self._left:
                     at = self._whole_replies(data, at, out)
                     if at == end:
-                        break
+                        return None
                 stop = self._step(data, at, out)
                 if stop == at:
                     break
                 at = stop
                 if self._conversation.beyond:
-                    return out, data[at:]
+                    return data[at:]
         except Violation:
-            return out, data[at:]
+            return data[at:]
         self.rest = data[at:]
-        return out, b""
+        return None
 
     def _whole_replies(self, data: bytes, at: int, out: list[Segment]) -> int:
         """Passes replies of one element that lie whole in this piece; returns where the first other one begins."""

@@ -18,7 +18,7 @@ from airproof.wire.protocols.redis.commands import (
     event_of,
     inline_arguments,
 )
-from airproof.wire.protocols.redis.conversation import Conversation
+from airproof.wire.protocols.redis.conversation import SPECIAL, Conversation
 from airproof.wire.protocols.redis.lines import SIZES, sized_line
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
@@ -42,7 +42,7 @@ class Requests:
         current: the command under way.
     """
 
-    known: dict[bytes, tuple[str, int]] = {}  # noqa: RUF012 - one for all connections; it only ever says the same
+    known: dict[bytes, tuple[str, int, bool]] = {}  # noqa: RUF012 - one for all connections; it only ever says the same
 
     def __init__(self, conversation: Conversation) -> None:
         self.rest = b""
@@ -58,29 +58,30 @@ class Requests:
         taken, self.rest = self._kept.take() + self.rest, b""
         return taken
 
-    def follow(self, data: bytes, watched: bool) -> tuple[list[Segment], bytes]:
-        """The segments that this piece completes, and what cannot be followed: with that the session is opaque."""
+    def follow(self, data: bytes, watched: bool, out: list[Segment]) -> bytes | None:
+        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
         if self.rest:
             data, self.rest = self.rest + data, b""
-        out: list[Segment] = []
         at, end = 0, len(data)
         conversation = self._conversation
         try:
             while at < end:
                 if self.current is None:
                     at = self._whole_commands(data, at, watched, out)
-                    if at == end or conversation.beyond:
+                    if at == end:
+                        return data[at:] if conversation.beyond else None
+                    if conversation.beyond:
                         break
                 stop = self._step(data, at, watched, out)
                 if stop == at:
                     break
                 at = stop
         except Violation:
-            return out, self.take() + data[at:]
+            return data[at:]
         if conversation.beyond:
-            return out, self.take() + data[at:]
+            return data[at:]
         self.rest = data[at:]
-        return out, b""
+        return None
 
     def _whole_commands(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
         """Passes commands that lie whole in this piece; returns where the first other one begins."""
@@ -89,7 +90,7 @@ class Requests:
             match = _BEGINNING(data, at)
             if match is None or (beginning := known.get(match[0])) is None:
                 return begin
-            event, left = beginning
+            event, left, is_special = beginning
             at = match.end()
             for _ in range(left):
                 stop = find(CRLF, at)
@@ -99,7 +100,12 @@ class Requests:
                 at = stop + size + 4
                 if at > end or data[at - 1] != 10 or data[at - 2] != 13:
                     return begin
-            exchange = conversation.begin(event, left)
+            if is_special or conversation.unusual:
+                exchange = conversation.begin(event, left)
+            else:
+                conversation.number += 1
+                exchange = Exchange(conversation.number, event)
+                conversation.pending.append(exchange)
             whole = data if begin == 0 and at == end else data[begin:at]
             if watched:
                 self._describe(exchange, whole)
@@ -136,7 +142,7 @@ class Requests:
             return at
         event = event_of(words)
         if len(words) == 1 and words[0].upper() not in _WORDS:
-            self._remember(_BEGINNING(data, at), words[0], (event, count - 1))
+            self._remember(_BEGINNING(data, at), words[0], (event, count - 1, event in SPECIAL))
         self.current = self._conversation.begin(event, count - 1, words)
         self._holding = watched
         self._left = count
@@ -160,7 +166,7 @@ class Requests:
             wanted = _WORDS.get(words[0].upper(), 1)
         return words
 
-    def _remember(self, match: re.Match[bytes] | None, name: bytes, meaning: tuple[str, int]) -> None:
+    def _remember(self, match: re.Match[bytes] | None, name: bytes, meaning: tuple[str, int, bool]) -> None:
         if match and match[0].endswith(CRLF + name + CRLF) and len(self.known) < _KNOWN_MOST:
             self.known[match[0]] = meaning
 

@@ -41,15 +41,16 @@ class RedisSession(Session):
         self._replies = Replies(self._conversation)
 
     def receive(self, sender: Sender, data: bytes) -> list[Segment]:
+        out: list[Segment] = []
         if self.opaque:
-            return self._rest(sender, data)
-        if sender is _CLIENT:
-            out, beyond = self._requests.follow(data, self.watched)
+            left: bytes | None = data
+        elif sender is _CLIENT:
+            left = self._requests.follow(data, self.watched, out)
         else:
-            out, beyond = self._replies.follow(data)
-        if beyond or self._conversation.beyond:
+            left = self._replies.follow(data, out)
+        if left is not None:
             self.opaque = True
-            return out + self._rest(sender, beyond)
+            out += self._rest(sender, left)
         return out
 
     def finish(self, sender: Sender) -> list[Segment]:
