@@ -9,8 +9,10 @@ import pytest
 from airproof.environment.capabilities import LogAccess, ProcessControl, ProcessState, ProcessStatus
 from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady
-from airproof.faults.process import NodeFault, killed, stopped, suspended
+from airproof.faults.process import NodeFault, killed, slow_start, stopped, suspended
 from airproof.history import History
+
+from .processes import Nodes
 
 AT = Endpoint("127.0.0.1", 1)
 CELL = CellDescription("c1", (Node("desk", Role.SERVICE, AT), Node("kafka", Role.KAFKA, AT)))
@@ -133,3 +135,16 @@ def test_only_an_exit_on_purpose_is_explained(fault: Fault, explained: bool) -> 
     explanations = cell.history.recording().explanations
     assert any(one.explains_exit("desk") for one in explanations) is explained
     assert not any(one.explains_exit("other") for one in explanations)
+
+
+def test_a_slow_start_is_frozen_until_it_heals() -> None:
+    nodes = Nodes()
+    with slow_start(FakeCell(nodes), "desk") as fault:
+        assert fault.state.status is SUSPENDED
+        assert fault.state.incarnation == 2
+    assert nodes.done == ["kill desk", "start desk", "suspend desk", "resume desk"]
+
+
+def test_a_slow_start_that_fails_says_why() -> None:
+    with pytest.raises(NotReady, match="no such file"), slow_start(FakeCell(Nodes(broken=True)), "desk"):
+        pass

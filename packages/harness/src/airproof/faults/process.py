@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from airproof.environment.capabilities import ProcessControl, ProcessState, ProcessStatus
 from airproof.environment.topology import Role
-from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady
+from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady, WaitTimeout
 from airproof.faults.targets import Target
 from airproof.history import Explanation, OpenFault
+from airproof.waiting import wait_until
 
 
 class NodeFault:
@@ -50,12 +52,12 @@ def killed(target: Target, node: str) -> Iterator[NodeFault]:
         FaultNotObserved: its process did not end.
         FaultNotHealed: it did not become ready again.
     """
-    processes = _processes(target, node, "kill")
+    processes = control_of(target, node, "kill")
     explains = Explanation(node, exits=True, because="killed on purpose")
     with target.history.fault("killed", node, explains=[explains]) as record:
         state = processes.kill(node)
-        _observe(record, state, ProcessStatus.EXITED)
-        yield from _in_force(NodeFault(node, state, lambda: _start(processes, state), record))
+        observe(record, state, ProcessStatus.EXITED)
+        yield from _in_force(NodeFault(node, state, lambda: start_again(processes, state), record))
 
 
 @contextmanager
@@ -67,12 +69,12 @@ def stopped(target: Target, node: str) -> Iterator[NodeFault]:
         FaultNotObserved: its process did not end.
         FaultNotHealed: it did not become ready again.
     """
-    processes = _processes(target, node, "stop")
+    processes = control_of(target, node, "stop")
     explains = Explanation(node, exits=True, because="stopped on purpose")
     with target.history.fault("stopped", node, explains=[explains]) as record:
         state = processes.terminate(node)
-        _observe(record, state, ProcessStatus.EXITED)
-        yield from _in_force(NodeFault(node, state, lambda: _start(processes, state), record))
+        observe(record, state, ProcessStatus.EXITED)
+        yield from _in_force(NodeFault(node, state, lambda: start_again(processes, state), record))
 
 
 @contextmanager
@@ -86,11 +88,57 @@ def suspended(target: Target, node: str) -> Iterator[NodeFault]:
         FaultNotObserved: its process went on.
         FaultNotHealed: it is still frozen.
     """
-    processes = _processes(target, node, "suspend")
+    processes = control_of(target, node, "suspend")
     with target.history.fault("suspended", node) as record:
         state = processes.suspend(node)
-        _observe(record, state, ProcessStatus.SUSPENDED)
-        yield from _in_force(NodeFault(node, state, lambda: _resume(processes, state), record))
+        observe(record, state, ProcessStatus.SUSPENDED)
+        yield from _in_force(NodeFault(node, state, lambda: resume_again(processes, state), record))
+
+
+@contextmanager
+def slow_start(target: Target, node: str, *, timeout_s: float = 60.0) -> Iterator[NodeFault]:
+    """Kills the node and starts it again, but freezes it as soon as it is there; afterwards it goes on with its start.
+
+    Args:
+        timeout_s: how long the whole start may take, with the time that it is frozen.
+
+    Raises:
+        FaultUnsupported: the provider cannot freeze this node.
+        FaultNotObserved: its process did not end, or went on.
+        FaultNotHealed: it did not become ready.
+    """
+    processes = control_of(target, node, "delay the start of")
+    explains = Explanation(node, exits=True, because="killed on purpose")
+    with target.history.fault("slow start", node, explains=[explains]) as record:
+        before = processes.kill(node)
+        observe(record, before, ProcessStatus.EXITED)
+        with ThreadPoolExecutor(1, thread_name_prefix=f"start-of-{node}") as pool:
+            ready = pool.submit(processes.start, node, timeout_s=timeout_s)
+            state = _frozen_at_start(processes, before, ready)
+
+            def heal() -> str:
+                resume_again(processes, state)
+                return _ready(ready.result(), before)
+
+            try:
+                observe(record, state, ProcessStatus.SUSPENDED)
+            except FaultNotObserved:
+                ready.result()
+                raise
+            yield from _in_force(NodeFault(node, state, heal, record))
+
+
+def _frozen_at_start(processes: ProcessControl, before: ProcessState, ready: Future[ProcessState]) -> ProcessState:
+    def is_there() -> bool:
+        if ready.done():
+            ready.result()
+        return processes.state(before.node).incarnation > before.incarnation
+
+    try:
+        wait_until(is_there, timeout_s=10.0, describe=f"the process of {before.node}", longest_interval_s=0.002)
+    except WaitTimeout as error:
+        raise FaultNotObserved(f"{before.node!r} was not started again: {error}") from error
+    return processes.suspend(before.node)
 
 
 def _in_force(fault: NodeFault) -> Iterator[NodeFault]:
@@ -100,7 +148,12 @@ def _in_force(fault: NodeFault) -> Iterator[NodeFault]:
         fault.heal()
 
 
-def _processes(target: Target, node: str, what: str) -> ProcessControl:
+def control_of(target: Target, node: str, what: str) -> ProcessControl:
+    """Control over the processes of a cell, if it may do that to this node.
+
+    Raises:
+        FaultUnsupported: it may not.
+    """
     processes = target.capabilities.processes
     if processes is None:
         raise FaultUnsupported(f"cannot {what} {node!r}: the provider has no control over processes")
@@ -111,22 +164,41 @@ def _processes(target: Target, node: str, what: str) -> ProcessControl:
     return processes
 
 
-def _observe(record: OpenFault, state: ProcessState, wanted: ProcessStatus) -> None:
+def observe(record: OpenFault, state: ProcessState, wanted: ProcessStatus) -> None:
+    """Takes down as evidence what a process does.
+
+    Raises:
+        FaultNotObserved: it does something else.
+    """
     if state.status is not wanted:
         raise FaultNotObserved(f"{state.node!r} is {state.status.value}, not {wanted.value}")
     facts = {"incarnation": state.incarnation, "exit_code": state.exit_code}
     record.evidence(f"{state.node} is {state.status.value}", **facts)
 
 
-def _start(processes: ProcessControl, before: ProcessState) -> str:
-    state = processes.start(before.node)
+def start_again(processes: ProcessControl, before: ProcessState) -> str:
+    """Starts a process that has exited, and says what was seen then.
+
+    Raises:
+        NotReady: it does not become ready.
+        FaultNotHealed: it does not run.
+    """
+    return _ready(processes.start(before.node), before)
+
+
+def _ready(state: ProcessState, before: ProcessState) -> str:
     if state.status is not ProcessStatus.RUNNING or state.incarnation <= before.incarnation:
         now = f"{state.status.value} in incarnation {state.incarnation}"
         raise FaultNotHealed(f"{before.node!r} is {now} after its start")
     return f"{state.node} runs and is ready, incarnation {state.incarnation}"
 
 
-def _resume(processes: ProcessControl, before: ProcessState) -> str:
+def resume_again(processes: ProcessControl, before: ProcessState) -> str:
+    """Thaws a process, unless it was killed meanwhile, and says what was seen then.
+
+    Raises:
+        FaultNotHealed: it is still frozen.
+    """
     state = processes.state(before.node)
     if state.status is ProcessStatus.SUSPENDED and state.incarnation == before.incarnation:
         state = processes.resume(before.node)

@@ -13,12 +13,12 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from airproof.errors import AirproofError, CleanUpError, FaultNotObserved, UsageError, WaitTimeout
+from airproof.errors import AirproofError, CleanUpError, FaultNotObserved
+from airproof.faults.awaited import AwaitedMessage
 from airproof.faults.nemesis.kinds import OF_PROCESSES, Fault, check, make
 from airproof.faults.nemesis.schedule import Anchor, Disturbance, Schedule
-from airproof.faults.targets import RuleInForce, WiredTarget
+from airproof.faults.targets import WiredTarget
 
-_LONGEST_POLL_S = 30.0
 _THREADS_END_WITHIN_S = 40.0
 
 
@@ -44,7 +44,7 @@ class Nemesis:
         self._required = required
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._anchors: list[RuleInForce] = []
+        self._anchors: list[AwaitedMessage] = []
         self._faults: dict[int, Fault] = {}
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -96,25 +96,27 @@ class Nemesis:
         )
         self._threads.append(direct)
 
-    def _direct(self, number: int, wanted: Disturbance, start: RuleInForce | None, end: RuleInForce | None) -> None:
+    def _direct(
+        self, number: int, wanted: Disturbance, start: AwaitedMessage | None, end: AwaitedMessage | None
+    ) -> None:
         """The life of one disturbance, from its first anchor to its last."""
         try:
             if start is not None:
-                if self._came(start):
+                if start.came():
                     with self._one_at_a_time():
                         self._begin(number, wanted)
                         end = self._hold(wanted.end) if wanted.end and number in self._faults else None
-                self._try(start.remove)
-            if end is not None and self._came(end):
+                self._try(start.give_up)
+            if end is not None and end.came():
                 with self._one_at_a_time():
                     self._end(number)
-                self._try(end.remove)
+                self._try(end.give_up)
         except _Closing:
             pass
         except Exception as error:  # noqa: BLE001 - raised in the test's thread at exit
             self._failures.append(error)
-            for rule in filter(None, (start, end)):
-                self._try(rule.remove)
+            for message in filter(None, (start, end)):
+                self._try(message.give_up)
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -123,24 +125,10 @@ class Nemesis:
                 raise _Closing
             yield
 
-    def _hold(self, anchor: Anchor) -> RuleInForce:
-        rule = self._target.wire.apply(anchor.rule())
-        self._anchors.append(rule)
-        return rule
-
-    def _came(self, anchor: RuleInForce) -> bool:
-        """Waits for an anchor; False when the nemesis ends before it comes."""
-        while not self._closing.is_set():
-            try:
-                anchor.wait_until_held(_LONGEST_POLL_S)
-                return not self._closing.is_set()
-            except WaitTimeout:
-                continue
-            except UsageError:
-                # Between two polls the rule was taken away, as it is at the end.
-                if not self._closing.is_set():
-                    raise
-        return False
+    def _hold(self, anchor: Anchor) -> AwaitedMessage:
+        message = AwaitedMessage(self._target.wire.apply(anchor.rule()))
+        self._anchors.append(message)
+        return message
 
     def _begin(self, number: int, wanted: Disturbance) -> None:
         if node := self._already_down(wanted):
@@ -164,8 +152,8 @@ class Nemesis:
     def _close(self, error: BaseException | None) -> None:
         self._closing.set()
         with self._lock:
-            for rule in self._anchors:
-                self._try(rule.remove)
+            for message in self._anchors:
+                self._try(message.give_up)
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(_THREADS_END_WITHIN_S)
