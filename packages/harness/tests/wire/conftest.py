@@ -84,12 +84,11 @@ class LineServer:
         lines: all it has received, over all connections.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.lines: list[str] = []
         self.resets = 0
         self.ends = 0
-        self._ends = ExitStack()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._threads: list[threading.Thread] = []
         self._sockets: list[socket.socket] = []
@@ -229,34 +228,49 @@ def wire(running: WireInThread) -> Wire:
 
 
 @pytest.fixture
-def server() -> Iterator[LineServer]:
-    server = LineServer()
-    try:
-        yield server
-    finally:
-        server.close()
+def serve() -> Iterator[Callable[..., LineServer]]:
+    """Starts a server of lines on a port, any free one if it is 0."""
+    with ExitStack() as servers:
+
+        def serve(port: int = 0) -> LineServer:
+            server = LineServer(port)
+            servers.callback(server.close)
+            return server
+
+        yield serve
 
 
 @pytest.fixture
-def port(wire: Wire, server: LineServer) -> int:
-    """Of a link from `client` to `server`."""
-    return open_link(wire, server.port)
-
-
-def open_link(wire: Wire, upstream_port: int, name: str = "link", protocol: str = "lines", **facts: object) -> int:
-    spec = LinkSpec(name, "client", "server", protocol, 0, "127.0.0.1", upstream_port, **facts)  # type: ignore[arg-type]
-    opened = wire.add_link(spec)
-    return int(opened["port"])
+def server(serve: Callable[..., LineServer]) -> LineServer:
+    return serve()
 
 
 @pytest.fixture
-def connect(port: int, wire: Wire) -> Iterator[Callable[[], Client]]:
+def open_link(wire: Wire) -> Callable[..., int]:
+    """Opens a link from `client` to `server` and gives its port."""
+
+    def open_link(upstream_port: int, name: str = "link", protocol: str = "lines") -> int:
+        opened = wire.add_link(LinkSpec(name, "client", "server", protocol, 0, "127.0.0.1", upstream_port))
+        return int(opened["port"])
+
+    return open_link
+
+
+@pytest.fixture
+def port(open_link: Callable[..., int], server: LineServer) -> int:
+    return open_link(server.port)
+
+
+@pytest.fixture
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
+    """Connects to a port; without one, to the link `port`."""
     clients: list[Client] = []
 
-    def make() -> Client:
-        clients.append(Client(port))
+    def connect(port: int | None = None) -> Client:
+        clients.append(Client(port or request.getfixturevalue("port")))
         return clients[-1]
 
-    yield make
+    request.getfixturevalue("wire")
+    yield connect
     for client in clients:
         client.close()

@@ -29,23 +29,27 @@ class _Row(NamedTuple):
     protocol: str
     event: str
     cannot: frozenset[str]
+    moments: tuple[Moment, ...] = (Moment.BEFORE, Moment.AFTER)
 
+
+_NO_REPLY = (_REPLY - _REQUEST) | {"respond"}
 
 _CANNOT = (
     _Row("http", "upgrade", _UNANSWERED),
-    _Row("postgres", "startup", _UNANSWERED),
-    _Row("postgres", "connect", _UNANSWERED),
-    _Row("postgres", "authentication", _UNANSWERED),
-    _Row("postgres", "ssl*", _UNANSWERED),
-    _Row("postgres", "gss*", _UNANSWERED),
-    _Row("postgres", "copy*", _UNANSWERED),
-    _Row("postgres", "cancel", _UNANSWERED | _REPLY - _REQUEST),
-    _Row("postgres", "terminate", _UNANSWERED | _REPLY - _REQUEST),
+    # Its reply has shown the session in which state the server is; another one would contradict that.
+    _Row("postgres", "*", frozenset(["respond"]), (Moment.AFTER,)),
+    _Row("postgres", "startup", frozenset(["duplicate"])),
+    _Row("postgres", "copy", _UNANSWERED),
+    _Row("postgres", "cancel", _UNANSWERED | _NO_REPLY),
+    _Row("postgres", "terminate", _UNANSWERED | _NO_REPLY),
     _Row("kafka", "ApiVersions", _UNANSWERED),
     _Row("kafka", "Sasl*", _UNANSWERED),
     _Row("redis", "*SUBSCRIBE", _UNANSWERED),
     _Row("redis", "MONITOR", _UNANSWERED),
-    _Row("smtp", "message", frozenset(["duplicate"])),
+    _Row("redis", "EXEC", frozenset(["respond"]), (Moment.BEFORE,)),
+    _Row("redis", "DISCARD", frozenset(["respond"]), (Moment.BEFORE,)),
+    _Row("smtp", "message", frozenset(["respond"]), (Moment.BEFORE,)),
+    _Row("smtp", "BDAT", frozenset(["respond"]), (Moment.BEFORE,)),
     _Row("smtp", "DATA", frozenset(["duplicate"])),
     _Row("smtp", "STARTTLS", _UNANSWERED),
 )
@@ -60,7 +64,7 @@ def possible(protocol: str, event: str, moment: Moment) -> frozenset[str]:
         return _PASSING | _BREAKING if moment is Moment.BEFORE else frozenset()
     general = _REQUEST if moment is Moment.BEFORE else _REPLY
     for row in _CANNOT:
-        if row.protocol == protocol and fnmatchcase(event, row.event):
+        if row.protocol == protocol and moment in row.moments and fnmatchcase(event, row.event):
             general -= row.cannot
     return general
 

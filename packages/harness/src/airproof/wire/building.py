@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from airproof.wire.actions import check_possible
-from airproof.wire.rules import Action, Capture, Match, Moment, Rule, Scope, check_rule
+from airproof.wire.rules import Action, Capture, Match, Moment, Rule, Scope, check_rule, new_id
 
 Parameters = Mapping[str, str | int | float]
 Then = Literal["reset", "silent"]
@@ -151,7 +151,7 @@ class Selected(Selection):
         return self._do("duplicate")
 
     def reorder(self, timeout_s: float = 5.0) -> Rule:
-        """Keeps it until the next match, on another connection, has passed, or until the time is over."""
+        """Keeps it until the next match, on another connection, was answered, or until the time is over."""
         return self._do("reorder", parameters={"timeout_s": timeout_s})
 
     def corrupt(
@@ -175,5 +175,6 @@ class Selected(Selection):
         return self._do("silence")
 
     def _do(self, kind: str, /, default: Moment = Moment.BEFORE, parameters: Parameters | None = None) -> Rule:
-        rule = replace(self._rule, moment=self._moment or default, action=Action(kind, parameters or {}))
+        action, moment = Action(kind, parameters or {}), self._moment or default
+        rule = replace(self._rule, moment=moment, action=action, id=new_id())
         return check_possible(check_rule(rule))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from airproof.wire.armed import Armed
-from airproof.wire.lane import Lane
+from airproof.wire.lane import Ending, Injected, Item, Lane
 from airproof.wire.session import Exchange, Segment, Sender, Session
 from airproof.wire.stream import Stream
 
@@ -23,6 +23,7 @@ class Connection:
     Attributes:
         id: counted from 1 in the wire process.
         after: the rules that may act on the reply of an exchange, by its number.
+        replied: what is to be done when an exchange has been answered, by its number.
         repeats: replies that will come to what the wire itself has sent.
         closed: whether it is over.
         server_was_well: false when the server's side ended first, as it does when the server dies.
@@ -36,10 +37,11 @@ class Connection:
         self.client = client
         self.server = server
         self.after: dict[int, list[Armed]] = {}
+        self.replied: dict[int, Callable[[], None]] = {}
         self.repeats = 0
         self.closed = False
         self.server_was_well = True
-        self._answers: deque[tuple[int, bytes]] = deque()
+        self._answers: deque[tuple[int, Item]] = deque()
         self._answered = 0
         self._begun: dict[int, float] = {}
         self._noted: Exchange | None = None
@@ -81,14 +83,18 @@ class Connection:
             behind = self._answers[-1][0] if self._answers else 0
         self._answered = exchange.number
         self.after.pop(exchange.number, None)
-        if behind:
-            self._answers.append((behind, reply))
-        else:
-            self._lanes[Sender.SERVER].inject(reply)
+        items: list[Item] = [Injected(reply)]
+        if getattr(self.session, "ended", False):
+            items.append(Ending.END)
+        for item in items:
+            if behind:
+                self._answers.append((behind, item))
+            else:
+                self._lanes[Sender.SERVER].inject(item)
         if self.link.recording:
             self._note_end(exchange, monotonic())
 
-    def answers_behind(self, exchange: Exchange) -> Iterator[bytes]:
+    def answers_behind(self, exchange: Exchange) -> Iterator[Item]:
         """The replies of the wire's own that come after the reply to this exchange."""
         while self._answers and self._answers[0][0] <= exchange.number:
             yield self._answers.popleft()[1]

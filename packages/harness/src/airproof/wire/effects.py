@@ -160,11 +160,14 @@ async def _reorder(armed: Armed, passage: Passage) -> None:
     if armed.meeting and armed.meeting[0] != me and not armed.meeting[1].done():
         overtaken, waiting = armed.meeting
         armed.meeting = None
-        passage.lane.sink.write(passage.data)
-        passage.data = b""
         _prove(armed, passage, overtook=overtaken)
-        waiting.set_result(None)
-        armed.change()
+
+        def has_passed() -> None:
+            if not waiting.done():
+                waiting.set_result(None)
+                armed.change()
+
+        passage.when_passed(has_passed)
         return
     waiting = asyncio.get_running_loop().create_future()
     armed.meeting = (me, waiting)

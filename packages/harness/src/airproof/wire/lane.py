@@ -130,8 +130,7 @@ class Lane:
     def finish(self, reset: bool) -> None:
         """Nothing more will come."""
         now = monotonic()
-        if self.fast:
-            self.slow_down()
+        self.slow_down()
         if not reset:
             segments = self._session.finish(self._sender)
             self._inside = 0
@@ -158,9 +157,9 @@ class Lane:
         ):
             self.fast = True
 
-    def inject(self, data: bytes) -> None:
-        """Puts a reply of the wire's own behind what waits."""
-        self._queue.append((Injected(data), monotonic()))
+    def inject(self, item: Item) -> None:
+        """Puts a reply of the wire's own, or an end, behind what waits."""
+        self._queue.append((item, monotonic()))
         self._work()
 
     def close(self) -> None:
@@ -208,7 +207,7 @@ class Lane:
         for segment in segments:
             queue.append((segment, now))
             if segment.last and segment.exchange and self._sender is Sender.SERVER:
-                queue.extend((Injected(data), now) for data in self._connection.answers_behind(segment.exchange))
+                queue.extend((item, now) for item in self._connection.answers_behind(segment.exchange))
 
     def _without_sent(self, segments: Sequence[Segment]) -> list[Segment]:
         """The segments without the bytes that were passed on before; a request that has begun is not matched."""
@@ -269,11 +268,15 @@ class Lane:
             return segment.data, exchange, []
         self.previous, self.latest = self.latest, exchange
         before, after = self._connection.link.rules_for(exchange.event)
-        identity = self._connection.id
-        waiting = [armed for armed in after if not armed.exhausted and armed.matches(exchange, identity)]
-        if waiting:
-            self._connection.after[exchange.number] = waiting
-        return segment.data, exchange, self._acting(before, exchange) if before else []
+        content = exchange.content
+        if after and (candidates := [armed for literal, armed in after if literal in content]):
+            identity = self._connection.id
+            waiting = [armed for armed in candidates if not armed.exhausted and armed.matches(exchange, identity)]
+            if waiting:
+                self._connection.after[exchange.number] = waiting
+        if before and (candidates := [armed for literal, armed in before if literal in content]):
+            return segment.data, exchange, self._acting(candidates, exchange)
+        return segment.data, exchange, []
 
     def _look_at_bytes(self, data: bytes) -> tuple[bytes, Exchange, list[Armed]]:
         before, _ = self._connection.link.rules_for(BYTES)
@@ -281,12 +284,14 @@ class Lane:
             return data, _NO_EXCHANGE, []
         fields: dict[str, str | int] = {"sender": self._sender.name.lower(), "size": len(data)}
         exchange = Exchange(0, BYTES, fields, data)
-        return data, exchange, self._acting(before, exchange)
+        return data, exchange, self._acting([armed for literal, armed in before if literal in data], exchange)
 
     def _look_at_reply(self, segment: Segment, exchange: Exchange) -> tuple[bytes, Exchange, list[Armed]] | None:
         if exchange.event == REPEATED:
             self._connection.repeats -= segment.last
             return None
+        if segment.last and (do := self._connection.replied.pop(exchange.number, None)):
+            do()
         after = self._connection.after
         rules = after.get(exchange.number) if after else None
         if rules is None:
@@ -300,7 +305,8 @@ class Lane:
         self._gathered.clear()
         self._gathered_bytes = 0
         if segment.last:
-            return data, exchange, self._acting(rules, exchange)
+            # Without an outcome it never came: the server ended.
+            return data, exchange, self._acting(rules, exchange) if exchange.outcome is not None else []
         for armed in rules:
             self._connection.prove(armed, exchange, data, failure="the reply is too long to be kept")
         return data, exchange, []

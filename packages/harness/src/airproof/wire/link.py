@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
 
-from airproof.wire.armed import Armed, sort_by_moment
+from airproof.wire.armed import Armed, Candidates, sort_by_moment
 from airproof.wire.connection import Connection
 from airproof.wire.greeting import admit
 from airproof.wire.journal import Journal
@@ -51,7 +51,7 @@ class Link:
         self._numbers = numbers
         self._loop = asyncio.get_running_loop()
         self._rules: list[Armed] = []
-        self._by_event: dict[str, tuple[tuple[Armed, ...], tuple[Armed, ...]]] = {}
+        self._by_event: dict[str, tuple[Candidates, Candidates]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: socket.socket | None = None
         self._probe: asyncio.Task[None] | None = None
@@ -74,7 +74,7 @@ class Link:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._looked.wait(), timeout_s)
 
-    def rules_for(self, event: str) -> tuple[tuple[Armed, ...], tuple[Armed, ...]]:
+    def rules_for(self, event: str) -> tuple[Candidates, Candidates]:
         """The rules that such an exchange may match, those that act before and those that act after."""
         found = self._by_event.get(event)
         if found is None:
@@ -160,7 +160,7 @@ class Link:
         client = Stream(self._loop, sock)
         try:
             rules, _ = self.rules_for(CONNECT)
-            if rules and not await admit(self, identity, client, peer, rules):
+            if rules and not await admit(self, identity, client, peer, [armed for _, armed in rules]):
                 return
             upstream = await self._dial()
         except OSError:

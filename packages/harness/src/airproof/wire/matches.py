@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from airproof.wire.rules import BYTES, CONNECT, Condition, Match, Needle, Test
 
+_STATEMENTS = ("begin", "query", "copy", "function_call", "rollback", "prepare_transaction")
+_COMMITS = ("commit", "autocommit", "commit_prepared")
+
 Wanted = str | int | Condition
 Content = str | bytes | Condition
 
@@ -66,22 +69,22 @@ class postgres:  # noqa: N801
     @staticmethod
     def query(containing: Content | Iterable[Content] = (), **fields: Wanted | None) -> Match:
         """Any request that executes something, a commit too."""
-        return _match("postgres", ("query", "statement", "commit"), containing, fields)
+        return _match("postgres", (*_STATEMENTS, *_COMMITS), containing, fields)
 
     @staticmethod
     def statement(containing: Content | Iterable[Content] = (), **fields: Wanted | None) -> Match:
-        """A statement that does not commit."""
-        return _match("postgres", ("query", "statement"), containing, fields)
+        """A request that executes something inside a transaction and does not end it."""
+        return _match("postgres", _STATEMENTS, containing, fields)
 
     @staticmethod
     def commit(containing: Content | Iterable[Content] = (), **fields: Wanted | None) -> Match:
-        """The message that may commit."""
-        return _match("postgres", ("commit",), containing, fields)
+        """The message that may commit; `containing` looks at all that its transaction has said."""
+        return _match("postgres", _COMMITS, containing, fields)
 
     @staticmethod
     def connect(**fields: Wanted | None) -> Match:
         """A session begins."""
-        return _match("postgres", ("startup", "connect"), (), fields)
+        return _match("postgres", ("startup",), (), fields)
 
 
 class kafka:  # noqa: N801

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,15 @@ class Passage:
         segment = await self.lane.next_piece(self.exchange)
         self._complete = segment is None or segment.last
         return segment.data if segment else None
+
+    def when_passed(self, do: Callable[[], None]) -> None:
+        """Has it done when the message has surely arrived: a request when answered, anything else when sent."""
+        if self.sender is Sender.CLIENT and self.exchange.number:
+            self.connection.replied[self.exchange.number] = do
+        else:
+            self.lane.sink.write(self.data)
+            self.data = b""
+            do()
 
     def lose(self, then: Then) -> None:
         """It never arrives."""

@@ -119,6 +119,11 @@ class Action:
     parameters: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
+def new_id() -> str:
+    """What a new rule is called."""
+    return uuid4().hex[:12]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule.
@@ -148,7 +153,7 @@ class Rule:
     probability: float = 1.0
     seed: int = 0
     required: bool = True
-    id: str = field(default_factory=lambda: uuid4().hex[:12])
+    id: str = field(default_factory=new_id)
 
     def preventable(self) -> Rule:
         """The same, but a correct platform may never reach the moment."""
