@@ -7,47 +7,47 @@
         held.release()
 
 **The parts.** `rules`, `matches`, `building`, `actions`: what a test says, checked on its side and again in the wire.
-`control`, `holding`: how it says it, and waits. Everything else is the wire: `process`, `server`, `service` hold `link`s; a
-`link` listens and keeps `connection`s; a connection has two `stream`s (its sockets), a session (`protocols`), which says
-what the bytes mean, and two `lane`s, one for each direction. `armed` rules act on a `passage` by `effects`, and the
-`journal` keeps what happened.
+`control`, `holding`: how it says it, and waits. Everything else is the wire: `process`, `server`, `service` hold
+`link`s; a `link` listens and keeps `connection`s; a connection has two `stream`s (its sockets), a session
+(`protocols`), which says what the bytes mean, and two `lane`s, one for each direction. `armed` rules act on a `passage`
+by `effects`, and the `journal` keeps what happened.
 
 **A lane is a queue.** What came first leaves first, in each direction. A rule that delays or holds a message keeps all
-that follows it in that direction, as a slow network does, and nothing in the other direction or on other connections. So
-nothing is ever taken out of the middle of a stream: a message that is lost takes all that follows with it, and the
-connection ends, or falls silent until the rule is removed; then it is reset, because what is left of it is of no use. An
-answer of the wire's own waits for the answers to earlier requests. An end and a reset wait in the queue like a message:
-a client that dies does not take back what it has sent.
+that follows it in that direction, as a slow network does, and nothing in the other direction or on other connections.
+So nothing is ever taken out of the middle of a stream: a message that is lost takes all that follows with it, and the
+connection ends, or falls silent until the rule is removed; then it is reset, because what is left of it is of no use.
+An answer of the wire's own waits for the answers to earlier requests. An end and a reset wait in the queue like a
+message: a client that dies does not take back what it has sent.
 
 **Fast and slow.** Without rules a piece is written to the other side before the session sees it; the session only stays
 in step, because a rule may come at any time, into living connections. It may come in the middle of a message: the lane
 then knows how many bytes have left that the session still keeps, and does not send them again; such a message is not
-matched any more. With rules, the session sees a piece first and gives it back message by message. Recording alone does not
-slow a lane down. A rule that has acted as often as it may no longer counts, so the link is fast again.
+matched any more. With rules, the session sees a piece first and gives it back message by message. Recording alone does
+not slow a lane down. A rule that has acted as often as it may no longer counts, so the link is fast again.
 
 **Before and after.** Before: the request is in the wire, complete (up to 16 MB), and the server knows nothing of it.
-After: the server has done the work, its reply is complete in the wire (up to 16 MB), and the client knows nothing of it.
-`content` is what the protocol decoded, not the bytes.
+After: the server has done the work, its reply is complete in the wire (up to 16 MB), and the client knows nothing of
+it. `content` is what the protocol decoded, not the bytes.
 
 **Bounded.** A lane reads no more when the other side does not, or when 256 KB wait behind a rule; the sender's window
-closes, and the sender waits as it would for the server. The journal is two rings, so that what rules did is not pushed out
-by what merely passed, and it counts what it lost.
+closes, and the sender waits as it would for the server. The journal is two rings, so that what rules did is not pushed
+out by what merely passed, and it counts what it lost.
 
 **Refused stays refused.** A client is connected when its server is: the wire dials first and listens only while the
 server answers. What it cannot do is refuse *one* connection in the kernel's way: by the time a rule can choose, the
 kernel has accepted, so the client sees a reset right after its connect.
 
-**Limits.** A wire ends TCP on both sides: it neither sees nor makes lost packets, windows, keep-alives. What is encrypted
-with a key that it has not passes as bytes. Time in it is the loop's: a delay is exact to about a millisecond. An exchange
-that began before a rule came is not matched by it.
+**Limits.** A wire ends TCP on both sides: it neither sees nor makes lost packets, windows, keep-alives. What is
+encrypted with a key that it has not passes as bytes. Time in it is the loop's: a delay is exact to about a millisecond.
+An exchange that began before a rule came is not matched by it.
 
 **How fast, and why.** Plain non-blocking sockets on uvloop's readers. Of the ways measured (`pgbench -S -M prepared`, 8
-clients, two cores, CPU of the wire for one transaction): transports of uvloop 25 µs, readers on uvloop 23 µs, a bare epoll
-loop 24 µs, readers on asyncio 31-35 µs. About 20 µs of that are the four system calls, and a program in C would pay them
-too; Toxiproxy pays 30-36 µs. So passing bytes costs a third less than Toxiproxy, and the rest is Python that follows: a
-PostgreSQL transaction 9 µs on an idle core and up to 15 µs on a busy one, which uses up the advantage with 8 clients.
-That part, the sessions' inner loop, is what compiling would speed up; the loop here has nothing left to gain. Putting the
-following off until all connections had been served did not help: the cores are busy with the database.
+clients, two cores, CPU of the wire for one transaction): transports of uvloop 25 µs, readers on uvloop 23 µs, a bare
+epoll loop 24 µs, readers on asyncio 31-35 µs. About 20 µs of that are the four system calls, and a program in C would
+pay them too; Toxiproxy pays 30-36 µs. So passing bytes costs a third less than Toxiproxy, and the rest is Python that
+follows: a PostgreSQL transaction 9 µs on an idle core and up to 15 µs on a busy one, which uses up the advantage with 8
+clients. That part, the sessions' inner loop, is what compiling would speed up; the loop here has nothing left to gain.
+Putting the following off until all connections had been served did not help: the cores are busy with the database.
 """
 
 from __future__ import annotations
