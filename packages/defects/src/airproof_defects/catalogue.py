@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from airproof.errors import UsageError
-from airproof_defects import event_sourcing, outbox, saga, unit_of_work
+from airproof_defects import cache, cross_service, event_sourcing, outbox, saga, unit_of_work
 from airproof_defects.defect import Defect
 
 
@@ -32,7 +32,8 @@ def failure_modes() -> dict[str, FailureMode]:
 
 def defects() -> dict[str, Defect]:
     """Every seeded defect, in the order of the modules."""
-    return {defect.id: defect for module in (saga, outbox, event_sourcing, unit_of_work) for defect in module.DEFECTS}
+    modules = (saga, outbox, event_sourcing, unit_of_work, cache, cross_service)
+    return {defect.id: defect for module in modules for defect in module.DEFECTS}
 
 
 def choose(ids: Sequence[str]) -> list[Defect]:

@@ -6,6 +6,21 @@ from airproof_defects.defect import Defect, Edit
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
+        id="ES02",
+        category="ES",
+        what="the expected version is compared with what was read, and nothing holds it when the event is stored",
+        trigger="two updates at one version, the second before the first has committed",
+        edits=(
+            Edit("kit/schema.py", '    UniqueConstraint("aggregate_id", "version"),\n', ""),
+            Edit("kit/schema.py", "    UniqueConstraint,\n", ""),
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "        before &= table.version == changed.version - 1\n",
+                "",
+            ),
+        ),
+    ),
+    Defect(
         id="ES08",
         category="ES",
         what="the event log is guarded against TRUNCATE alone, not against updates and deletes",

@@ -67,20 +67,27 @@ class WriteBlock:
         return len(self._databases.all(self._database, query))
 
 
+_BEHIND = """EXISTS (
+  WITH RECURSIVE up(pid) AS (
+    SELECT unnest(pg_blocking_pids(pg_stat_activity.pid)) UNION SELECT unnest(pg_blocking_pids(up.pid)) FROM up)
+  SELECT FROM up WHERE up.pid = {holder})"""
+
+
 @contextmanager
 def hold_writes(databases: Databases, database: str, table: str, *, statement: str = "") -> Iterator[WriteBlock]:
     """Holds every write to the table, until the context ends or the block is released. Readers go on.
 
+    Who waits for one that waits counts as waiting too.
+
     Args:
-        statement: only backends whose statement begins like this count as waiting.
+        statement: only backends whose statement begins like this count, a regular expression without regard to case.
     """
     connection = databases.connect(database)
     with connection:
         connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_TIMEOUT))
         lock = sql.SQL("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE")
         connection.execute(lock.format(sql.Identifier(table)))
-        held_by = connection.info.backend_pid
-        waiting = f"{held_by} = ANY (pg_blocking_pids(pid)) AND query ILIKE '{statement}%'"
+        waiting = f"{_BEHIND.format(holder=connection.info.backend_pid)} AND query ~* '^({statement})'"
         block = WriteBlock(databases, database, waiting, connection.rollback)
         try:
             yield block

@@ -140,9 +140,9 @@ class Workspaces:
         return tuple(StoredEvent(service=WORKSPACE.service, **row) for row in texts)
 
     def hold_updates(self) -> AbstractContextManager[EffectBlock]:
-        """Holds renamings when they write to the outbox."""
+        """Holds renamings when they write to the outbox; the relay's own updates of it do not count."""
         database, table = database_of(WORKSPACE.service), written_table(WORKSPACE.service, Write.OUTBOX)
-        return blocks.hold_writes(self._databases, database, table, statement="INSERT")
+        return blocks.hold_writes(self._databases, database, table, statement="INSERT|UPDATE workspaces")
 
     @contextmanager
     def passing(self, tenant: Tenant) -> Iterator[EntityRef]:

@@ -64,7 +64,10 @@ class EntityAccess(Protocol):
         ...
 
     def hold_updates(self) -> AbstractContextManager[EffectBlock]:
-        """Holds the updates of all entities at their last write before the commit, until the context ends."""
+        """Holds the updates of all entities at their last write before the commit, until the context ends.
+
+        An update that waits for another one, which is held, counts as waiting.
+        """
         ...
 
     def passing(self, tenant: Tenant) -> AbstractContextManager[EntityRef]:

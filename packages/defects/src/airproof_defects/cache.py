@@ -1,0 +1,105 @@
+"""Seeded defects of the cache: what is taken out of it, when, and what may still come in afterwards."""
+
+from __future__ import annotations
+
+from airproof_defects.defect import Defect, Edit
+
+CACHE = "kit/cache.py"
+DIRECTORY = "services/workspace_service/application/directory.py"
+INVALIDATION = "services/workspace_service/application/invalidation.py"
+
+_RENAMING_IS_NOT_CONSUMED = Edit(
+    INVALIDATION, 'frozenset({RENAMED, "workspace.removed"})', 'frozenset({"workspace.removed"})'
+)
+_UNUSED_IMPORT = Edit(
+    INVALIDATION, "from pyairtable_reference.services.workspace_service.application.directory import RENAMED\n", ""
+)
+_APPEND = "                await work.events.append(\n"
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        id="CA01",
+        category="CACHE",
+        what="a change takes nothing out of the cache",
+        trigger="a read, a change, a read",
+        edits=(_RENAMING_IS_NOT_CONSUMED, _UNUSED_IMPORT),
+    ),
+    Defect(
+        id="CA02",
+        category="CACHE",
+        what="the entry is deleted before the change commits, and not after",
+        trigger="a read between the deletion and the commit",
+        edits=(
+            _RENAMING_IS_NOT_CONSUMED,
+            _UNUSED_IMPORT,
+            Edit(
+                CACHE,
+                "if not version or tonumber(version) >= tonumber(ARGV[1]) then return 0 end\n",
+                "if version then return redis.call('DEL', KEYS[1]) end\n",
+            ),
+            Edit(
+                DIRECTORY,
+                _APPEND,
+                "                await self._cache.invalidate(owner.tenant_id, str(workspace_id), renamed.version)\n"
+                + _APPEND,
+            ),
+        ),
+    ),
+    Defect(
+        id="CA03",
+        category="CACHE",
+        what="a fill is stored whatever has happened since its miss",
+        trigger="a fill that arrives after the invalidation of what it brings",
+        edits=(
+            Edit(
+                CACHE,
+                "local found = redis.call('HMGET', KEYS[1], 'life', 'version')\n"
+                "if found[1] ~= ARGV[1] or tonumber(found[2]) > tonumber(ARGV[2]) then return 0 end\n"
+                "redis.call('HSET', KEYS[1], 'version'",
+                "redis.call('HSET', KEYS[1], 'life', ARGV[1], 'version'",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA06",
+        category="CACHE",
+        what="the key has no tenant, and what the cache gives is not checked once more",
+        trigger="somebody of another tenant asks for what its owner has just read",
+        edits=(
+            Edit(CACHE, 'f"cache:{self._name}:{tenant_id}:{id_}"', 'f"cache:{self._name}:{id_}"'),
+            Edit(
+                DIRECTORY,
+                "        return _owned(owner, workspace_id, await self._cache.get("
+                "owner.tenant_id, str(workspace_id), load))\n",
+                "        found = await self._cache.get(owner.tenant_id, str(workspace_id), load)\n"
+                "        if found is None:\n"
+                "            return _owned(owner, workspace_id, None)\n"
+                "        return found\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA12",
+        category="CACHE",
+        what="a change is written through to the cache before it commits",
+        trigger="the transaction is broken off after that",
+        edits=(
+            Edit(
+                CACHE,
+                "    async def invalidate(self",
+                "    async def put(self, tenant_id: str, id_: str, value: T) -> None:\n"
+                "        key = self._key(tenant_id, id_)\n"
+                "        life, _ = await self._run(self._look, key, uuid4().hex, MARK_S)\n"
+                "        body = self._form.dump_json(value)\n"
+                "        await self._run(self._fill, key, life, value.version, body, ENTRY_S)\n\n"
+                "    async def invalidate(self",
+            ),
+            Edit(
+                DIRECTORY,
+                "        except VersionConflict as conflict:\n",
+                "                await self._cache.put(owner.tenant_id, str(workspace_id), renamed)\n"
+                "        except VersionConflict as conflict:\n",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,77 @@
+"""Judges the stream of one entity: no gap, no update lost, none done twice, and the state is what the stream says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from airproof.checkers.verdict import Anomaly, Verdict, judged
+from airproof.platform.observation import Snapshot, StoredEvent, Update, UpdateOutcome
+
+CATEGORY = "ES"
+CONTIGUOUS = "the events of a stream have the versions 1, 2, 3, …, each once, in this order"
+ONE_WINNER = "of all updates at one expected version one is done"
+KEPT = "an update that was done is in the stream, and one that was refused is not"
+STATE = "the entity is what the last event of its stream made of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An update that somebody asked for. Those with the same key are one."""
+
+    expected_version: int
+    value: str
+    answer: Update
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.value!r} at version {self.expected_version}: {self.answer.outcome.value}"
+
+
+def judge_stream(stream: Sequence[StoredEvent], attempts: Sequence[Attempt], truth: Snapshot | None) -> Verdict:
+    """The verdict on an entity that was created and then updated by these attempts and nobody else."""
+    anomalies = [*_gaps(stream), *_winners(attempts), *_kept(stream, attempts), *_state(stream, attempts, truth)]
+    return judged("stream", anomalies)
+
+
+def _gaps(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
+    versions = [event.version for event in stream]
+    if versions != list(range(1, len(stream) + 1)):
+        witness = tuple(f"version {event.version}: {event.event_type} {event.event_id}" for event in stream)
+        yield Anomaly(CATEGORY, "version-gap", CONTIGUOUS, "1, 2, 3, …", str(versions), witness)
+
+
+def _winners(attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
+    done = {(one.expected_version, one.key or one.value) for one in attempts if _is(one, UpdateOutcome.DONE)}
+    for version, count in Counter(version for version, _ in done).items():
+        if count > 1:
+            witness = tuple(str(one) for one in attempts if one.expected_version == version)
+            yield Anomaly(CATEGORY, "two-winners", ONE_WINNER, "1 done", f"{count} done", witness)
+
+
+def _kept(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
+    updates = len(stream) - 1
+    done = {one.key or one.value for one in attempts if _is(one, UpdateOutcome.DONE)}
+    unknown = {one.key or one.value for one in attempts if _is(one, UpdateOutcome.UNKNOWN)} - done
+    if not len(done) <= updates <= len(done) + len(unknown):
+        name = "update-lost" if updates < len(done) else "update-done-twice"
+        expected = f"{len(done)} to {len(done) + len(unknown)} updates" if unknown else f"{len(done)} updates"
+        yield Anomaly(CATEGORY, name, KEPT, expected, f"{updates} in the stream", tuple(map(str, attempts)))
+
+
+def _state(stream: Sequence[StoredEvent], attempts: Sequence[Attempt], truth: Snapshot | None) -> Iterator[Anomaly]:
+    version = stream[-1].version if stream else 0
+    values = {one.value for one in attempts if one.expected_version == version - 1 and _may_be_done(one)}
+    if truth is None or truth.version != version or (version > 1 and truth.value not in values):
+        expected = f"version {version}" + (f" {' or '.join(sorted(values))!r}" if values else "")
+        yield Anomaly(CATEGORY, "state-differs", STATE, expected, str(truth))
+
+
+def _may_be_done(attempt: Attempt) -> bool:
+    """Whether its value may be there: who was told of a conflict has not done it."""
+    return not _is(attempt, UpdateOutcome.CONFLICT)
+
+
+def _is(attempt: Attempt, outcome: UpdateOutcome) -> bool:
+    return attempt.answer.outcome is outcome

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import pytest
+
+from airproof.cells import Cell
+from airproof.faults.process import killed
+from airproof.platform.driver import EffectBlock, Tenant
+from airproof.platform.entities import EntityAccess, EntityRef
+from airproof.platform.manifest import Entity
+from airproof.platform.observation import Update, UpdateOutcome
+from airproof.plugin import manifest
+from airproof.waiting import wait_until
+from airproof_e2e.event_sourcing.judging import Attempt, judge_stream
+
+WAIT_S = 10.0
+RIVALS = 4
+WRITERS, UPDATES = 3, 4
+FIRST = 1
+
+
+@dataclass
+class Stream:
+    """One entity and everything that was asked of it."""
+
+    cell: Cell
+    access: EntityAccess
+    ref: EntityRef
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def update(self, value: str, expected_version: int, *, key: str | None = None) -> Update:
+        """Updates the entity, on the record."""
+        arguments = {"id": self.ref.id, "value": value, "expected_version": expected_version, "key": key}
+        with self.cell.history.operation(f"update {self.access.entity.name}", args=arguments) as operation:
+            update = self.access.update(self.ref, value, expected_version=expected_version, key=key)
+            closing = {
+                UpdateOutcome.DONE: operation.ok,
+                UpdateOutcome.CONFLICT: operation.fail,
+                UpdateOutcome.UNKNOWN: operation.info,
+            }
+            closing[update.outcome](update)
+        self.attempts.append(Attempt(expected_version, value, update, key or ""))
+        return update
+
+    def judge(self) -> None:
+        """Fails the test if the stream or the entity is not what the answers promised."""
+        stream, truth = self.access.stream(self.ref), self.access.truth(self.ref)
+        verdict = judge_stream(stream, self.attempts, truth)
+        self.cell.history.note("stream", events=stream, truth=truth)
+        self.cell.history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
+        if not verdict:
+            pytest.fail(str(verdict), pytrace=False)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Makes one test of each kind of entity that the platform's manifest declares."""
+    if "entity" in metafunc.fixturenames:
+        declared = manifest(metafunc.config)
+        entities = declared.entities if declared else ()
+        metafunc.parametrize("entity", [pytest.param(one, id=one.name) for one in entities])
+
+
+@pytest.fixture
+def stream(cell: Cell, entity: Entity, tenant: Tenant) -> Stream:
+    """A new entity of the test's tenant."""
+    access = cell.platform.entities(entity.name)
+    return Stream(cell, access, access.create(tenant))
+
+
+@pytest.mark.smoke
+@pytest.mark.destructive
+@pytest.mark.covers("ES-1", "ES-4")
+def test_of_many_updates_at_one_version_one_is_done(stream: Stream) -> None:
+    """Of many updates at one expected version, all in their transactions at once, one is done; the others conflict."""
+    with ThreadPoolExecutor(RIVALS, thread_name_prefix="writer") as writers:
+        with stream.access.hold_updates() as block:
+            updating = [writers.submit(stream.update, f"of rival {number}", FIRST) for number in range(RIVALS)]
+            everybody = f"{RIVALS} updates to wait for one that is held"
+            wait_until(lambda: block.waiting() >= RIVALS, timeout_s=WAIT_S, describe=everybody)
+        outcomes = sorted(one.result(WAIT_S).outcome for one in updating)
+    stream.judge()
+    assert outcomes == [UpdateOutcome.CONFLICT] * (RIVALS - 1) + [UpdateOutcome.DONE]
+
+
+@pytest.mark.covers("ES-1", "ES-4")
+def test_many_writers_lose_nothing(stream: Stream) -> None:
+    """Writers who read, change and try again until they succeed make one gap-free stream, and no change is lost."""
+
+    def write(writer: int) -> None:
+        for number in range(UPDATES):
+            version = FIRST
+            while stream.update(f"{number} of writer {writer}", version).outcome is not UpdateOutcome.DONE:
+                truth = stream.access.truth(stream.ref)
+                version = truth.version if truth else FIRST
+
+    with ThreadPoolExecutor(WRITERS, thread_name_prefix="writer") as writers:
+        for done in [writers.submit(write, number) for number in range(WRITERS)]:
+            done.result(WAIT_S)
+    stream.judge()
+    assert len(stream.access.stream(stream.ref)) == 1 + WRITERS * UPDATES
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("ES-1")
+def test_an_update_that_died_before_its_commit_is_done_when_it_is_asked_for_again(stream: Stream) -> None:
+    """A service that is killed before it commits leaves nothing, and the same request again is done."""
+    _ask_again_after_a_kill(stream, stream.access.hold_updates)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("ES-1")
+def test_an_update_whose_answer_was_lost_is_not_done_twice(stream: Stream) -> None:
+    """A service that is killed when its commit is durable has done the update, and asked again it does no other."""
+    saga = stream.cell.platform.sagas(stream.cell.platform.manifest.sagas[0].name)
+    _ask_again_after_a_kill(stream, lambda: saga.hold_commits(stream.access.entity.service))
+
+
+def _ask_again_after_a_kill(stream: Stream, hold: Callable[[], AbstractContextManager[EffectBlock]]) -> None:
+    key = f"again-{stream.ref.id}"
+    with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer, hold() as block:
+        updating = writer.submit(stream.update, "asked twice", FIRST, key=key)
+        block.wait_blocked(timeout_s=WAIT_S)
+        with killed(stream.cell, stream.access.entity.service):
+            assert updating.result(WAIT_S).outcome is UpdateOutcome.UNKNOWN
+            block.release()
+    assert stream.update("asked twice", FIRST, key=key).outcome is UpdateOutcome.DONE
+    stream.judge()

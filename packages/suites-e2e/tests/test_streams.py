@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from airproof.platform.observation import Snapshot, StoredEvent, Update, UpdateOutcome
+from airproof_e2e.event_sourcing.judging import Attempt, judge_stream
+
+DONE, CONFLICT, UNKNOWN = UpdateOutcome.DONE, UpdateOutcome.CONFLICT, UpdateOutcome.UNKNOWN
+
+
+def make_stream(*versions: int) -> list[StoredEvent]:
+    return [
+        StoredEvent("s", f"e{place}", "thing.changed", "1", version, "t", "c") for place, version in enumerate(versions)
+    ]
+
+
+def attempt(version: int, value: str, outcome: UpdateOutcome, key: str = "") -> Attempt:
+    return Attempt(version, value, Update(outcome), key)
+
+
+def names(stream: list[StoredEvent], truth: Snapshot | None, *attempts: Attempt) -> list[str]:
+    return [anomaly.name for anomaly in judge_stream(stream, attempts, truth).anomalies]
+
+
+def test_one_winner_and_a_loser_are_valid() -> None:
+    assert names(make_stream(1, 2), Snapshot("1", 2, "a"), attempt(1, "a", DONE), attempt(1, "b", CONFLICT)) == []
+
+
+def test_an_untouched_entity_is_valid() -> None:
+    assert names(make_stream(1), Snapshot("1", 1, "new")) == []
+
+
+def test_an_unknown_update_may_be_there_or_not() -> None:
+    unknown = attempt(1, "a", UNKNOWN)
+    assert names(make_stream(1), Snapshot("1", 1, "new"), unknown) == []
+    assert names(make_stream(1, 2), Snapshot("1", 2, "a"), unknown) == []
+
+
+def test_one_key_is_one_update() -> None:
+    tries = attempt(1, "a", UNKNOWN, "k"), attempt(1, "a", DONE, "k"), attempt(1, "a", DONE, "k")
+    assert names(make_stream(1, 2), Snapshot("1", 2, "a"), *tries) == []
+
+
+def test_a_version_that_is_there_twice_or_missing_is_a_gap() -> None:
+    both = attempt(1, "a", DONE), attempt(1, "b", DONE)
+    assert names(make_stream(1, 2, 2), Snapshot("1", 2, "b"), *both) == ["version-gap", "two-winners"]
+    chain = attempt(1, "a", DONE), attempt(2, "b", DONE)
+    assert "version-gap" in names(make_stream(1, 2, 4), Snapshot("1", 4, "b"), *chain)
+
+
+def test_an_update_that_is_not_in_the_stream_is_lost() -> None:
+    assert "update-lost" in names(make_stream(1), Snapshot("1", 1, "new"), attempt(1, "a", DONE))
+
+
+def test_more_in_the_stream_than_was_asked_for_was_done_twice() -> None:
+    tries = attempt(1, "a", UNKNOWN, "k"), attempt(1, "a", DONE, "k")
+    assert "update-done-twice" in names(make_stream(1, 2, 3), Snapshot("1", 3, "a"), *tries)
+
+
+def test_a_state_that_the_stream_does_not_explain_differs() -> None:
+    done = attempt(1, "a", DONE)
+    assert names(make_stream(1, 2), Snapshot("1", 2, "z"), done) == ["state-differs"]
+    assert names(make_stream(1, 2), Snapshot("1", 1, "a"), done) == ["state-differs"]
+    assert names(make_stream(1, 2), None, done) == ["state-differs"]
