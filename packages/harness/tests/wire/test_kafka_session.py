@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -440,6 +441,24 @@ def test_a_metadata_answer_still_names_the_brokers() -> None:
     assert answer is not None
     (broker,) = read_reply("Metadata", 12, answer)["Brokers"]
     assert (broker["Host"], broker["Port"]) == WIRE
+
+
+def test_what_was_answered_is_not_kept() -> None:
+    session = make_session()
+    value = b"x" * 100_000
+    tracemalloc.start()
+    for correlation in range(50):
+        session.receive(Sender.CLIENT, produce(correlation, value))
+        session.receive(Sender.SERVER, produced(correlation))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10 * len(value)
+
+
+def test_passwords_are_not_shown() -> None:
+    exchange = ask(make_session(), request("SaslAuthenticate", 2, 1, {"AuthBytes": b"\0user\0password"}))
+    assert exchange.content == b""
+    assert exchange.fields == {"api": "SaslAuthenticate", "version": 2, "client_id": "tester"}
 
 
 def test_a_repetition_has_an_id_of_its_own_and_its_reply_is_marked() -> None:

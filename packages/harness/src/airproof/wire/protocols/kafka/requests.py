@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from airproof.wire.protocols.kafka.apis import Api, apis
@@ -26,23 +26,32 @@ HEAD_LIMIT_BYTES = 128 * 1024
 
 STRING, COMPACT_STRING = (sized("string", compact=compact, nullable=True) for compact in (False, True))
 TLS_HANDSHAKE = 0x16
+SECRET = frozenset({"SaslAuthenticate", "AlterUserScramCredentials", "RenewDelegationToken", "ExpireDelegationToken"})
+"""Of these requests nobody gets to see what they contain."""
+
 NO_REPLY = 0
 """The acks of a Produce that nobody answers."""
 
 
 @dataclass(slots=True, eq=False)
-class Pending:
-    """A request whose reply is still to come.
+class Asked:
+    """What an answer to a request has to know.
 
     Attributes:
-        body: what it says, without records; None if nobody watched.
+        body: what the request says, without records; None if nobody watched.
     """
 
     api: Api
     version: int
     correlation: int
-    exchange: Exchange
     body: Message | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Pending(Asked):
+    """A request whose reply is still to come."""
+
+    exchange: Exchange = field(kw_only=True)
 
 
 class RequestHead(NamedTuple):
@@ -118,11 +127,10 @@ def describe(pending: Pending, frame: bytes, names: TopicNames) -> None:
     """Fills in what rules may ask. Of a request that is not as Kafka has it, or not whole, that is its bytes."""
     exchange, api, version = pending.exchange, pending.api, pending.version
     exchange.fields.update(api=api.name, version=version)
-    exchange.content = frame[HEADER.size :]
     try:
         client, at = _client_id(frame, flexible=api.flexible(version))
         exchange.fields["client_id"] = client
-        exchange.content = frame[at:]
+        exchange.content = b"" if api.name in SECRET else frame[at:]
         body = api.request(version).decode(frame, at)
     except (struct.error, IndexError, MalformedMessage):
         return

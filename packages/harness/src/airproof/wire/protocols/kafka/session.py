@@ -31,6 +31,7 @@ from airproof.wire.protocols.kafka.replies import Leak, Route, rewritten
 from airproof.wire.protocols.kafka.requests import (
     CORRELATION_AT,
     NO_REPLY,
+    Asked,
     Pending,
     after_tags,
     describe,
@@ -116,7 +117,7 @@ class KafkaSession(Session):
         self._names = names
         self._sides = (_Side(), _Side())
         self._pending: deque[Pending] = deque()
-        self._answered: deque[Pending] = deque(maxlen=ANSWERED_LIMIT)
+        self._answered: deque[tuple[int, Asked]] = deque(maxlen=ANSWERED_LIMIT)
         self._cluster: Message = {}
         self._exchanges = 0
         self._repeats = 0
@@ -148,20 +149,19 @@ class KafkaSession(Session):
 
         None for a request that was not watched, a Produce with acks 0, and what has no place for an error.
         """
-        pending = next((each for each in (*self._pending, *self._answered) if each.exchange is exchange), None)
+        pending = next((each for each in self._pending if each.exchange is exchange), None)
+        asked = pending or next((each for number, each in self._answered if number == exchange.number), None)
         error = error_code(answer.get("error", ""))
-        if pending is None or pending.body is None or error is None:
+        if asked is None or asked.body is None or error is None:
             return None
-        reply = error_reply(pending.api, pending.version, pending.body, error, self._cluster)
+        reply = error_reply(asked.api, asked.version, asked.body, error, self._cluster)
         if reply is None:
             return None
-        if pending in self._pending:
+        if pending:
             self._pending.remove(pending)
         exchange.outcome = error_name(error)
-        header = struct.pack(">i", pending.correlation)
-        if pending.api.reply_is_tagged(pending.version):
-            header += b"\0"
-        return _framed(header + pending.api.response(pending.version).encode(reply))
+        header = struct.pack(">i", asked.correlation) + b"\0" * asked.api.reply_is_tagged(asked.version)
+        return _framed(header + asked.api.response(asked.version).encode(reply))
 
     def repeat(self, exchange: Exchange, request: bytes) -> bytes | None:
         """The same request with a correlation id of the wire's own.
@@ -184,7 +184,7 @@ class KafkaSession(Session):
         if head.acks == NO_REPLY:
             repetition.outcome = ""
         else:
-            self._pending.append(Pending(head.api, head.version, correlation, repetition))
+            self._pending.append(Pending(head.api, head.version, correlation, exchange=repetition))
         return request[:CORRELATION_AT] + struct.pack(">i", correlation) + request[CORRELATION_AT + 4 :]
 
     def edit(self, exchange: Exchange, reply: bytes, change: Change) -> bytes | None:
@@ -247,9 +247,10 @@ class KafkaSession(Session):
         head = read_head(kept)
         if head is None:
             return None
-        pending = Pending(head.api, head.version, head.correlation, self._new_exchange(head.api.name))
+        exchange = self._new_exchange(head.api.name)
+        pending = Pending(head.api, head.version, head.correlation, exchange=exchange)
         if head.acks == NO_REPLY:
-            pending.exchange.outcome = ""
+            exchange.outcome = ""
         else:
             self._pending.append(pending)
         keep = min(head.size_bytes, REQUEST_LIMIT_BYTES) if self.watched else 0
@@ -272,7 +273,9 @@ class KafkaSession(Session):
         while self._pending:
             pending = self._pending.popleft()
             if pending.correlation == correlation:
-                self._answered.append(pending)
+                # Without the exchange, whose content may be long.
+                asked = Asked(pending.api, pending.version, correlation, pending.body)
+                self._answered.append((pending.exchange.number, asked))
                 return pending
         raise Leak(f"a reply to request {correlation}, which nobody has sent")
 
