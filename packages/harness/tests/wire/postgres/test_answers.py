@@ -205,3 +205,30 @@ def test_a_huge_reply_passes_in_the_pieces_in_which_it_comes(talk: Talk) -> None
         piece = row[at : at + 10_000]
         assert talk.reply(piece) == [(piece, exchange, False)]
     assert talk.reply(done("SELECT 1", "I"))[-1].last
+
+
+def test_a_flush_behind_a_sync_is_nobodys(talk: Talk) -> None:
+    talk.session.watched = False
+    request = executed(b"") + SYNC
+    first, flush = talk.session.receive(Sender.CLIENT, request + message(b"H"))
+    assert first.data == request
+    assert flush == (message(b"H"), None, False)
+
+
+def test_what_sql_itself_prepares_is_followed(talk: Talk) -> None:
+    talk.ask(query("PREPARE put (int) AS INSERT INTO items VALUES ($1)"))
+    talk.reply(done("PREPARE", "I"))
+    again = talk.ask(query("EXECUTE put(1)"))
+    assert (again.event, again.fields["table"]) == ("autocommit", "items")
+    talk.reply(done("INSERT 0 1", "I"))
+    talk.ask(query("DEALLOCATE ALL"))
+    talk.reply(done("DEALLOCATE ALL", "I"))
+    assert "table" not in talk.ask(query("EXECUTE put(1)")).fields
+
+
+def test_statements_of_the_extended_protocol_go_with_discard_all(talk: Talk) -> None:
+    talk.ask(prepared(b"finish", b"COMMIT") + SYNC)
+    talk.reply(message(b"1") + message(b"Z", b"I"))
+    assert talk.ask(executed(b"finish") + SYNC).event == "commit"
+    talk.ask(query("DISCARD ALL"))
+    assert talk.ask(executed(b"finish") + SYNC).event == "query"

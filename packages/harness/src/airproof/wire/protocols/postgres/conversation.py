@@ -121,7 +121,7 @@ class Conversation:
             self.copying = None
         if not self.turns and self.open is None:
             self.settle(status)
-        if turn.event == "startup" and self.replication:
+        if self.replication and turn.event == "startup":
             self.surrender()
 
     def settle(self, status: str) -> None:

@@ -21,7 +21,7 @@ KEPT_BYTES: Final = 64 * 1024
 # From the client.
 BIND, CLOSE, DESCRIBE, EXECUTE, FLUSH, FUNCTION_CALL, PARSE, QUERY, SYNC = b"BCDEHFPQS"
 COPY_DATA, COPY_DONE, COPY_FAIL, PASSWORD, TERMINATE = b"dcfpX"
-BUILDING: Final = frozenset(b"PBDECH")
+BUILDING: Final = frozenset(b"PBDEC")
 ENDING: Final = frozenset(b"SQF")
 FROM_CLIENT: Final = frozenset(b"BCDEHFPQSdcfpX")
 
@@ -40,7 +40,6 @@ CANCEL_REQUEST: Final = 80877102
 TLS_RECORD: Final = 0x16
 
 IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"
-STATUSES: Final = frozenset((IDLE, IN_TRANSACTION, FAILED))
 FATAL: Final = frozenset(("FATAL", "PANIC"))
 ENDS_THE_CONNECTION: Final = frozenset(("57P01", "57P02", "57P03", "57P04", "57P05", "53300", "25P03", "25P04"))
 """SQLSTATEs that a server sends as FATAL: shutdown, crash, starting up, idle too long, too many connections."""

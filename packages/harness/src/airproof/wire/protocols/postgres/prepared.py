@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from airproof.wire.protocols.postgres.messages import KEPT_BYTES
 from airproof.wire.protocols.postgres.statements import Statement, statements_of
+
+_AS = re.compile(r"\bAS\b", re.IGNORECASE)
 
 
 class Prepared:
@@ -50,11 +53,11 @@ class PreparedStatements:
         name = message[at + 1 : message.find(b"\0", at + 1, end)]
         (self.portals if message[at : at + 1] == b"P" else self.statements).pop(name, None)
 
-    def follow(self, statement: Statement, text: bytes) -> tuple[Statement, ...]:
+    def follow(self, statement: Statement) -> tuple[Statement, ...]:
         """What SQL's own PREPARE, EXECUTE, DEALLOCATE and DISCARD ALL do here; what an EXECUTE executes."""
         verb, name = statement.fields["verb"], (statement.name or "").encode()
         if verb == "PREPARE":
-            self.statements[name] = Prepared(text.partition(b"AS")[2] or text.partition(b"as")[2])
+            self.statements[name] = Prepared(_AS.split(str(statement.fields["sql"]), 1)[-1].encode())
         elif verb == "EXECUTE":
             known = self.statements.get(name)
             return known.statements if known and known.statements else (statement,)

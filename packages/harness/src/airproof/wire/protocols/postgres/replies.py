@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from airproof.wire.protocols.postgres import messages as pg
 from airproof.wire.protocols.postgres.conversation import Conversation
+from airproof.wire.protocols.postgres.messages import HEAD, KEPT_BYTES, LARGEST_MESSAGE_BYTES, PASSING, READ
 from airproof.wire.protocols.postgres.tail import Tail
 from airproof.wire.protocols.postgres.turn import Turn
 from airproof.wire.session import Segment
 
+_STATUSES = {status.encode(): status for status in (pg.IDLE, pg.IN_TRANSACTION, pg.FAILED)}
 _STANDS_FOR_COMPLETE = {pg.EMPTY: "EmptyQueryResponse", pg.SUSPENDED: "PortalSuspended"}
 
 
@@ -66,17 +68,17 @@ class Replies:
         turn = turns[0] if turns else None
         start, end, needed = at, len(data), pg.HEAD_BYTES
         while end - at >= 5:
-            kind, size = pg.HEAD(data, at)
+            kind, size = HEAD(data, at)
             stop = at + size + 1
-            if kind in pg.PASSING and turn and size >= 4:
+            if kind in PASSING and turn and size >= 4:
                 if stop > end:
                     self._rest, self._rest_turn = stop - end, turn
                     stop = end
                 at = stop
                 continue
-            if kind not in pg.READ or not 4 <= size <= pg.LARGEST_MESSAGE_BYTES:
+            if kind not in READ or not 4 <= size <= LARGEST_MESSAGE_BYTES:
                 return self._surrender(data, start, out)
-            reach = min(stop, at + pg.KEPT_BYTES)
+            reach = stop if size < KEPT_BYTES else min(stop, at + KEPT_BYTES)
             if reach > end:
                 needed = reach - at
                 break
@@ -113,8 +115,8 @@ class Replies:
         if kind == pg.COMPLETE:
             turn.completed(body[:-1].decode("utf-8", "replace"))
         elif kind == pg.READY:
-            status = body.decode("latin-1")
-            if status not in pg.STATUSES or turn is conversation.open:
+            status = _STATUSES.get(body)
+            if status is None or turn is conversation.open:
                 conversation.surrender()
                 return False
             conversation.ready(turn, status)

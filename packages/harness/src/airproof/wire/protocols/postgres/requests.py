@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from airproof.wire.protocols.postgres import extended
 from airproof.wire.protocols.postgres import messages as pg
 from airproof.wire.protocols.postgres.conversation import Conversation
-from airproof.wire.protocols.postgres.parameters import bound_values
-from airproof.wire.protocols.postgres.prepared import UNKNOWN, Prepared
+from airproof.wire.protocols.postgres.messages import (
+    BUILDING,
+    ENDING,
+    FROM_CLIENT,
+    HEAD,
+    KEPT_BYTES,
+    LARGEST_MESSAGE_BYTES,
+    SYNC,
+)
+from airproof.wire.protocols.postgres.prepared import Prepared
 from airproof.wire.protocols.postgres.startup import packet_size, take_packet
 from airproof.wire.protocols.postgres.tail import Tail
 from airproof.wire.protocols.postgres.turn import Turn
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Segment
 
-_ENDED_BY = {pg.SYNC: "sync", pg.QUERY: "query", pg.FUNCTION_CALL: "function_call"}
-_NAMING = frozenset(("PREPARE", "EXECUTE", "DEALLOCATE", "DISCARD"))
+_ENDED_BY = {SYNC: "sync", pg.QUERY: "query", pg.FUNCTION_CALL: "function_call"}
 
 
 class Requests:
@@ -87,29 +95,28 @@ class Requests:
         conversation = self._conversation
         start, end, needed = at, len(data), pg.HEAD_BYTES
         while end - at >= 5:
-            kind, size = pg.HEAD(data, at)
+            kind, size = HEAD(data, at)
             stop = reach = at + size + 1
-            if size < 4 or size > pg.LARGEST_MESSAGE_BYTES or kind not in pg.FROM_CLIENT:
+            if size < 4 or size > LARGEST_MESSAGE_BYTES or kind not in FROM_CLIENT:
                 return self._surrender(data, start)
-            if stop > end or size > pg.KEPT_BYTES:
+            if stop > end or size > KEPT_BYTES:
                 reach = min(stop, end if kind == pg.COPY_DATA else at + self._limit(at - start))
                 if reach > end:
                     needed = reach - at
                     break
-            # A Flush behind a Sync, as psycopg sends it, is nobody's: the exchange before is complete.
-            if kind in pg.BUILDING and not (kind == pg.FLUSH and (conversation.copying or not conversation.open)):
-                self._build(kind, data, at + 5, reach)
-                if stop <= end and kind != pg.FLUSH:
+            if kind in BUILDING:
+                extended.take(conversation, conversation.open or self._open("parse"), kind, data, at + 5, reach)
+                if stop <= end:
                     at = stop
                     continue
                 turn, last = conversation.open, False
-            elif kind in pg.ENDING and not (kind == pg.SYNC and conversation.copying):
+            elif kind in ENDING and not (kind == SYNC and conversation.copying):
                 turn, last = self._end(kind, data, at + 5, reach), True
             else:
-                if conversation.open and (start < at or self._held):
-                    self._give(conversation.open, data, start, at)
-                start = at
                 turn, last = self._alone(kind, data, at + 5, reach)
+                if turn is not conversation.open and conversation.open and (start < at or self._held):
+                    self._give(conversation.open, data, start, at)
+                    start = at
             at = stop
             if stop > end:
                 self._rest, self._rest_turn, self._rest_last = stop - end, turn, last
@@ -127,8 +134,8 @@ class Requests:
         """How much of a message is kept back, of whose request so much came before in this piece."""
         turn = self._conversation.open
         if not self._watched or (turn and turn.queued):
-            return pg.KEPT_BYTES
-        return max(pg.KEPT_BYTES, REQUEST_LIMIT_BYTES - self._held_bytes - before)
+            return KEPT_BYTES
+        return max(KEPT_BYTES, REQUEST_LIMIT_BYTES - self._held_bytes - before)
 
     def _open(self, event: str) -> Turn:
         turn = self._conversation.open = self._conversation.begin(event)
@@ -136,61 +143,15 @@ class Requests:
             turn.words = []
         return turn
 
-    def _build(self, kind: int, data: bytes, at: int, stop: int) -> None:
-        """Takes a message of the extended protocol into the open turn."""
-        turn = self._conversation.open or self._open("parse")
-        if kind == pg.BIND:
-            self._bind(turn, data, at, stop)
-        elif kind == pg.EXECUTE:
-            name = b"" if data[at : at + 1] == b"\0" else data[at : data.find(b"\0", at, stop)]
-            self._execute(turn, self._conversation.prepared.portals.get(name, UNKNOWN))
-        elif kind == pg.PARSE:
-            self._parse(turn, data[at:stop])
-        elif kind == pg.CLOSE:
-            self._conversation.prepared.close(data, at, stop)
-        if kind != pg.FLUSH:
-            turn.extended = True
-
-    def _bind(self, turn: Turn, data: bytes, at: int, stop: int) -> None:
-        prepared = self._conversation.prepared
-        portal_end = at if data[at : at + 1] == b"\0" else data.find(b"\0", at, stop)
-        name_end = data.find(b"\0", portal_end + 1, stop)
-        bound = prepared.statements.get(data[portal_end + 1 : name_end], UNKNOWN)
-        prepared.portals[data[at:portal_end]] = bound
-        if turn.words is not None:
-            for value in bound_values(data[name_end + 1 : stop], 0, bound.types):
-                turn.say(value)
-
-    def _execute(self, turn: Turn, prepared: Prepared) -> None:
-        if turn.words is not None:
-            turn.say(prepared.text)
-        for statement in prepared.statements:
-            if statement.fields["verb"] in _NAMING:
-                for followed in self._conversation.prepared.follow(statement, prepared.text):
-                    turn.execute(followed)
-            else:
-                turn.execute(statement)
-
-    def _parse(self, turn: Turn, message: bytes) -> None:
-        name, _, more = message.partition(b"\0")
-        text, _, types = more.partition(b"\0")
-        statements = self._conversation.prepared.statements
-        prepared, earlier = Prepared(text, types[2:]), statements.get(name)
-        statements[name] = prepared
-        if turn.parsed is None:
-            turn.parsed = []
-        turn.parsed.append((name, prepared, earlier))
-        turn.say(text)
-
     def _end(self, kind: int, data: bytes, at: int, stop: int) -> Turn:
         """Takes the message that completes a request."""
         turn = self._conversation.open
         if turn is None:
             turn = self._open(_ENDED_BY[kind])
-        elif kind != pg.SYNC:
+        elif kind != SYNC:
             turn.mixed = turn.extended
         if kind == pg.QUERY:
-            self._execute(turn, Prepared(data[at:stop].partition(b"\0")[0]))
+            extended.execute(self._conversation, turn, Prepared(data[at:stop].partition(b"\0")[0]))
         elif kind == pg.FUNCTION_CALL:
             turn.event, turn.commits = "function_call", turn.status == pg.IDLE
         self._conversation.asked(turn)
@@ -207,10 +168,11 @@ class Requests:
             return turn, True
         copying = conversation.copying
         if copying is None or kind == pg.PASSWORD:
-            return None, False
+            # A Flush sends the open turn on. Behind a Sync, as psycopg sends it, it belongs to nobody.
+            return (conversation.open if kind == pg.FLUSH else None), False
         if kind == pg.COPY_DATA and self._watched:
             conversation.copied(copying, data[at:stop])
-        ends = kind == pg.SYNC and conversation.copy_ends
+        ends = kind == SYNC and conversation.copy_ends
         if kind in {pg.COPY_DONE, pg.COPY_FAIL}:
             conversation.copy_ends = True
             ends = not copying.extended
@@ -239,7 +201,8 @@ class Requests:
             if turn.words is not None and not last and turn is self._conversation.open:
                 turn.name_event()
                 self._conversation.tell(turn)
-            self._conversation.queue(turn)
+            turn.queued = True
+            self._conversation.turns.append(turn)
         self._out.append(Segment(piece, turn, last))
 
     def _go_on(self, data: bytes) -> int:

@@ -26,28 +26,18 @@ class Turn(Exchange):
         parsed: the statements that it prepared: the name, what it prepared, and what was there before.
     """
 
-    __slots__ = (
-        "_completed",
-        "_heaviest_number",
-        "_parse_completed",
-        "_room",
-        "_settled",
-        "_tag",
-        "before",
-        "begun",
-        "commits",
-        "ended",
-        "extended",
-        "heaviest",
-        "mixed",
-        "parsed",
-        "queued",
-        "statements",
-        "status",
-        "words",
-    )
+    commits = ended = extended = mixed = queued = begun = False
+    words: list[bytes] | None = None
+    parsed: list[tuple[bytes, Prepared, Prepared | None]] | None = None
+    heaviest: Statement | None = None
+    statements = 0
+    _heaviest_number = _completed = _parse_completed = 0
+    _settled = False
+    _tag = ""
+    _room = REQUEST_LIMIT_BYTES
 
     def __init__(self, number: int, event: str, status: str) -> None:
+        # One is made for every statement that passes: what rarely differs is not set, and the parent's is not called.
         self.number = number
         self.event = event
         self.fields = {}
@@ -55,15 +45,6 @@ class Turn(Exchange):
         self.transaction = None
         self.outcome = None
         self.before = self.status = status
-        self.heaviest: Statement | None = None
-        self.statements = 0
-        self.commits = self.ended = self.extended = self.queued = self.begun = self.mixed = False
-        self._settled = False
-        self._room = REQUEST_LIMIT_BYTES
-        self.words: list[bytes] | None = None
-        self.parsed: list[tuple[bytes, Prepared, Prepared | None]] | None = None
-        self._heaviest_number = self._completed = self._parse_completed = 0
-        self._tag = ""
 
     def execute(self, statement: Statement) -> None:
         """Takes a statement in, in order."""
