@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from airproof.environment.capabilities import LogAccess, ProcessControl, ProcessState, ProcessStatus
+from airproof.environment.capabilities import LogAccess, ProcessControl, ProcessState, ProcessStatus, ResourceControl
 from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady
 from airproof.faults.process import NodeFault, killed, slow_start, stopped, suspended
@@ -63,6 +63,7 @@ class FakeCell:
     history: History = field(default_factory=History)
     description: CellDescription = CELL
     logs: LogAccess | None = None
+    resources: ResourceControl | None = None
 
     @property
     def capabilities(self) -> FakeCell:

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 import psycopg
 import pytest
 
-from airproof.environment.capabilities import LogAccess, ProcessControl, ProcessStatus
+from airproof.environment.capabilities import LogAccess, ProcessControl, ProcessStatus, Resource, ResourceControl
 from airproof.environment.model import Environment, ServiceOptions
 from airproof.environment.topology import CellDescription, CellKind, Endpoint, Role
 from airproof.errors import FaultUnsupported, NotReady
@@ -41,6 +41,14 @@ def logs(provision: Provision, shared_cell: CellDescription) -> LogAccess:
     found = provision.capabilities(shared_cell).logs
     if found is None:
         pytest.skip("the provider reads no logs")
+    return found
+
+
+@pytest.fixture
+def resources(provision: Provision, shared_cell: CellDescription) -> ResourceControl:
+    found = provision.capabilities(shared_cell).resources
+    if found is None:
+        pytest.skip("the provider limits nothing")
     return found
 
 
@@ -179,6 +187,36 @@ def test_logs_are_read_from_a_mark(shared_cell: CellDescription, logs: LogAccess
         lambda: [line for line in logs.since(mark) if "unmistakable" in line.text], timeout_s=5, describe="the log line"
     )
     assert [(line.node, line.level, line.logger) for line in lines] == [("keeper", "info", "toy")]
+
+
+AMOUNTS = {Resource.MEMORY: 2**26, Resource.CPU: 0.5, Resource.OPEN_FILES: 50, Resource.FILE_SIZE: 2**20}
+
+
+@pytest.mark.parametrize("what", Resource)
+@pytest.mark.parametrize("node", ["greeter", "postgres-primary"])
+def test_a_limit_is_put_and_lifted_while_the_node_works(
+    shared_cell: CellDescription, resources: ResourceControl, node: str, what: Resource
+) -> None:
+    limit = resources.limit(node, what, AMOUNTS[what])
+    assert (limit.node, limit.resource) == (node, what)
+    assert get(shared_cell, "greeter", "/health")
+    assert resources.lift(limit)
+    assert "already" in resources.lift(limit)
+
+
+def test_a_shared_broker_is_not_limited(resources: ResourceControl) -> None:
+    with pytest.raises(FaultUnsupported, match="private"):
+        resources.limit("kafka", Resource.MEMORY, 2**20)
+
+
+def test_a_limit_is_gone_when_the_node_was_started_again(
+    shared_cell: CellDescription, resources: ResourceControl, processes: ProcessControl
+) -> None:
+    limit = resources.limit("greeter", Resource.OPEN_FILES, 0)
+    processes.kill("greeter")
+    processes.start("greeter")
+    assert resources.lift(limit)
+    assert get(shared_cell, "greeter", "/health")
 
 
 def test_cells_share_nothing_but_the_broker(provision: Provision, shared_cell: CellDescription) -> None:

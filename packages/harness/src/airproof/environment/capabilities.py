@@ -70,6 +70,52 @@ class ProcessControl(Protocol):
         ...
 
 
+class Resource(StrEnum):
+    """What a node may run short of; the amount in `ResourceControl.limit` is counted so.
+
+    `MEMORY`: bytes beyond what it uses now. `CPU`: a share of one core. `OPEN_FILES`: files and connections beyond
+    those that each process has open now. `FILE_SIZE`: bytes that a file may have.
+    """
+
+    MEMORY = "memory"
+    CPU = "cpu"
+    OPEN_FILES = "open files"
+    FILE_SIZE = "file size"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Limit:
+    """A limit in force on the processes that a node has now.
+
+    Attributes:
+        means: the limit in numbers and how it is put, for the reader.
+    """
+
+    node: str
+    resource: Resource
+    means: str
+
+
+class ResourceControl(Protocol):
+    """Limits on what the nodes may use. A node that is started again is without them."""
+
+    def limit(self, node: str, what: Resource, amount: float) -> Limit:
+        """Puts a limit on a node and reads it back.
+
+        Raises:
+            FaultUnsupported: not here, or not on this node.
+        """
+        ...
+
+    def lift(self, limit: Limit) -> str:
+        """Takes it away and says what was seen then. Nothing the second time.
+
+        Raises:
+            NotReady: it is still there.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """One line a node wrote. `level` is `error` and the like where the node logs JSON, else empty."""
@@ -97,3 +143,4 @@ class Capabilities(Protocol):
 
     processes: ProcessControl | None
     logs: LogAccess | None
+    resources: ResourceControl | None

@@ -42,11 +42,13 @@ class AwaitedMessage:
         return False
 
     def release(self) -> None:
-        """Lets what is held go on, and waits for the next one."""
-        self._rule.release()
+        """Lets what is held go on, and waits for the next one. Nothing once it was given up: it has gone on by then."""
+        with self._lock:
+            if not self.is_over:
+                self._rule.release()
 
     def give_up(self) -> None:
         """Takes the rule away, which lets what it holds go on and wakes the waiter. Nothing the second time."""
-        self._over.set()
         with self._lock:
+            self._over.set()
             self._rule.remove()

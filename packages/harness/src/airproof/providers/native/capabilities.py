@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from airproof.environment.capabilities import LogAccess, LogLine, ProcessControl, ProcessState, ProcessStatus
+from airproof.environment.capabilities import (
+    LogAccess,
+    LogLine,
+    ProcessControl,
+    ProcessState,
+    ProcessStatus,
+    ResourceControl,
+)
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import FaultUnsupported, NotReady, WaitTimeout
 from airproof.providers.native.readiness import Probe, await_ready, last_lines
@@ -24,10 +31,11 @@ GRACEFUL = dict.fromkeys(POSTGRES, signal.SIGINT)
 
 @dataclass(slots=True)
 class NativeCapabilities:
-    """Both capabilities; a native cell always has them."""
+    """All capabilities; a native cell always has them, though not every limit can be had on every machine."""
 
     processes: ProcessControl | None
     logs: LogAccess | None
+    resources: ResourceControl | None
 
 
 class NativeProcesses:

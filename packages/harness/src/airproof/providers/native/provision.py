@@ -18,6 +18,7 @@ from airproof.providers.native.description import (
     process_names,
 )
 from airproof.providers.native.plan import Plan
+from airproof.providers.native.resources import NativeResources
 from airproof.providers.native.start_archive import Training
 from airproof.providers.protocol import Progress
 from airproof.supervision import ProcessEvent, Supervisor
@@ -106,11 +107,11 @@ class NativeProvision:
             remove_cell(self._supervisor, cell)
 
     def capabilities(self, cell: CellDescription) -> NativeCapabilities:
-        """Its processes and their logs."""
+        """Its processes, their logs and what they may use."""
         names = process_names(cell)
         paths = {node: self._supervisor.log_path(name) for node, name in names.items()}
         processes = NativeProcesses(self._supervisor, cell, names, node_probes(cell, self._driver))
-        return NativeCapabilities(processes, NativeLogs(paths))
+        return NativeCapabilities(processes, NativeLogs(paths), NativeResources(self._supervisor, cell, names))
 
     def cells(self) -> list[CellDescription]:
         """The cells that are up, oldest first."""

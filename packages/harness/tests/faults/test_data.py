@@ -1,0 +1,71 @@
+"""Keys of Redis here; rows of PostgreSQL and records of Kafka with the toy platform, in tests/providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from airproof.errors import FaultNotObserved, FaultUnsupported, UsageError
+from airproof.faults.data.damage import Flip, Truncate
+from airproof.faults.data.keys import damaged_key, removed_key
+from airproof.faults.redis_connection import RedisConnection
+
+from .conftest import WiredCell
+
+
+@pytest.fixture
+def redis(wired_cell: WiredCell) -> Iterator[RedisConnection]:
+    with RedisConnection(wired_cell.description.node("redis").endpoint) as connection:
+        connection.ask("FLUSHALL")
+        connection.ask("SET", "cached", '{"name": "z9"}', "PX", 60_000)
+        yield connection
+
+
+def test_a_flip_changes_one_letter_or_digit_and_nothing_of_the_structure() -> None:
+    changed = list(Flip(seed=1).candidates('{"Z": 9}'))
+    assert sorted(changed) == ['{"A": 9}', '{"Z": 0}']
+    assert list(Flip(seed=1).candidates("abcdef")) == list(Flip(seed=1).candidates("abcdef"))
+    assert list(Flip().candidates("{}")) == []
+
+
+def test_a_truncation_keeps_the_beginning() -> None:
+    assert list(Truncate(2).candidates("abc")) == ["ab"]
+    assert list(Truncate(3).candidates("abc")) == []
+    with pytest.raises(UsageError):
+        list(Truncate(-1).candidates("abc"))
+
+
+def test_a_removed_key_comes_back_with_its_time_to_live(wired_cell: WiredCell, redis: RedisConnection) -> None:
+    with removed_key(wired_cell, "cached"):
+        assert redis.ask("GET", "cached") is None
+    assert redis.ask("GET", "cached") == b'{"name": "z9"}'
+    left = redis.ask("PTTL", "cached")
+    assert isinstance(left, int)
+    assert 0 < left <= 60_000
+
+
+@pytest.mark.parametrize("damage", [Flip(seed=2), Truncate(5)])
+def test_a_damaged_key_is_whole_again_afterwards(
+    wired_cell: WiredCell, redis: RedisConnection, damage: Flip | Truncate
+) -> None:
+    with damaged_key(wired_cell, "cached", damage) as now:
+        assert redis.ask("GET", "cached") == now != b'{"name": "z9"}'
+    assert redis.ask("GET", "cached") == b'{"name": "z9"}'
+
+
+def test_what_the_platform_wrote_meanwhile_stays(wired_cell: WiredCell, redis: RedisConnection) -> None:
+    with removed_key(wired_cell, "cached"):
+        redis.ask("SET", "cached", "new")
+    with damaged_key(wired_cell, "cached", Truncate(1)):
+        redis.ask("SET", "cached", "newer")
+    assert redis.ask("GET", "cached") == b"newer"
+    assert all("meanwhile" in fault.healed for fault in wired_cell.history.recording().faults)
+
+
+def test_what_is_not_there_cannot_be_damaged(wired_cell: WiredCell, redis: RedisConnection) -> None:
+    with pytest.raises(FaultNotObserved, match="no key 'none'"), removed_key(wired_cell, "none"):
+        pass
+    redis.ask("RPUSH", "list", "a")
+    with pytest.raises(FaultUnsupported, match="is a list"), damaged_key(wired_cell, "list", Flip()):
+        pass
