@@ -46,11 +46,11 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    32 + 2 n + r + l + u + v + s + 3 m, and 12 more if u is not 0.
+    33 + 3 n + r + l + u + v + s + 3 m, and 12 more if u is not 0.
     """
     return sum(
-        32
-        + 2 * len(saga.steps)
+        33
+        + 3 * len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))
         + len(undoable(saga))

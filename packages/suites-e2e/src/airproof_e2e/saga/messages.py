@@ -6,15 +6,19 @@ Every message of a test holds its tenant's id, which no other test has, so a rul
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from uuid import uuid4
 
 from airproof.environment.topology import CLIENT, Role
 from airproof.errors import FaultNotObserved, PlatformError
 from airproof.faults import wire
+from airproof.faults.moments import killed_at
+from airproof.platform.driver import Tenant
 from airproof.platform.observation import MessageKind
 from airproof.wire import AppliedRule, Rule, http, kafka, on, postgres, smtp
 from airproof_e2e.saga.moments import DEADLINES_S, services_of
-from airproof_e2e.saga.stage import COMPENSATED, Stage
+from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
 STATEMENTS_AT_MOST = 12
@@ -36,6 +40,32 @@ def acknowledgements_lost(stage: Stage) -> None:
             published = kafka.produce(containing=stage.tenant.id)
             rules.enter_context(_applied(stage, on(service, BROKER).when(published).times(1).after().lose_reply()))
         stage.wait_end(stage.start())
+
+
+def killed_between_send_and_mark(stage: Stage) -> None:
+    """The step's participant is killed when the broker has acknowledged its messages and it has not marked them."""
+    participant = stage.step.participant
+    published = on(participant, BROKER).when(kafka.produce(containing=stage.tenant.id)).after()
+    stage.disturbances.append("killed")
+    with killed_at(stage.cell, participant, published) as fault:
+        saga_id = stage.start()
+        fault.wait(timeout_s=WAIT_S)
+        fault.heal()
+        stage.wait_end(saga_id)
+
+
+def commit_late(stage: Stage) -> None:
+    """A saga's first commit is held at the orchestrator, while another tenant's saga is stored and told behind it."""
+    other, given, key = Tenant(f"other-{stage.tenant.id}"), stage.make_input(), str(uuid4())
+    committed = postgres.commit(containing=given.subject)
+    held_back = on(stage.orchestrator, DATABASE).when(committed).times(1).hold()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="user") as user, _applied(stage, held_back) as held:
+        late = user.submit(stage.access.start, given, key=key)
+        held.wait_until_held(WAIT_S)
+        stage.wait_end(stage.start(stage.make_input(tenant=other)))
+        held.release()
+        late.result(WAIT_S)
+    stage.wait_end(stage.start(given, key=key))
 
 
 def commits_unacknowledged(stage: Stage) -> None:
