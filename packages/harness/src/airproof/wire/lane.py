@@ -57,7 +57,7 @@ class Lane:
         swallowing: whether everything vanishes.
         ended: whether the end has been passed on.
         is_busy: whether rules are at work on a message; all that follows waits.
-        latest: the exchange of the newest request; `previous` is the one before it. Of the client's lane only.
+        latest: the exchange of the newest request, or reply; `previous`, of the client's lane only, is the one before.
     """
 
     __slots__ = (
@@ -269,14 +269,21 @@ class Lane:
         self.previous, self.latest = self.latest, exchange
         before, after = self._connection.link.rules_for(exchange.event)
         content = exchange.content
-        if after and (candidates := [armed for literal, armed in after if literal in content]):
-            identity = self._connection.id
-            waiting = [armed for armed in candidates if not armed.exhausted and armed.matches(exchange, identity)]
-            if waiting:
-                self._connection.after[exchange.number] = waiting
+        late = exchange.event in self._session.told_by_replies
+        if after and not late and (waiting := self._waiting(after, exchange)):
+            self._connection.after[exchange.number] = waiting
         if before and (candidates := [armed for literal, armed in before if literal in content]):
             return segment.data, exchange, self._acting(candidates, exchange)
         return segment.data, exchange, []
+
+    def _waiting(self, after: Sequence[tuple[bytes, Armed]], exchange: Exchange) -> list[Armed]:
+        """The rules that may act on the reply to this request."""
+        identity, content = self._connection.id, exchange.content
+        return [
+            armed
+            for literal, armed in after
+            if literal in content and not armed.exhausted and armed.matches(exchange, identity)
+        ]
 
     def _look_at_bytes(self, data: bytes) -> tuple[bytes, Exchange, list[Armed]]:
         before, _ = self._connection.link.rules_for(BYTES)
@@ -293,8 +300,13 @@ class Lane:
         if segment.last and (do := self._connection.replied.pop(exchange.number, None)):
             do()
         after = self._connection.after
-        rules = after.get(exchange.number) if after else None
-        if rules is None:
+        begins, self.latest = exchange is not self.latest, exchange
+        if begins and exchange.event in self._session.told_by_replies:
+            _, told = self._connection.link.rules_for(exchange.event)
+            if rules := [armed for _, armed in told if not armed.exhausted]:
+                after[exchange.number] = rules
+        rules = after.get(exchange.number, []) if after else []
+        if not rules:
             return segment.data, exchange, []
         self._gathered.append(segment.data)
         self._gathered_bytes += len(segment.data)

@@ -72,6 +72,8 @@ class Session(ABC):
         protocol: the name by which links and rules call it.
         rewrites: whether segments may differ from what was received (addresses in Kafka's replies); the wire then
             passes segments on only, and never a piece before it was looked at.
+        told_by_replies: events whose fields and content come with the reply, such as Kafka's Fetch; rules that act on
+            the reply are matched then.
         watched: whether somebody asks what is in the exchanges. While it is set, the first segment of a request
             comes with everything that rules may ask filled in, so a request is kept back until it is complete, up to
             `REQUEST_LIMIT_BYTES` and except where a client waits in the middle of one (HTTP's `100 Continue`). While
@@ -83,6 +85,7 @@ class Session(ABC):
 
     protocol: ClassVar[str]
     rewrites: ClassVar[bool] = False
+    told_by_replies: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
         self.watched = False

@@ -110,6 +110,7 @@ class KafkaSession(Session):
 
     protocol = "kafka"
     rewrites = True
+    told_by_replies = frozenset(FETCHES)
 
     def __init__(self, *, route: Route, names: TopicNames = LEARNED) -> None:
         super().__init__()
