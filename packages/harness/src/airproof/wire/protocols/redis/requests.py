@@ -88,10 +88,9 @@ class Requests:
         begin, end, find, known, conversation = at, len(data), data.find, self.known, self._conversation
         while at < end:
             match = _BEGINNING(data, at)
-            if match is None or (beginning := known.get(match[0])) is None:
+            if match is None or (beginning := known.get(data[at : (at := match.end())])) is None:
                 return begin
             event, left, is_special = beginning
-            at = match.end()
             for _ in range(left):
                 stop = find(CRLF, at)
                 size = SIZES.get(data[at:stop])
