@@ -35,6 +35,7 @@ class WiredCell:
     processes: Any = None
     logs: Any = None
     resources: Any = None
+    storage: Any = None
 
     @property
     def capabilities(self) -> WiredCell:

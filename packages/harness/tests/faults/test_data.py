@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
+from airproof.environment.topology import CellKind
 from airproof.errors import FaultNotObserved, FaultUnsupported, UsageError
 from airproof.faults.data.damage import Flip, Truncate
 from airproof.faults.data.keys import damaged_key, removed_key
+from airproof.faults.data.segments import damaged_log
 from airproof.faults.redis_connection import RedisConnection
 
 from .conftest import WiredCell
+from .processes import Nodes
+from .test_process import FakeCell
 
 
 @pytest.fixture
@@ -68,4 +74,48 @@ def test_what_is_not_there_cannot_be_damaged(wired_cell: WiredCell, redis: Redis
         pass
     redis.ask("RPUSH", "list", "a")
     with pytest.raises(FaultUnsupported, match="is a list"), damaged_key(wired_cell, "list", Flip()):
+        pass
+
+
+@dataclass
+class Storage:
+    path: Path
+
+    def directory(self, node: str) -> Path:
+        return self.path
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> FakeCell:
+    segment = tmp_path / "logs" / "c1.things-0" / "0.log"
+    segment.parent.mkdir(parents=True)
+    segment.write_bytes(b"h" * 61 + b"records")
+    cell = FakeCell(Nodes(), storage=Storage(tmp_path))
+    cell.description = replace(cell.description, kind=CellKind.PRIVATE_BROKER)
+    return cell
+
+
+def test_a_flipped_record_is_put_right_while_the_broker_is_down(broker: FakeCell) -> None:
+    with damaged_log(broker, "c1.things", Flip(seed=1)) as segment:
+        assert segment.read_bytes().startswith(b"h" * 61)
+        assert segment.read_bytes() != b"h" * 61 + b"records"
+        with segment.open("ab") as file:
+            file.write(b"later")
+    assert segment.read_bytes() == b"h" * 61 + b"recordslater"
+    assert isinstance(broker.processes, Nodes)
+    assert broker.processes.done == ["terminate kafka", "start kafka"] * 2
+
+
+def test_what_a_truncated_log_has_lost_stays_lost(broker: FakeCell) -> None:
+    with damaged_log(broker, "c1.things", Truncate(10)) as segment:
+        assert segment.stat().st_size == 10
+    (recorded,) = broker.history.recording().faults
+    assert "stays lost" in recorded.healed
+
+
+def test_the_log_of_a_shared_broker_and_of_an_empty_topic_is_left_alone(broker: FakeCell) -> None:
+    with pytest.raises(FaultNotObserved), damaged_log(broker, "c1.none", Flip()):
+        pass
+    broker.description = replace(broker.description, kind=CellKind.PLAIN)
+    with pytest.raises(FaultUnsupported, match="private_broker"), damaged_log(broker, "c1.things", Flip()):
         pass

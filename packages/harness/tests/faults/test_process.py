@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from airproof.environment.capabilities import LogAccess, ProcessControl, ProcessState, ProcessStatus, ResourceControl
+from airproof.environment.capabilities import (
+    LogAccess,
+    ProcessControl,
+    ProcessState,
+    ProcessStatus,
+    ResourceControl,
+    StorageAccess,
+)
 from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady
 from airproof.faults.process import NodeFault, killed, slow_start, stopped, suspended
@@ -64,6 +71,7 @@ class FakeCell:
     description: CellDescription = CELL
     logs: LogAccess | None = None
     resources: ResourceControl | None = None
+    storage: StorageAccess | None = None
 
     @property
     def capabilities(self) -> FakeCell:

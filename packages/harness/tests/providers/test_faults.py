@@ -8,14 +8,16 @@ from time import monotonic
 
 import psycopg
 import pytest
+from kafka.errors import KafkaError
 
 from airproof.environment.capabilities import Capabilities, ProcessStatus
-from airproof.environment.topology import CellDescription
+from airproof.environment.topology import CellDescription, CellKind
 from airproof.errors import FaultNotObserved, FaultUnsupported
 from airproof.faults.connections import used_up_connections
 from airproof.faults.data.damage import Flip, Truncate
 from airproof.faults.data.records import removed_records
 from airproof.faults.data.rows import damaged_row, removed_rows
+from airproof.faults.data.segments import damaged_log
 from airproof.faults.process import slow_start
 from airproof.faults.resource import full_disk, short_cpu, short_memory, short_open_files
 from airproof.history import History
@@ -187,3 +189,33 @@ def test_records_are_removed_from_a_topic(target: Target) -> None:
         assert began == last - 4
     with pytest.raises(FaultNotObserved), removed_records(target, topic, before=last):
         pass
+
+
+def test_a_record_that_is_damaged_on_the_disk_is_not_read_until_it_heals(provision: Provision) -> None:
+    from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+    cell = provision.lease_cell(CellKind.PRIVATE_BROKER)
+    try:
+        target = Target(cell, provision.capabilities(cell))
+        bootstrap, topic = str(cell.node("kafka").endpoint), f"{cell.topic_prefix}things"
+        producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+        producer.send(topic, b"whole", partition=0).get(timeout=10)
+        producer.close()
+
+        def read() -> list[bytes]:
+            consumer = KafkaConsumer(
+                bootstrap_servers=bootstrap, auto_offset_reset="earliest", consumer_timeout_ms=3000, check_crcs=True
+            )
+            consumer.assign([TopicPartition(topic, 0)])
+            try:
+                return [record.value for record in consumer]
+            except KafkaError:
+                return []
+            finally:
+                consumer.close()
+
+        with damaged_log(target, topic, Flip(seed=1)):
+            assert read() == []
+        assert read() == [b"whole"]
+    finally:
+        provision.return_cell(cell, reusable=False)

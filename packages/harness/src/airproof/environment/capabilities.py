@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 
@@ -138,9 +139,22 @@ class LogAccess(Protocol):
         ...
 
 
+class StorageAccess(Protocol):
+    """The files of the nodes."""
+
+    def directory(self, node: str) -> Path:
+        """Where a running node keeps its data, to be read and written by this process.
+
+        Raises:
+            FaultUnsupported: it cannot be reached.
+        """
+        ...
+
+
 class Capabilities(Protocol):
     """What can be done to the nodes of one cell."""
 
     processes: ProcessControl | None
     logs: LogAccess | None
     resources: ResourceControl | None
+    storage: StorageAccess | None

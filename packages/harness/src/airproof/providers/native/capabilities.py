@@ -15,6 +15,7 @@ from airproof.environment.capabilities import (
     ProcessState,
     ProcessStatus,
     ResourceControl,
+    StorageAccess,
 )
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import FaultUnsupported, NotReady, WaitTimeout
@@ -36,6 +37,7 @@ class NativeCapabilities:
     processes: ProcessControl | None
     logs: LogAccess | None
     resources: ResourceControl | None
+    storage: StorageAccess | None
 
 
 class NativeProcesses:
@@ -110,6 +112,21 @@ class NativeProcesses:
     @staticmethod
     def _seen(node: str, state: ProcessState) -> ProcessState:
         return replace(state, node=node)
+
+
+class NativeStorage:
+    """The working directories of the nodes, in which each keeps what it stores; implements `StorageAccess`."""
+
+    def __init__(self, supervisor: Supervisor, names: Mapping[str, str]) -> None:
+        self._supervisor = supervisor
+        self._names = names
+
+    def directory(self, node: str) -> Path:
+        """Where a running node keeps its data."""
+        try:
+            return Path(f"/proc/{self._supervisor.pid(self._names[node])}/cwd").readlink()
+        except OSError as error:
+            raise FaultUnsupported(f"the files of {node!r} cannot be reached: {error.strerror}") from error
 
 
 class NativeLogs:

@@ -8,7 +8,7 @@ from airproof.environment.capabilities import ProcessStatus
 from airproof.environment.model import Environment
 from airproof.environment.topology import CellDescription, CellKind
 from airproof.platform.driver import Driver
-from airproof.providers.native.capabilities import NativeCapabilities, NativeLogs, NativeProcesses
+from airproof.providers.native.capabilities import NativeCapabilities, NativeLogs, NativeProcesses, NativeStorage
 from airproof.providers.native.cell import remove_cell, start_cell
 from airproof.providers.native.description import (
     PREFIXES,
@@ -111,7 +111,8 @@ class NativeProvision:
         names = process_names(cell)
         paths = {node: self._supervisor.log_path(name) for node, name in names.items()}
         processes = NativeProcesses(self._supervisor, cell, names, node_probes(cell, self._driver))
-        return NativeCapabilities(processes, NativeLogs(paths), NativeResources(self._supervisor, cell, names))
+        resources = NativeResources(self._supervisor, cell, names)
+        return NativeCapabilities(processes, NativeLogs(paths), resources, NativeStorage(self._supervisor, names))
 
     def cells(self) -> list[CellDescription]:
         """The cells that are up, oldest first."""
