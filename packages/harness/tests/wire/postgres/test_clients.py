@@ -373,3 +373,13 @@ def test_the_same_is_seen_unwatched(make_forwarder: Any, said: Said) -> None:
     assert said(exchanges) == [("begin", "BEGIN"), *[inserted] * 5, prepared, *[inserted] * 2, ("commit", "COMMIT")]
     assert {one.transaction for one in exchanges[1:-1]} == {1}
     assert exchanges[2].fields == {}
+
+
+def test_a_client_may_ask_for_protocol_3_2(forwarder: Any, said: Said) -> None:
+    if psycopg.pq.version() < 180000:
+        pytest.skip("libpq is older than 18")
+    with forwarder.connect(max_protocol_version="3.2", autocommit=True) as connection:
+        connection.execute("SELECT 1")
+        connection.cancel_safe()
+    assert said(forwarder.exchanges()) == [("query", "SELECT 1")]
+    assert forwarder.exchanges(1)[0].event == "cancel"
