@@ -2,19 +2,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 import pytest
 
 from airproof.cells import Cell
+from airproof.environment.topology import Role
 from airproof.faults.process import killed
+from airproof.faults.wire import applied
 from airproof.platform.driver import EffectBlock, Tenant
 from airproof.platform.entities import EntityAccess, EntityRef
 from airproof.platform.manifest import Entity
 from airproof.platform.observation import Update, UpdateOutcome
 from airproof.plugin import manifest
 from airproof.waiting import wait_until
+from airproof.wire import Wire, on, postgres
 from airproof_e2e.event_sourcing.judging import Attempt, judge_stream
 
 WAIT_S = 10.0
@@ -84,6 +87,28 @@ def test_of_many_updates_at_one_version_one_is_done(stream: Stream) -> None:
         outcomes = sorted(one.result(WAIT_S).outcome for one in updating)
     stream.judge()
     assert outcomes == [UpdateOutcome.CONFLICT] * (RIVALS - 1) + [UpdateOutcome.DONE]
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("ES-1", "ES-4")
+def test_of_two_that_have_seen_the_same_version_one_is_done(stream: Stream, wire: Wire) -> None:
+    """Two updates have seen the same version and store their events one after the other: the second one conflicts."""
+    service, wanted = stream.access.entity.service, ("of the first", "of the second")
+    with ThreadPoolExecutor(len(wanted), thread_name_prefix="writer") as writers, ExitStack() as rules:
+        updating, held = [], []
+        for value in wanted:
+            storing = postgres.statement(containing=[stream.ref.id, stream.access.entity.changed, value])
+            rule = on(service, Role.POSTGRES_PRIMARY.value).when(storing).times(1).hold()
+            held.append(rules.enter_context(applied(stream.cell, rule)))
+            updating.append(writers.submit(stream.update, value, FIRST))
+        for hold in held:
+            hold.wait_until_held(WAIT_S)
+        outcomes = []
+        for hold, update in zip(held, updating, strict=True):
+            hold.release()
+            outcomes.append(update.result(WAIT_S).outcome)
+    stream.judge()
+    assert outcomes == [UpdateOutcome.DONE, UpdateOutcome.CONFLICT]
 
 
 @pytest.mark.covers("ES-1", "ES-4")

@@ -18,6 +18,11 @@ from airproof_service.cache.judging import GONE, Invalidation, Read, judge_reads
 WAIT_S = 10.0
 
 
+def value_of(version: int) -> str:
+    """What the entity is given with that version."""
+    return f"version {version}"
+
+
 @dataclass
 class Stage:
     """A scenario's view of one entity.
@@ -66,7 +71,7 @@ class Stage:
 
     def update(self, version: int, access: EntityAccess | None = None) -> Update:
         """Makes that version of the entity, on the record."""
-        value = f"version {version}"
+        value = value_of(version)
         arguments = {"id": self.ref.id, "value": value}
         with self.cell.history.operation(f"update {self.cached.entity}", args=arguments) as operation:
             self.written[version] = value
