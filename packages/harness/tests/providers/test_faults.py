@@ -15,10 +15,12 @@ from airproof.environment.topology import CellDescription, CellKind
 from airproof.errors import FaultNotObserved, FaultUnsupported
 from airproof.faults.connections import used_up_connections
 from airproof.faults.data.damage import Flip, Truncate
+from airproof.faults.data.keys import damaged_key, removed_key
 from airproof.faults.data.records import removed_records
 from airproof.faults.data.rows import damaged_row, removed_rows
 from airproof.faults.data.segments import damaged_log
 from airproof.faults.process import slow_start
+from airproof.faults.redis_connection import RedisConnection
 from airproof.faults.resource import full_disk, short_cpu, short_memory, short_open_files
 from airproof.history import History
 from airproof.providers.protocol import Provision
@@ -219,3 +221,14 @@ def test_a_record_that_is_damaged_on_the_disk_is_not_read_until_it_heals(provisi
         assert read() == [b"whole"]
     finally:
         provision.return_cell(cell, reusable=False)
+
+
+def test_a_key_is_removed_and_damaged_and_put_back(target: Target) -> None:
+    with RedisConnection(target.description.node("redis").endpoint) as redis:
+        redis.ask("SET", "greeting", "hello")
+        with removed_key(target, "greeting"):
+            assert redis.ask("GET", "greeting") is None
+        with damaged_key(target, "greeting", Truncate(2)):
+            assert redis.ask("GET", "greeting") == b"he"
+        assert redis.ask("GET", "greeting") == b"hello"
+    assert not target.history.recording().unhealed()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from airproof.environment.topology import CellKind
-from airproof_e2e.saga import crowds, messages, moments, orchestration, participants, publishing, repetition
+from airproof_e2e.saga import crowds, messages, moments, networks, orchestration, participants, publishing, repetition
 from airproof_e2e.saga.stage import Stage
 
 
@@ -519,4 +519,48 @@ MESSAGES = (
     ),
 )
 
-FAMILIES: tuple[Family, ...] = (*ENDINGS, *PARTICIPANTS, *ORCHESTRATOR, *REPETITION, *CROWDS, *PUBLISHING, *MESSAGES)
+NETWORKS = (
+    Family(
+        "network-slow",
+        Per.SAGA,
+        networks.slow,
+        "a slow network makes {subject} slow and nothing else",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "network-lossy",
+        Per.SAGA,
+        networks.lossy,
+        "{subject} is complete or nothing though messages to the databases are lost",
+        (*ATOMIC, "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "broker-flapping",
+        Per.SAGA,
+        networks.flaps,
+        "{subject} completes though the links to the broker come and go",
+        ("SAGA-1", "OUT-2", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "participant-parted",
+        Per.LAST_UNDOABLE,
+        networks.parted,
+        "{subject} is done when its participant reaches its database and the broker again",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+)
+
+FAMILIES: tuple[Family, ...] = (
+    *ENDINGS,
+    *PARTICIPANTS,
+    *ORCHESTRATOR,
+    *REPETITION,
+    *CROWDS,
+    *PUBLISHING,
+    *MESSAGES,
+    *NETWORKS,
+)

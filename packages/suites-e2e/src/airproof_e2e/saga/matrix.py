@@ -46,10 +46,10 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    33 + 3 n + r + l + u + v + s + 3 m, and 12 more if u is not 0.
+    36 + 3 n + r + l + u + v + s + 3 m, and 13 more if u is not 0.
     """
     return sum(
-        33
+        36
         + 3 * len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))
@@ -57,7 +57,7 @@ def predicted_count(manifest: Manifest) -> int:
         + sum(bool(step.compensation and step.compensation.refusal) for step in undoable(saga))
         + len(_subscriptions(manifest, saga))
         + 3 * (saga.sends_mail_in is not None)
-        + 12 * bool(undoable(saga))
+        + 13 * bool(undoable(saga))
         for saga in manifest.sagas
     )
 
