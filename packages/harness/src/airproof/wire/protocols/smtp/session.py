@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airproof.wire.protocols.framing import Violation
-from airproof.wire.protocols.smtp.sides import MESSAGE, Replies, Requests
+from airproof.wire.protocols.smtp.replies import Replies
+from airproof.wire.protocols.smtp.requests import MESSAGE, Requests
 from airproof.wire.session import Exchange, Segment, Sender, Session
 
 REPEATED = "repeated"

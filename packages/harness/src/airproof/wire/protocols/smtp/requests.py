@@ -1,4 +1,4 @@
-"""The two sides of an SMTP connection: commands and mails, and the replies that come in the same order."""
+"""The client's side of an SMTP connection: commands, mails, credentials."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
 MESSAGE = "message"
 LONGEST_LINE = 16 * 1024
-LONGEST_REPLY_LINE = 4096
-RECIPIENTS_MOST = 1000
+LONGESTRECIPIENTS_MOST = 1000
 
 _END = b"\r\n.\r\n"
 _CHUNK = re.compile(rb"BDAT[ \t]+([0-9]{1,15})(?:[ \t]+(LAST))?[ \t]*\r\n", re.IGNORECASE).fullmatch
-_REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])[^\r\n]*)?\r\n").fullmatch
-_REPLY_BEGUN = re.compile(rb"[2-5](?:[0-9](?:[0-9](?:[ -][^\r\n]*)?)?)?\r?").fullmatch
 _ALONE = frozenset(["AUTH", "STARTTLS"])
 
 
@@ -188,87 +185,3 @@ class Requests:
         else:
             described = describe_command(exchange.event, request)
         exchange.fields, exchange.content = described
-
-
-class Replies:
-    """The server's side.
-
-    Attributes:
-        rest: bytes that no segment holds yet.
-        begun: whether a reply of several lines is under way.
-        switched: whether TLS begins.
-    """
-
-    def __init__(self, requests: Requests) -> None:
-        self.rest = b""
-        self.switched = False
-        self._requests = requests
-        self._greeted = False
-        self._code = b""
-
-    @property
-    def begun(self) -> bool:
-        return bool(self._code or self.rest)
-
-    def take(self) -> bytes:
-        """Everything kept back, which is forgotten here."""
-        taken, self.rest = self.rest, b""
-        return taken
-
-    def follow(self, data: bytes, out: list[Segment]) -> bytes | None:
-        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
-        if self.rest:
-            data, self.rest = self.rest + data, b""
-        at, end = 0, len(data)
-        try:
-            while at < end:
-                after = self._step(data, at, out)
-                if after == at:
-                    break
-                at = after
-                if self.switched:
-                    return data[at:]
-        except Violation:
-            return data[at:]
-        self.rest = data[at:]
-        return None
-
-    def _step(self, data: bytes, at: int, out: list[Segment]) -> int:
-        """Goes on by the lines of one reply; returns where to go on, the same place for want of bytes."""
-        pending = self._requests.pending
-        if self._greeted and not pending:
-            raise Violation
-        begin = at
-        complete = False
-        while not complete and (stop := data.find(b"\n", at, at + LONGEST_REPLY_LINE) + 1):
-            complete = self._line(data[at:stop])
-            at = stop
-        left = len(data) - at
-        if not complete and left and (left >= LONGEST_REPLY_LINE or not _REPLY_BEGUN(data, at)):
-            raise Violation
-        if at == begin:
-            return at
-        piece = data if begin == 0 and at == len(data) else data[begin:at]
-        exchange = pending[0] if self._greeted else None
-        if complete:
-            self._complete(exchange)
-        out.append(Segment(piece, exchange, complete and exchange is not None))
-        return at
-
-    def _line(self, line: bytes) -> bool:
-        """Takes one line of a reply; whether it is the last."""
-        match = _REPLY_LINE(line)
-        if match is None or (self._code and match[1] != self._code):
-            raise Violation
-        self._code = match[1]
-        return match[2] != b"-"
-
-    def _complete(self, exchange: Exchange | None) -> None:
-        code, self._code = int(self._code), b""
-        if exchange is None:
-            self._greeted = True
-            return
-        self._requests.answered(exchange, code)
-        self._requests.pending.popleft()
-        exchange.outcome = str(code)
-        self.switched = exchange.event == "STARTTLS" and code == 220
