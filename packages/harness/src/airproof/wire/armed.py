@@ -66,6 +66,7 @@ class Armed:
         over: set when the rule was removed; whoever waits for anything on its behalf goes on.
         held: what it holds now, oldest first: a future each, done when released.
         literal: the longest bytes that the content must contain; nothing if there are none.
+        equal: a field that must have a value, and which, as text; empty if there is none.
         broken: closes a connection that the rule has left in a state in which it cannot go on.
     """
 
@@ -84,6 +85,8 @@ class Armed:
         self._changed = asyncio.Event()
         self._chance = Random(f"{rule.seed} chance")  # noqa: S311
         self._fields = [(name, _test(one, captures)) for name, one in rule.match.fields]
+        equal = [(name, str(one.value)) for name, one in rule.match.fields if one.test is Test.IS]
+        self.equal = equal[0] if equal else ("", "")
         literals = [one.data for one in rule.match.containing if not one.captured]
         self.literal = max(literals, key=len, default=b"")
         self._needles = [_needle(one, captures) for one in rule.match.containing]
@@ -233,11 +236,27 @@ def _needle(needle: Needle, captures: Captures) -> Callable[[bytes], bool]:
     )
 
 
-Candidates = tuple[tuple[bytes, "Armed"], ...]
-"""Rules with a literal that must be in the content, or nothing: what tells fastest that most of them are not meant."""
+Candidates = tuple[tuple[bytes, str, str, "Armed"], ...]
+"""Rules with a literal that must be in the content, and a field that must have a value, or nothing.
+
+That is what tells fastest that most of them are not meant.
+"""
 
 
 def sort_by_moment(rules: list[Armed]) -> tuple[Candidates, Candidates]:
     """Those that act before, and those that act after."""
-    before = tuple((one.literal, one) for one in rules if one.rule.moment is Moment.BEFORE)
-    return before, tuple((one.literal, one) for one in rules if one.rule.moment is Moment.AFTER)
+    before, after = (
+        tuple((one.literal, *one.equal, one) for one in rules if one.rule.moment is moment)
+        for moment in (Moment.BEFORE, Moment.AFTER)
+    )
+    return before, after
+
+
+def candidates(rules: Candidates, exchange: Exchange) -> list[Armed]:
+    """Those of the rules that this message may be meant by: not sure, but soon said."""
+    content, fields = exchange.content, exchange.fields
+    return [
+        armed
+        for literal, name, value, armed in rules
+        if literal in content and (not name or str(fields.get(name)) == value)
+    ]

@@ -59,6 +59,11 @@ class Connection:
             session.rewrites or self.after or self.repeats or self._answers or any(lane.is_busy for lane in self._lanes)
         )
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether replies of the wire's own wait behind replies of the server."""
+        return bool(self._answers)
+
     def retune(self) -> None:
         """Follows a change of the link's rules or of its recording."""
         link = self.link

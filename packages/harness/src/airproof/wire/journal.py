@@ -22,6 +22,8 @@ PASSED_LIMIT = 20_000
 EVIDENCE_LIMIT = 20_000
 PAGE = 2_000
 SHOWN_BYTES = 64
+_tuple = tuple.__new__
+"""Makes a `Passed` in half the time that its own `__new__` takes, which counts where everything is recorded."""
 
 
 class Passed(NamedTuple):
@@ -70,17 +72,20 @@ class Journal:
         if len(self._passed) == self._passed.maxlen:
             self.dropped += 1
         self._passed.append(
-            Passed(
-                self._number,
-                link,
-                connection,
-                exchange.number,
-                exchange.event,
-                exchange.fields,
-                exchange.outcome or "",
-                requested_at,
-                replied_at,
-                exchange.transaction,
+            _tuple(
+                Passed,
+                (
+                    self._number,
+                    link,
+                    connection,
+                    exchange.number,
+                    exchange.event,
+                    exchange.fields,
+                    exchange.outcome or "",
+                    requested_at,
+                    replied_at,
+                    exchange.transaction,
+                ),
             )
         )
         if self._readers:

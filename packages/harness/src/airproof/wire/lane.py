@@ -16,7 +16,7 @@ from itertools import pairwise
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from airproof.wire.armed import Armed
+from airproof.wire.armed import Armed, Candidates, candidates
 from airproof.wire.effects import apply
 from airproof.wire.passage import Passage, Then
 from airproof.wire.rules import BYTES
@@ -204,9 +204,10 @@ class Lane:
         if self._ahead:
             segments = self._without_sent(segments)
         queue = self._queue
+        answering = self._sender is Sender.SERVER and self._connection.is_answering
         for segment in segments:
             queue.append((segment, now))
-            if segment.last and segment.exchange and self._sender is Sender.SERVER:
+            if answering and segment.last and segment.exchange:
                 queue.extend((item, now) for item in self._connection.answers_behind(segment.exchange))
 
     def _without_sent(self, segments: Sequence[Segment]) -> list[Segment]:
@@ -268,21 +269,18 @@ class Lane:
             return segment.data, exchange, []
         self.previous, self.latest = self.latest, exchange
         before, after = self._connection.link.rules_for(exchange.event)
-        content = exchange.content
         late = exchange.event in self._session.told_by_replies
         if after and not late and (waiting := self._waiting(after, exchange)):
             self._connection.after[exchange.number] = waiting
-        if before and (candidates := [armed for literal, armed in before if literal in content]):
-            return segment.data, exchange, self._acting(candidates, exchange)
+        if before and (meant := candidates(before, exchange)):
+            return segment.data, exchange, self._acting(meant, exchange)
         return segment.data, exchange, []
 
-    def _waiting(self, after: Sequence[tuple[bytes, Armed]], exchange: Exchange) -> list[Armed]:
+    def _waiting(self, after: Candidates, exchange: Exchange) -> list[Armed]:
         """The rules that may act on the reply to this request."""
-        identity, content = self._connection.id, exchange.content
+        identity = self._connection.id
         return [
-            armed
-            for literal, armed in after
-            if literal in content and not armed.exhausted and armed.matches(exchange, identity)
+            armed for armed in candidates(after, exchange) if not armed.exhausted and armed.matches(exchange, identity)
         ]
 
     def _look_at_bytes(self, data: bytes) -> tuple[bytes, Exchange, list[Armed]]:
@@ -291,7 +289,7 @@ class Lane:
             return data, _NO_EXCHANGE, []
         fields: dict[str, str | int] = {"sender": self._sender.name.lower(), "size": len(data)}
         exchange = Exchange(0, BYTES, fields, data)
-        return data, exchange, self._acting([armed for literal, armed in before if literal in data], exchange)
+        return data, exchange, self._acting(candidates(before, exchange), exchange)
 
     def _look_at_reply(self, segment: Segment, exchange: Exchange) -> tuple[bytes, Exchange, list[Armed]] | None:
         if exchange.event == REPEATED:
@@ -303,7 +301,7 @@ class Lane:
         begins, self.latest = exchange is not self.latest, exchange
         if begins and exchange.event in self._session.told_by_replies:
             _, told = self._connection.link.rules_for(exchange.event)
-            if rules := [armed for _, armed in told if not armed.exhausted]:
+            if rules := [armed for *_, armed in told if not armed.exhausted]:
                 after[exchange.number] = rules
         rules = after.get(exchange.number, []) if after else []
         if not rules:

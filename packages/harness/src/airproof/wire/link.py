@@ -160,7 +160,7 @@ class Link:
         client = Stream(self._loop, sock)
         try:
             rules, _ = self.rules_for(CONNECT)
-            if rules and not await admit(self, identity, client, peer, [armed for _, armed in rules]):
+            if rules and not await admit(self, identity, client, peer, [armed for *_, armed in rules]):
                 return
             upstream = await self._dial()
         except OSError:
