@@ -95,6 +95,13 @@ def hold_writes(databases: Databases, database: str, table: str, *, statement: s
             block.release()
 
 
+def in_transaction(databases: Databases, database: str) -> bool:
+    """Whether a client of the database other than ours has a transaction open."""
+    others = f"datname = current_database() AND backend_type = 'client backend' AND application_name <> '{APPLICATION}'"
+    query = f"SELECT 1 FROM pg_stat_activity WHERE {others} AND state <> 'idle' LIMIT 1"  # noqa: S608
+    return bool(databases.all(database, query))
+
+
 @contextmanager
 def hold_commits(databases: Databases, database: str) -> Iterator[WriteBlock]:
     """Holds every commit of the cluster once it is durable: each then waits for a standby that does not exist.

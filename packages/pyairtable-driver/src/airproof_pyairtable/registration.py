@@ -157,6 +157,10 @@ class Registration:
         table = written_table(service, write)
         return blocks.hold_writes(self._databases, database_of(service), table, statement=statement)
 
+    def in_transaction(self, service: str) -> bool:
+        """Whether a connection of the service's database, other than ours, is in a transaction."""
+        return blocks.in_transaction(self._databases, database_of(service))
+
     def hold_commits(self, service: str) -> AbstractContextManager[EffectBlock]:
         """Holds every commit of the cell; the block tells of the service's."""
         return blocks.hold_commits(self._databases, database_of(service))

@@ -138,6 +138,10 @@ class SagaAccess(Protocol):
         """Holds the transactions of a participant or of the orchestrator at that write, in the same way."""
         ...
 
+    def in_transaction(self, service: str) -> bool:
+        """Whether the service has a transaction open at this moment, of which others may have to wait for the locks."""
+        ...
+
     def hold_commits(self, service: str) -> AbstractContextManager[EffectBlock]:
         """Holds every commit of the cell's databases after it is durable and before the service is told so.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+from airproof.errors import FaultNotObserved
 from airproof.faults import process
 from airproof.faults.process import NodeFault
 from airproof.history import Explanation
@@ -15,6 +16,7 @@ from airproof.waiting import wait_until
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 LOOK_AGAIN_S = 0.01
+FREEZES_AT_MOST = 100
 
 
 def killed(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
@@ -33,6 +35,22 @@ def suspended(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
     """See `airproof.faults.process.suspended`."""
     stage.disturbances.append("suspended")
     return process.suspended(stage.cell, node)
+
+
+@contextmanager
+def frozen_at_rest(stage: Stage, service: str) -> Iterator[NodeFault]:
+    """Suspends the service between two transactions: nobody else could have the locks of one that is never ended.
+
+    Raises:
+        FaultNotObserved: the service was in a transaction whenever it was looked at.
+    """
+    for _ in range(FREEZES_AT_MOST):
+        with suspended(stage, service) as frozen:
+            if stage.access.in_transaction(service):
+                continue
+            yield frozen
+            return
+    raise FaultNotObserved(f"{service} was in a transaction each of the {FREEZES_AT_MOST} times that it was frozen")
 
 
 @contextmanager

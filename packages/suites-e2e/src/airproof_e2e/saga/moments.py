@@ -14,7 +14,7 @@ from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
 from airproof.platform.manifest import Saga, Step
 from airproof.platform.observation import MessageKind, SagaState
-from airproof_e2e.saga.breakage import held, suspended
+from airproof_e2e.saga.breakage import frozen_at_rest, held, suspended
 from airproof_e2e.saga.stage import COMPENSATED, Stage, Talk
 
 DEADLINES_S = (0.3, 2.0, 8.0)
@@ -44,7 +44,7 @@ def in_turn(stage: Stage, body: Body) -> str:
     if stage.undoing:
         order = list(reversed(undoable(stage.saga)))
         with turning_back(stage) as (saga_id, turn), ExitStack() as frozen:
-            first = frozen.enter_context(suspended(stage, order[0].participant))
+            first = frozen.enter_context(frozen_at_rest(stage, order[0].participant))
             turn()
             _one_after_another(stage, saga_id, order, first, frozen, body)
     else:
@@ -61,7 +61,7 @@ def _one_after_another(
         stage.command(saga_id, step, stage.action)
         following: NodeFault | None = None
         if later and later.participant != step.participant:
-            following = frozen.enter_context(suspended(stage, later.participant))
+            following = frozen.enter_context(frozen_at_rest(stage, later.participant))
         if present:
             body(stage.at(step), saga_id, present)
         present = following
@@ -86,7 +86,7 @@ def asked_to_do(stage: Stage, start: Callable[[], str]) -> Iterator[tuple[str, N
     """
     participant = stage.step.participant
     if participant != stage.saga.entrance:
-        with suspended(stage, participant) as frozen:
+        with frozen_at_rest(stage, participant) as frozen:
             yield start(), frozen
     else:
         with held(stage, participant, Write.BUSINESS) as block:
@@ -124,7 +124,7 @@ def before_deadline(stage: Stage, ends: frozenset[SagaState], then: Callable[[st
 def turning_back(stage: Stage) -> Iterator[tuple[str, Callable[[], None]]]:
     """All steps but the last that may be refused are done. Yields the saga's id and what lets that one be refused."""
     refuser, given = last_refusable(stage), stage.make_input()
-    with stage.access.refuse(refuser.name, given), suspended(stage, refuser.participant) as frozen:
+    with stage.access.refuse(refuser.name, given), frozen_at_rest(stage, refuser.participant) as frozen:
         saga_id = stage.start(given, ends=COMPENSATED, refused=refuser)
         stage.command(saga_id, refuser)
         yield saga_id, frozen.heal

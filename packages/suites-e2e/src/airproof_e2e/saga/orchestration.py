@@ -16,7 +16,7 @@ from airproof.errors import PlatformError
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, SagaInput, Write
 from airproof.platform.observation import MessageKind
-from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, suspended
+from airproof_e2e.saga.breakage import break_off_writes, commits_held, frozen_at_rest, held, killed, suspended
 from airproof_e2e.saga.moments import answer, asked, before_deadline
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
@@ -101,7 +101,7 @@ def start_broken_off(stage: Stage) -> None:
 @contextmanager
 def _answered(stage: Stage, saga_id: str, hanging: NodeFault) -> Iterator[Callable[[], None]]:
     """The reply lies on the bus, participant and orchestrator are frozen. Yields what lets the orchestrator go on."""
-    with suspended(stage, stage.orchestrator) as waiting:
+    with frozen_at_rest(stage, stage.orchestrator) as waiting:
         hanging.heal()
         stage.wait_for(saga_id, answer(stage))
         with suspended(stage, stage.step.participant):
