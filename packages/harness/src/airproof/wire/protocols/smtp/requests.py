@@ -12,7 +12,7 @@ from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
 MESSAGE = "message"
 LONGEST_LINE = 16 * 1024
-LONGESTRECIPIENTS_MOST = 1000
+RECIPIENTS_MOST = 1000
 
 _END = b"\r\n.\r\n"
 _CHUNK = re.compile(rb"BDAT[ \t]+([0-9]{1,15})(?:[ \t]+(LAST))?[ \t]*\r\n", re.IGNORECASE).fullmatch
