@@ -151,6 +151,23 @@ def bench(session: nox.Session) -> None:
     run(session, "python", "benchmarks/run.py", *session.posargs)
 
 
+@nox.session
+def clients(session: nox.Session) -> None:
+    """The tests of real clients through a wire: `-- postgres --sources DIR`, `-- redis --sources DIR`."""
+    name, *options = session.posargs or session.error("say which: -- postgres, or -- redis; see tests/clients")
+    install(session, ALL, "test", "backing", environment="local")
+    run(session, "python", f"tests/clients/{name}.py", *options)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Damaged conversations of all protocols against the wire: `-- --minutes 60`."""
+    install(session, ALL, "test", "backing", environment="local")
+    recorded = str(Path(session.create_tmp()) / "conversations.json")
+    run(session, "python", "tests/clients/conversations.py", recorded)
+    run(session, "python", "tests/clients/fuzz.py", recorded, *session.posargs)
+
+
 @nox.session(tags=["ci"])
 def tests(session: nox.Session) -> None:
     """The packages' own tests and the repository's; options for pytest after `--`."""
