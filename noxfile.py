@@ -92,13 +92,11 @@ def run(session: nox.Session, *command: str, outside: bool = False) -> None:
     Byte code is kept in the virtualenv, also where Python is told not to write any: without it every process of a run
     would compile everything again.
     """
-    byte_code = {"PYTHONDONTWRITEBYTECODE": None, "PYTHONPYCACHEPREFIX": str(_byte_code(session))}
-    outer = {"NOX_PYTHON": sys.executable, **byte_code}
+    outer: dict[str, str | None] = {"NOX_PYTHON": sys.executable}
+    if not outside:
+        outer["PYTHONDONTWRITEBYTECODE"] = None
+        outer["PYTHONPYCACHEPREFIX"] = str(Path(session.virtualenv.location).resolve() / "byte-code")
     session.run(*command, env=outer, external=outside, log=not outside, interrupt_timeout=30, terminate_timeout=10)
-
-
-def _byte_code(session: nox.Session) -> Path:
-    return Path(session.virtualenv.location).resolve() / "byte-code"
 
 
 def run_suites(session: nox.Session, suites: list[str], environment: str, report: str, *options: str) -> None:
