@@ -30,13 +30,14 @@ class WorkspaceCache:
 
     def entry(self, ref: EntityRef) -> Snapshot | None:
         """What the cache would answer now."""
-        body: Any = self._redis.hget(_key(ref), "body")
-        told = json.loads(body) if body else None
+        bodies: list[Any] = [self._redis.hget(key, "body") for key in self._keys(ref)]
+        told = next((json.loads(body) for body in bodies if body), None)
         return Snapshot(told["id"], told["version"], told["name"]) if told else None
 
     def forget(self, ref: EntityRef) -> None:
-        """Deletes the key, a tombstone too."""
-        self._redis.delete(_key(ref))
+        """Deletes every key of the workspace, tombstones too."""
+        for key in self._keys(ref):
+            self._redis.delete(key)
 
     def wait_invalidated(self, ref: EntityRef, version: int, *, timeout_s: float) -> BusMessage:
         """Waits until the group that keeps the cache right has handled the event."""
@@ -54,13 +55,13 @@ class WorkspaceCache:
         if "_redis" in vars(self):
             self._redis.close()
 
+    def _keys(self, ref: EntityRef) -> list[bytes]:
+        """The keys of the workspace, whatever else they are made of; a cell's Redis is small."""
+        return list(self._redis.scan_iter(match=f"cache:*{ref.id}*", count=1000))
+
     @cached_property
     def _redis(self) -> Redis:
         from redis import Redis
 
         endpoint = self._cell.node(Role.REDIS.value).endpoint
         return Redis(endpoint.host, endpoint.port, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S)
-
-
-def _key(ref: EntityRef) -> str:
-    return f"cache:workspace.1:{ref.tenant.id}:{ref.id}"

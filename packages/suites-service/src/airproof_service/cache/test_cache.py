@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
+from airproof.errors import PlatformError
 from airproof.faults.process import killed, suspended
 from airproof.platform.driver import Tenant
+from airproof.platform.entities import EntityAccess
 from airproof.platform.manifest import Cached
-from airproof.platform.observation import Snapshot, UpdateOutcome
+from airproof.platform.observation import UpdateOutcome
 from airproof.plugin import manifest
 from airproof.waiting import wait_until
 from airproof_service.cache.judging import CATEGORY
@@ -100,9 +103,9 @@ def test_without_the_cache_reads_are_right(stage: Stage) -> None:
     behind = stage.access.behind_the_gateway()
     _read_from_the_cache(stage)
     with killed(stage.cell, stage.cached.node):
-        _demand_truth(stage, stage.read(behind))
+        _demand_truth(stage, behind)
         assert stage.update(2, behind).outcome is UpdateOutcome.DONE
-        _demand_truth(stage, stage.read(behind))
+        _demand_truth(stage, behind)
         stage.access.create(stage.ref.tenant)
     stage.wait_invalidated(2)
     stage.read()
@@ -116,9 +119,9 @@ def test_a_cache_that_hangs_delays_reads_and_loses_no_invalidation(stage: Stage)
     behind = stage.access.behind_the_gateway()
     _read_from_the_cache(stage)
     with suspended(stage.cell, stage.cached.node):
-        _demand_truth(stage, stage.read(behind))
+        _demand_truth(stage, behind)
         assert stage.update(2, behind).outcome is UpdateOutcome.DONE
-        _demand_truth(stage, stage.read(behind))
+        _demand_truth(stage, behind)
         stage.access.create(stage.ref.tenant)
     stage.wait_invalidated(2)
     stage.read()
@@ -176,12 +179,16 @@ def _read_from_the_cache(stage: Stage) -> None:
     stage.read()
 
 
-def _demand_truth(stage: Stage, shown: Snapshot | None) -> None:
-    truth = stage.access.truth(stage.ref)
+def _demand_truth(stage: Stage, access: EntityAccess) -> None:
+    promise, truth = "a read past the cache shows the truth", stage.access.truth(stage.ref)
+    try:
+        shown = stage.read(access)
+    except PlatformError as error:
+        _fail(stage, "read-fails-without-the-cache", promise, str(truth), str(error))
     if shown != truth:
-        _fail(stage, "stale-without-the-cache", "a read past the cache shows the truth", str(truth), str(shown))
+        _fail(stage, "stale-without-the-cache", promise, str(truth), str(shown))
 
 
-def _fail(stage: Stage, name: str, promise: str, expected: str, seen: str) -> None:
+def _fail(stage: Stage, name: str, promise: str, expected: str, seen: str) -> NoReturn:
     stage.cell.history.note("anomaly", name=name, seen=seen)
     pytest.fail(str(Anomaly(CATEGORY, name, promise, expected, seen)), pytrace=False)
