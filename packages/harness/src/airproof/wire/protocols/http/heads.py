@@ -20,18 +20,18 @@ _FIELD = _TOKEN + rb":[^\r\n\0]*+\r\n"
 _REQUEST_LINE = rb"(" + _TOKEN + rb") ([!-~\x80-\xff]++) HTTP/1\.([01])\r\n"
 _STATUS_LINE = rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n\0]*+)?\r\n"
 
-request_head = re.compile(_REQUEST_LINE + rb"(?:" + _FIELD + rb")*+\r\n").match
+request_head = re.compile(_REQUEST_LINE + rb"(?:" + _FIELD + rb")*\r\n").match
 """The head of a request: method, target and minor version."""
-reply_head = re.compile(_STATUS_LINE + rb"(?:" + _FIELD + rb")*+\r\n").match
+reply_head = re.compile(_STATUS_LINE + rb"(?:" + _FIELD + rb")*\r\n").match
 """The head of a reply: minor version and status."""
 field_line = re.compile(_FIELD).fullmatch
 
 _REQUEST_BEGUN = re.compile(
-    rb"(?:" + _REQUEST_LINE + rb"(?:" + _FIELD + rb")*+(?:" + _TOKEN + rb"(?::[^\r\n\0]*+)?)?\r?"
+    rb"(?:" + _REQUEST_LINE + rb"(?:" + _FIELD + rb")*(?:" + _TOKEN + rb"(?::[^\r\n\0]*+)?)?\r?"
     rb"|" + _TOKEN + rb"(?: [!-~\x80-\xff]*+(?: [HTP/.01]{0,8}\r?)?)?)"
 ).fullmatch
 _REPLY_BEGUN = re.compile(
-    rb"(?:" + _STATUS_LINE + rb"(?:" + _FIELD + rb")*+(?:" + _TOKEN + rb"(?::[^\r\n\0]*+)?)?\r?"
+    rb"(?:" + _STATUS_LINE + rb"(?:" + _FIELD + rb")*(?:" + _TOKEN + rb"(?::[^\r\n\0]*+)?)?\r?"
     rb"|H|HT|HTT|HTTP|HTTP/|HTTP/1|HTTP/1\.(?:[01](?: [0-9]{0,3}(?: [^\r\n\0]*+)?\r?)?)?)"
 ).fullmatch
 _FRAMING = re.compile(
