@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -17,13 +18,13 @@ class Answering(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has come."""
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come, with the ends of some heads in them."""
         heads = (self._kept + data).split(b"\r\n\r\n")
         self._kept = heads.pop()
-        if heads and isinstance(self._transport, asyncio.WriteTransport):
+        if heads:
             self._transport.write(self._answer * len(heads))
 
 
