@@ -15,6 +15,7 @@ from airproof.faults.nemesis import Anchor, Disturbance, Nemesis, Schedule, sche
 from airproof.faults.network import partition
 from airproof.history import History
 from airproof.providers.protocol import Provision
+from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres
 from airproof.wire.building import Selected
 
@@ -50,7 +51,8 @@ def target(provision: Provision, leased: CellDescription) -> Iterator[Target]:
     target = Target(leased, provision.capabilities(leased))
     yield target
     assert target.wire.health()["rules"] == 0
-    assert ready(target) == 200
+    # A wire takes a moment to listen again when what is behind it has come back.
+    wait_until(lambda: ready(target) == 200, timeout_s=SOON_S, describe="the keeper to answer through its wire")
 
 
 def ready(target: Target, timeout_s: float = 10.0) -> int:

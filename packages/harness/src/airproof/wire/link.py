@@ -25,7 +25,7 @@ from airproof.wire.specs import LinkSpec
 from airproof.wire.stream import Stream, prepare
 
 PROBE_FIRST_S = 0.01
-PROBE_LONGEST_S = 0.25
+PROBE_LONGEST_S = 0.05
 DIAL_TIMEOUT_S = 30.0
 BACKLOG = 1024
 ACCEPTED_AT_ONCE = 64
