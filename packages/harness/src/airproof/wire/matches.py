@@ -59,7 +59,7 @@ class http:  # noqa: N801 - reads as the protocol's name
         containing: Content | Iterable[Content] = (),
         **fields: Wanted | None,
     ) -> Match:
-        """A request; its content is its head and body."""
+        """A request; its content is its target and body."""
         return _match("http", ("request",), containing, {"method": method, "path": path, **fields})
 
 

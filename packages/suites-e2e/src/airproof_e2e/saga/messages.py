@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from uuid import uuid4
 
 from airproof.environment.topology import CLIENT, Role
-from airproof.errors import FaultNotObserved, PlatformError
+from airproof.errors import FaultNotHealed, FaultNotObserved, PlatformError, StartRefused
 from airproof.faults import wire
 from airproof.faults.moments import killed_at
 from airproof.platform.driver import Tenant
@@ -22,6 +22,7 @@ from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
 STATEMENTS_AT_MOST = 12
+STARTS_AT_MOST = 30
 
 
 def replies_lost(stage: Stage) -> None:
@@ -122,14 +123,15 @@ def mail_answer_lost(stage: Stage) -> None:
 def start_in_the_end(stage: Stage) -> None:
     """Starts the saga as a user does who asks again, under the same key, until there is an answer."""
     given, key = stage.make_input(), f"key-{stage.tenant.id}"
-    for _ in range(STATEMENTS_AT_MOST):
+    for _ in range(STARTS_AT_MOST):
         try:
-            stage.access.start(given, key=key)
-        except PlatformError as error:
-            stage.cell.history.note("the start was not answered", why=str(error))
-        else:
-            break
-    stage.wait_end(stage.start(given, key=key))
+            saga_id = stage.start(given, key=key)
+        except StartRefused:
+            raise
+        except PlatformError:
+            continue
+        return stage.wait_end(saga_id)
+    raise FaultNotHealed(f"none of {STARTS_AT_MOST} starts under one key was answered")
 
 
 @contextmanager
