@@ -76,7 +76,7 @@ def commits_unacknowledged(stage: Stage) -> None:
             committed = postgres.commit(containing=stage.tenant.id)
             lost = on(service, DATABASE).when(committed).times(1).after("[!RE]*").lose_reply()
             rules.enter_context(_applied(stage, lost))
-        start_in_the_end(stage)
+        stage.wait_end(start_in_the_end(stage))
 
 
 def statements_cut_off(stage: Stage) -> None:
@@ -89,7 +89,7 @@ def statements_cut_off(stage: Stage) -> None:
             statement = on(stage.step.participant, DATABASE).when(postgres.query(containing=stage.tenant.id))
             rule = statement.nth(number * (number + 1) // 2).reset()
             rules.enter_context(_applied(stage, rule if number == 1 else rule.preventable()))
-        start_in_the_end(stage)
+        stage.wait_end(start_in_the_end(stage))
 
 
 def reply_late(stage: Stage) -> None:
@@ -111,7 +111,7 @@ def start_answer_lost(stage: Stage) -> None:
     """The saga is started, and the user is never told."""
     posted = http.request(method="POST", containing=stage.tenant.id)
     with _applied(stage, on(CLIENT, "*").when(posted).times(1).after("2*").lose_reply()):
-        start_in_the_end(stage)
+        stage.wait_end(start_in_the_end(stage))
 
 
 def mail_answer_lost(stage: Stage) -> None:
@@ -120,17 +120,16 @@ def mail_answer_lost(stage: Stage) -> None:
         stage.wait_end(stage.start())
 
 
-def start_in_the_end(stage: Stage) -> None:
-    """Starts the saga as a user does who asks again, under the same key, until there is an answer."""
+def start_in_the_end(stage: Stage) -> str:
+    """Starts the saga as a user does who asks again, under the same key, until there is an answer: the saga's id."""
     given, key = stage.make_input(), f"key-{stage.tenant.id}"
     for _ in range(STARTS_AT_MOST):
         try:
-            saga_id = stage.start(given, key=key)
+            return stage.start(given, key=key)
         except StartRefused:
             raise
         except PlatformError:
             continue
-        return stage.wait_end(saga_id)
     raise FaultNotHealed(f"none of {STARTS_AT_MOST} starts under one key was answered")
 
 

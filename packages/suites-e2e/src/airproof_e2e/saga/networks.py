@@ -5,6 +5,7 @@ from __future__ import annotations
 from zlib import crc32
 
 from airproof.faults.network import flapping, latency, loss, partition, slow_link
+from airproof.platform.observation import MessageKind
 from airproof_e2e.saga.messages import BROKER, DATABASE, start_in_the_end
 from airproof_e2e.saga.moments import services_of
 from airproof_e2e.saga.stage import Stage
@@ -30,7 +31,9 @@ def lossy(stage: Stage) -> None:
     """Now and then a message between a service and its database is lost, and its connection with it."""
     stage.disturbances.append("loss")
     with loss(stage.cell, services_of(stage.saga), DATABASE, LOST, seed=_seed(stage), required=False):
-        start_in_the_end(stage)
+        saga_id = start_in_the_end(stage)
+        stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.completed))
+    stage.wait_end(saga_id)
 
 
 def flaps(stage: Stage) -> None:
