@@ -41,12 +41,12 @@ kernel has accepted, so the client sees a reset right after its connect.
 encrypted with a key that it has not passes as bytes. Time in it is the loop's: a delay is exact to about a millisecond.
 An exchange that began before a rule came is not matched by it.
 
-**How fast, and why.** Plain non-blocking sockets on uvloop's readers. Of the ways measured (`pgbench -S -M prepared`, 8
-clients, two cores, CPU of the wire for one transaction): transports of uvloop 25 µs, readers on uvloop 23 µs, a bare
-epoll loop 24 µs, readers on asyncio 31-35 µs. About 20 µs of that are the four system calls, and a program in C would
-pay them too; Toxiproxy pays 30-36 µs. So passing bytes costs a third less than Toxiproxy, and the rest is Python that
-follows: a PostgreSQL transaction 9 µs on an idle core and up to 15 µs on a busy one, which uses up the advantage with 8
-clients. That part, the sessions' inner loop, is what compiling would speed up; the loop here has nothing left to gain.
+**How fast, and why.** Plain non-blocking sockets on uvloop's readers. Of the ways measured once (`pgbench -S -M
+prepared`, 8 clients, two noisy cores, CPU of the wire for one transaction): transports of uvloop 25 µs, readers on
+uvloop 23 µs, a bare epoll loop 24 µs, readers on asyncio 31-35 µs. About 20 µs of that are the four system calls. The
+rest is Python that follows: a PostgreSQL transaction 6-9 µs on an idle core and up to 15 µs on a busy one, of which
+compiling with mypyc took about half away; it is not taken, because the sources would have to change for it. Beside
+Toxiproxy the wire is ahead except with many connections at once, where it has one thread (docs/testing/wires.md).
 Putting the following off until all connections had been served did not help: the cores are busy with the database.
 """
 
