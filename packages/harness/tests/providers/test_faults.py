@@ -33,11 +33,12 @@ class Target:
     history: History = field(default_factory=History)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def leased(provision: Provision) -> Iterator[CellDescription]:
+    """A cell for one test: what was short of something for a moment may end later."""
     cell = provision.lease_cell()
     yield cell
-    provision.return_cell(cell, reusable=True)
+    provision.return_cell(cell, reusable=False)
 
 
 @pytest.fixture
