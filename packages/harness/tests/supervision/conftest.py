@@ -202,7 +202,8 @@ supervisor.wait_state("cell/family", ProcessStatus.SUSPENDED, 20)
 supervisor.spawn_zygote("zygotes/main", "zygotes", ["json"], environment)
 supervisor.fork(ForkSpec("cell/forked", "cell", "zygotes/main", "signal:pause", environment))
 if variant == "forks" and os.fork() == 0:
-    signal.pause()
+    sys.stdin.read()
+    os._exit(0)
 print(json.dumps({
     "supervisor": supervisor._launched.process.pid,
     "owned": {state.node: supervisor.pid(state.node) for state in supervisor.states()},
