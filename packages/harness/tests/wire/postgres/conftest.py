@@ -75,6 +75,8 @@ class Followed:
         self.lock = Lock()
         pumps = ((Sender.CLIENT, client, server), (Sender.SERVER, server, client))
         self._threads = [Thread(target=self._pump, args=pump, daemon=True) for pump in pumps]
+
+    def start(self) -> None:
         for thread in self._threads:
             thread.start()
 
@@ -143,7 +145,9 @@ class Forwarder:
                 client, _ = self._listener.accept()
                 upstream = socket.create_connection((self._server.host, self._server.port))
                 self._sockets += (client, upstream)
-                self.followed.append(Followed(client, upstream, self._watched))
+                followed = Followed(client, upstream, self._watched)
+                self.followed.append(followed)  # before a byte passes: who has its answer finds it here
+                followed.start()
 
 
 @pytest.fixture(scope="session")
