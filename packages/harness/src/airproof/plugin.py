@@ -94,7 +94,7 @@ def pytest_configure_node(node: Any) -> None:
     """Tells a worker of pytest-xdist how to join."""
     if reporter := node.config.stash.get(REPORTER, None):
         reporter.nodes.append(node)
-        node.workerinput["airproof"] = reporter.run.for_worker(node.workerinput["workerid"], len(reporter.nodes))
+        node.workerinput["airproof"] = reporter.run.for_worker(node.workerinput["workerid"])
 
 
 @pytest.hookimpl(trylast=True)

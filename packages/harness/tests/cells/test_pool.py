@@ -34,7 +34,7 @@ class Provision:
     returned: list[tuple[str, bool]] = field(default_factory=list)
     broken: bool = False
 
-    def prepare_cell(self, number: int) -> None:
+    def prepare_cell(self) -> None:
         self.lease_cell()
 
     def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:

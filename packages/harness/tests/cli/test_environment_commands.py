@@ -38,8 +38,8 @@ class FakeProvision:
     def cells(self) -> list[CellDescription]:
         return list(self.existing)
 
-    def prepare_cell(self, number: int) -> None:
-        while len(self.existing) < number:
+    def prepare_cell(self) -> None:
+        if not self.existing:
             self.existing.append(make_cell("new"))
 
     def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:

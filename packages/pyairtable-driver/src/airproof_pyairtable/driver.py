@@ -31,6 +31,7 @@ class PyAirtableDriver:
 
     manifest = MANIFEST
     preload: tuple[str, ...] = ("pyairtable_reference.preload",)
+    access: tuple[str, ...] = ("airproof_pyairtable.platform",)
     migration = Migration(
         argv=(sys.executable, "-m", "pyairtable_reference", "migrate"),
         schema_package="pyairtable_reference",

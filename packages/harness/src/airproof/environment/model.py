@@ -20,7 +20,7 @@ AtLeastOne = Annotated[int, Field(ge=1, le=64)]
 class Section(BaseModel):
     """A part of the file: nothing is converted, nothing unknown is let through, nothing changes later."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
 
 class ProviderChoice(StrEnum):

@@ -307,10 +307,16 @@ class Platform(Protocol):
 
 
 class Driver(Protocol):
-    """The launching half: everything a provider needs to bring the platform up."""
+    """The launching half: everything a provider needs to bring the platform up.
+
+    Attributes:
+        preload: modules of the platform that every service needs, imported once and shared by forking.
+        access: modules that `connect` needs, imported by a worker while it waits for its cell.
+    """
 
     manifest: Manifest
     preload: tuple[str, ...]
+    access: tuple[str, ...]
     migration: Migration
     topics: tuple[Topic, ...]
 

@@ -72,8 +72,8 @@ class Provision(Protocol):
     @property
     def notes(self) -> tuple[str, ...]: ...
 
-    def prepare_cell(self, number: int) -> None:
-        """Sees to it that there are at least so many cells, leased or free, while who will lease them still starts.
+    def prepare_cell(self) -> None:
+        """Sees to it that there is a cell, leased or free, while whoever will lease it still starts.
 
         Raises:
             NotReady: a node did not become ready; the message holds its last log lines.

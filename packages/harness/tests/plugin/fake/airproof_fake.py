@@ -82,10 +82,10 @@ class FakeProvision:
     def __init__(self) -> None:
         self._number = 0
 
-    def prepare_cell(self, number: int) -> None:
+    def prepare_cell(self) -> None:
         if os.environ.get("FAKE_TROUBLE") == "cell":
             raise NotReady("auth-service did not become ready within 1 s; its last lines:\n  cannot open database")
-        journal(f"prepare {number}")
+        journal("prepare")
 
     def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:
         if os.environ.get("FAKE_TROUBLE") == "cell":
@@ -170,6 +170,7 @@ class FakePlatform:
 class FakeDriver:
     manifest = Manifest("fake", (Service("auth-service"),), ())
     preload = ()
+    access = ()
     topics = ()
 
     def databases(self) -> Sequence[str]:

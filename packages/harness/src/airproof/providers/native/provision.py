@@ -69,9 +69,9 @@ class NativeProvision:
         """The backings that are not the real product."""
         return self._plan.stand_ins()
 
-    def prepare_cell(self, number: int) -> None:
-        """A new cell to be leased by others, if there are not so many yet."""
-        if sum(group.name.startswith(PREFIXES[CellKind.PLAIN]) for group in self._supervisor.groups()) < number:
+    def prepare_cell(self) -> None:
+        """A new cell to be leased by others, if there is none yet."""
+        if not any(group.name.startswith(PREFIXES[CellKind.PLAIN]) for group in self._supervisor.groups()):
             self._supervisor.release(self._new_cell(CellKind.PLAIN).name)
 
     def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:

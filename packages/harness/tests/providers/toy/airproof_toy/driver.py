@@ -19,6 +19,7 @@ class ToyDriver:
 
     manifest = Manifest("toy", services=(Service("keeper", "toy"), Service("greeter")), sagas=())
     preload: tuple[str, ...] = ("airproof_toy.service",)
+    access: tuple[str, ...] = ()
     migration: Migration = Migration((sys.executable, "-m", "airproof_toy.migration"), "airproof_toy", "schema.py")
     topics: tuple[Topic, ...] = (Topic("things"), Topic("replies", 2))
 
