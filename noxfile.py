@@ -154,7 +154,7 @@ def clients(session: nox.Session) -> None:
     """The tests of real clients through a wire: `-- postgres --sources DIR`, `-- redis --sources DIR`."""
     name, *options = session.posargs or session.error("say which: -- postgres, or -- redis; see tests/clients")
     install(session, ALL, "test", "backing", environment="local")
-    run(session, "python", f"tests/clients/{name}.py", *options)
+    run(session, "python", "-m", f"tests.clients.{name}", *options)
 
 
 @nox.session
@@ -162,8 +162,8 @@ def fuzz(session: nox.Session) -> None:
     """Damaged conversations of all protocols against the wire: `-- --minutes 60`."""
     install(session, ALL, "test", "backing", environment="local")
     recorded = str(Path(session.create_tmp()) / "conversations.json")
-    run(session, "python", "tests/clients/conversations.py", recorded)
-    run(session, "python", "tests/clients/fuzz.py", recorded, *session.posargs)
+    run(session, "python", "-m", "tests.clients.conversations", recorded)
+    run(session, "python", "-m", "tests.clients.fuzz", recorded, *session.posargs)
 
 
 @nox.session(tags=["ci"])

@@ -1,6 +1,6 @@
 """Records what real clients and real servers say to each other, for `fuzz.py`.
 
-    python tests/clients/conversations.py OUT.json
+    python -m tests.clients.conversations OUT.json
 
 OUT.json holds a list of conversations: their protocol, and the pieces in the order in which they came, each with who
 sent it (`client`, `server`) and its bytes in base64. For Kafka the pieces are those that arrive at a wire.

@@ -1,6 +1,6 @@
 """Feeds damaged conversations to the sessions of all protocols, and checks what a wire relies on.
 
-    python tests/clients/fuzz.py CONVERSATIONS.json [--minutes 5] [--seed 1] [--protocol NAME ...]
+    python -m tests.clients.fuzz CONVERSATIONS.json [--minutes 5] [--seed 1] [--protocol NAME ...]
 
 The conversations are what `conversations.py` has recorded. Each round takes one, damages it (bytes changed, dropped,
 doubled, pieces swapped, parts of others put in, long runs), cuts it anew, and feeds it to a session that is watched, or

@@ -1,6 +1,6 @@
 """Runs the test suites of PostgreSQL's clients directly and through a wire, and compares the results test by test.
 
-    python tests/clients/postgres.py --sources DIR [--python PYTHON] [--watched] [SUITE ...]
+    python -m tests.clients.postgres --sources DIR [--python PYTHON] [--watched] [SUITE ...]
 
 DIR holds the sources of the suites, which stay outside this repository: `psycopg/` (a checkout of
 github.com/psycopg/psycopg) and `sqlalchemy/` (its source distribution:
@@ -14,17 +14,16 @@ The exit status is 1 when a test ends otherwise through the wire than without it
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+
+from tests.clients.comparison import Results, compare, read, wire
 
 from airproof.environment.model import PostgresSource
 from airproof.environment.topology import Endpoint
@@ -39,7 +38,6 @@ GROUP = "clients-postgres"
 READY_S = 60.0
 SUITE_TIMEOUT_S = 1800
 TEST_TIMEOUT_S = 60
-FAILURES_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,6 @@ PREPARED = (
 )
 """What SQLAlchemy's README.unittests.rst asks of a database."""
 
-Results = dict[str, str]
-
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the suites that are named, or all."""
@@ -98,11 +94,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--watched", action="store_true", help="the wire reads and records everything")
     options = parser.parse_args(arguments)
     differing = 0
-    with _server() as server, _wire(server, record=options.watched) as port:
+    with _server() as server, wire("postgres", server, record=options.watched) as port:
         for name in options.suites or SUITES:
             direct = _run(name, server, server.port, options)
             through = _run(name, server, port, options)
-            differing += _compare(name, direct, through)
+            differing += compare(name, direct, through)
     return 1 if differing else 0
 
 
@@ -123,27 +119,6 @@ def _server() -> Iterator[Endpoint]:
         await_ready(supervisor, GROUP, {spec.name: primary_probe(endpoint)}, timeout_s=READY_S)
         note_segments(supervisor, GROUP, spec.name)
         yield endpoint
-
-
-@contextmanager
-def _wire(server: Endpoint, *, record: bool) -> Iterator[int]:
-    link = {"name": "suite", "source": "suite", "target": "postgres", "protocol": "postgres", "port": 0}
-    link |= {"upstream_host": server.host, "upstream_port": server.port, "record": record}
-    configuration = {"token": "suite", "state": None, "links": [link], "end_with_stdin": True}
-    wire = subprocess.Popen(
-        [sys.executable, "-m", "airproof.wire"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert wire.stdin, "it is a pipe"
-    assert wire.stdout, "it is a pipe"
-    try:
-        wire.stdin.write(json.dumps(configuration) + "\n")
-        wire.stdin.flush()
-        yield int(json.loads(wire.stdout.readline())["links"]["suite"])
-        if wire.poll() is not None:
-            raise SystemExit(f"the wire ended with status {wire.returncode}")
-    finally:
-        wire.stdin.close()
-        wire.wait(READY_S)
 
 
 def _run(name: str, server: Endpoint, port: int, options: argparse.Namespace) -> Results:
@@ -173,27 +148,7 @@ def _run(name: str, server: Endpoint, port: int, options: argparse.Namespace) ->
         )
         if not report.exists():
             raise SystemExit(f"{name} made no report: {' '.join(command)}\n{ran.stdout[-2000:]}")
-        return _results(report)
-
-
-def _results(report: Path) -> Results:
-    results: Results = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        outcome = next((child.tag for child in case if child.tag in {"failure", "error", "skipped"}), "passed")
-        results[f"{case.get('classname')}::{case.get('name')}"] = outcome
-    return results
-
-
-def _compare(name: str, direct: Results, through: Results) -> int:
-    """Prints the counts and every test that ended otherwise; how many did."""
-    for how, results in (("directly", direct), ("through the wire", through)):
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(results.values()).items()))
-        sys.stdout.write(f"{name} {how}: {counts}\n")
-    differing = [test for test in sorted({*direct, *through}) if direct.get(test) != through.get(test)]
-    for test in differing[:FAILURES_SHOWN]:
-        sys.stdout.write(f"  {test}: {direct.get(test)} directly, {through.get(test)} through the wire\n")
-    sys.stdout.flush()
-    return len(differing)
+        return read(report)
 
 
 if __name__ == "__main__":
