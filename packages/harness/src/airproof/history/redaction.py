@@ -23,19 +23,20 @@ _NOT_YET = r"(?!\[redacted\])"
 _VALUE = _NOT_YET + r"[^\s,;&)}\]<>\"'\\]+"
 """What may follow a secret's name without quotes, up to what ends it in a URL, a log line, JSON or XML."""
 _TEXT = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"(\bauthorization\\?[\"']?\s*[:=]\s*\\?[\"']?(?:(?:bearer|basic|digest)\s+)?+)" + _VALUE,
-        r"(\bbearer\s+)[a-z0-9._~+/=-]{12,}",
-        r"()\beyJ[a-z0-9_-]{4,}\.[a-z0-9_-]{4,}\.[a-z0-9_-]*",
-        r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)" + _NOT_YET + r"[^\s/@\"']+(?=@)",
-        rf"(\b{_SECRET_NAME}\s*=\s*)" + _VALUE,
-        r"(\bx-api-key\s*:\s*)" + _VALUE,
+    (sign, re.compile(pattern, re.IGNORECASE))
+    for sign, pattern in (
+        ("authorization", r"(\bauthorization\\?[\"']?\s*[:=]\s*\\?[\"']?(?:(?:bearer|basic|digest)\s+)?+)" + _VALUE),
+        ("bearer", r"(\bbearer\s+)[a-z0-9._~+/=-]{12,}"),
+        ("eyj", r"()\beyJ[a-z0-9_-]{4,}\.[a-z0-9_-]{4,}\.[a-z0-9_-]*"),
+        ("://", r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)" + _NOT_YET + r"[^\s/@\"']+(?=@)"),
+        ("=", rf"(\b{_SECRET_NAME}\s*=\s*)" + _VALUE),
+        ("x-api-key", r"(\bx-api-key\s*:\s*)" + _VALUE),
     )
 )
+"""What looks like a secret, and what stands in every such text: a plain search is much cheaper than an expression."""
 _QUOTED = re.compile(rf"(?:\\*[\"']|\b){_SECRET_NAME}(?:\\*[\"'])?\s*[:=]\s*(\\*[\"'])", re.IGNORECASE)
-_SUSPICIOUS = re.compile(r"authorization|bearer|eyJ|://|passw|pwd|secret|token|key|cookie", re.IGNORECASE)
-"""What every one of these patterns needs; most texts have none of it."""
+_HINTS = ("passw", "pwd", "secret", "token", "key", "cookie", "authorization", "bearer", "eyj", "://")
+"""One of these stands in everything that looks like a secret; most texts have none."""
 _SHORTEST_KNOWN = 6
 
 
@@ -66,11 +67,16 @@ class Redactor:
         """The text without secrets."""
         if self._known:
             text = self._known.sub(REDACTED, text)
-        if not _SUSPICIOUS.search(text):
+        folded = text.casefold()
+        for hint in _HINTS:
+            if hint in folded:
+                break
+        else:
             return text
-        for pattern in _TEXT:
-            text = pattern.sub(r"\1" + REDACTED, text)
-        return _quoted(text)
+        for sign, pattern in _TEXT:
+            if sign in folded:
+                text = pattern.sub(r"\1" + REDACTED, text)
+        return _quoted(text) if '"' in text or "'" in text else text
 
     def value(self, value: Any) -> Any:
         """The JSON value without secrets; fields with the name of a secret lose their content."""
