@@ -84,6 +84,14 @@ def answered_in_pieces(session: HttpSession, data: bytes) -> list[tuple[int, str
     return [(one.exchange.number, one.exchange.outcome, one.last) for one in segments if one.exchange]
 
 
+def test_the_same_head_is_read_for_each_request_anew() -> None:
+    session = HttpSession()
+    asked(session, GET.replace(b"GET", b"HEAD") + GET)
+
+    assert answered(session, OK[:-2]) == [(1, "200", True)]
+    assert answered(session, OK) == [(2, "200", True)]
+
+
 def test_a_reply_may_end_with_the_connection() -> None:
     session = HttpSession()
     (exchange,) = asked(session, GET)

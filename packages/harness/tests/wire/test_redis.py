@@ -50,6 +50,17 @@ def test_a_command_and_its_reply_are_one_exchange_and_the_very_bytes_pass() -> N
     assert exchange.content == b"set user:1 Ann Lee"
 
 
+@pytest.mark.parametrize("name", ["GET", "PEXPIREAT", "ZRANGEBYSCORE"])
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_a_command_is_followed_the_first_time_and_every_time(name: str, count: int) -> None:
+    session = RedisSession()
+    request = command(name, *["x"] * count)
+
+    seen = [exchange.event for _ in range(3) for exchange in asked(session, request)]
+
+    assert seen == [name] * 3
+
+
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [

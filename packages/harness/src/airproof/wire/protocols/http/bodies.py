@@ -89,6 +89,10 @@ class Body:
             raise Violation
 
 
+NO_BODY = Body(0)
+"""One for all that have none: nothing of it ever changes."""
+
+
 def plain_body(raw: bytes, *, chunked: bool, coding: str) -> bytes:
     """A body as the sender meant it: without chunks and compression; what cannot be undone stays."""
     body = _joined(raw) if chunked else raw

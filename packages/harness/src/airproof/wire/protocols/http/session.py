@@ -9,6 +9,7 @@ from airproof.wire.protocols.http.sides import Replies, Request, Requests
 from airproof.wire.session import Exchange, Segment, Sender, Session
 
 REPEATED = "repeated"
+_CLIENT = Sender.CLIENT
 
 
 class HttpSession(Session):
@@ -37,7 +38,7 @@ class HttpSession(Session):
         out: list[Segment] = []
         if self.opaque:
             left: bytes | None = data
-        elif sender is Sender.CLIENT:
+        elif sender is _CLIENT:
             left = self._requests.follow(data, self.watched, out)
         else:
             left = self._replies.follow(data, out)
@@ -99,6 +100,6 @@ class HttpSession(Session):
 
     def _rest(self, sender: Sender, data: bytes) -> list[Segment]:
         """What was kept back on that side, and this, as bytes of nobody."""
-        side = self._requests if sender is Sender.CLIENT else self._replies
+        side = self._requests if sender is _CLIENT else self._replies
         data = side.take() + data
         return [Segment(data)] if data else []

@@ -6,16 +6,9 @@ from collections import deque
 from dataclasses import dataclass
 
 from airproof.wire.protocols.framing import CRLF, Kept, Violation
-from airproof.wire.protocols.http.bodies import Body
+from airproof.wire.protocols.http.bodies import NO_BODY, Body
 from airproof.wire.protocols.http.contents import describe
-from airproof.wire.protocols.http.heads import (
-    LONGEST_HEAD,
-    UNTIL_CLOSE,
-    Framing,
-    may_become,
-    reply_head,
-    request_head,
-)
+from airproof.wire.protocols.http.heads import reply_head, request_head
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
 _BODILESS = frozenset([b"204", b"304"])
@@ -51,7 +44,7 @@ class Requests:
         self.rest = b""
         self._number = 0
         self._current: Request | None = None
-        self._body = Body(0)
+        self._body = NO_BODY
         self._kept = Kept()
         self._holding = False
 
@@ -93,28 +86,24 @@ class Requests:
         return at
 
     def _begin(self, data: bytes, at: int, watched: bool) -> int:
-        match = request_head(data, at)
-        if match is None:
-            if data[at:] != b"\r" and not may_become(data[at:], reply=False):
-                raise Violation
+        head = request_head(data, at)
+        if head is None:
             return at
-        after = match.end()
         pending = self.pending
-        if after - at > LONGEST_HEAD or (pending and pending[-1].method == b"CONNECT"):
+        if pending and pending[-1].method == b"CONNECT":
             raise Violation
-        method, _, minor = match.groups()
-        framing = Framing(match[0], minor, otherwise=0)
-        self._body = Body(framing.body)
+        after = at + head.size
+        self._body = Body(head.body) if head.body else NO_BODY
         self._number += 1
         request = Request(self._number, "request")
-        request.method = method
-        request.closes = framing.closes
-        request.switches = framing.switches or method == b"CONNECT"
+        request.method = head.word
+        request.closes = head.closes
+        request.switches = head.switches or head.word == b"CONNECT"
         pending.append(request)
         self._current = request
         self._holding = watched
-        if watched and framing.waits:
-            request.fields, request.content = describe(match[0])
+        if watched and head.waits:
+            request.fields, request.content = describe(data[at:after])
             self._holding = False
         return after
 
@@ -150,7 +139,7 @@ class Replies:
         self.current: Request | None = None
         self.switched = False
         self._pending = pending
-        self._body = Body(0)
+        self._body = NO_BODY
         self._status = b""
 
     def take(self) -> bytes:
@@ -202,26 +191,22 @@ class Replies:
     def _begin(self, data: bytes, at: int) -> int:
         if not self._pending:
             raise Violation
-        match = reply_head(data, at)
-        if match is None:
-            if not may_become(data[at:], reply=True):
-                raise Violation
+        head = reply_head(data, at)
+        if head is None:
             return at
-        if match.end() - at > LONGEST_HEAD:
-            raise Violation
-        minor, status = match.groups()
+        after, status, length = at + head.size, head.word, head.body
         request = self._pending[0]
-        length = Framing(match[0], minor, otherwise=UNTIL_CLOSE).body
         if status == b"101" or (request.method == b"CONNECT" and status.startswith(b"2")):
             if not request.switches:
                 raise Violation
             self.switched, length = True, 0
         elif status.startswith(b"1"):
-            return match.end()
+            return after
         elif request.method == b"HEAD" or status in _BODILESS:
             length = 0
-        self._status, self._body, self.current = status, Body(length), request
-        return match.end()
+        self._status, self.current = status, request
+        self._body = Body(length) if length else NO_BODY
+        return after
 
     def _complete(self, piece: bytes, request: Request) -> Segment:
         self.current = None

@@ -29,8 +29,10 @@ from airproof.wire.session import Exchange, Segment
 
 LONGEST_CONFIRMATION = 1024 * 1024
 
-_PUSH, _ARRAY, _ATTRIBUTE, _MAP, _BULK, _INT = b">*|%$:"
+_PUSH, _ARRAY, _ATTRIBUTE, _MAP, _INT = b">*|%:"
 _PLAIN = b"+-:"
+_OF_LINE = {b"+OK": "OK", b"+QUEUED": "QUEUED", b"$-1": "nil", b":0": "int", b":1": "int"}
+"""How the replies end that are most often seen."""
 _CONFIRMATIONS = frozenset(SUBSCRIBING.values())
 _MESSAGES = frozenset([b"message", b"pmessage", b"smessage"])
 _segment = tuple.__new__
@@ -92,21 +94,18 @@ class Replies:
         """Passes replies of one element that lie whole in this piece; returns where the first other one begins."""
         begin, end, find, pending = at, len(data), data.find, self._conversation.pending
         while at < end and pending:
-            kind = data[at]
             exchange = pending[0]
             if (stop := find(CRLF, at, at + LONGEST_LINE)) < 0 or exchange.event in SPECIAL:
                 break
-            if kind == _BULK:
-                size = SIZES.get(data[at:stop])
-                if size is None:
-                    break
-                at = stop + size + 4
+            line = data[at:stop]
+            if (size := SIZES.get(line)) is not None:
+                outcome, at = "bulk", stop + size + 4
                 if at > end or data[at - 1] != 10 or data[at - 2] != 13:
                     break
-                outcome = "bulk"
-            elif kind in _PLAIN:
-                outcome = "int" if kind == _INT else word_of(data[at:stop])
-                at = stop + 2
+            elif (known := _OF_LINE.get(line)) is not None:
+                outcome, at = known, stop + 2
+            elif data[at] in _PLAIN:
+                outcome, at = "int" if data[at] == _INT else word_of(line), stop + 2
             else:
                 break
             exchange.outcome = outcome

@@ -87,9 +87,15 @@ class Requests:
         """Passes commands that lie whole in this piece; returns where the first other one begins."""
         begin, end, find, known, conversation = at, len(data), data.find, self.known, self._conversation
         while at < end:
-            match = _BEGINNING(data, at)
-            if match is None or (beginning := known.get(data[at : (at := match.end())])) is None:
-                return begin
+            # The sixth byte is the length of a short name; a guess, which nothing known fits if it is wrong.
+            after = at + 10 + data[at + 5] - 48 if at + 5 < end else end
+            beginning = known.get(data[at:after])
+            if beginning is None:
+                match = _BEGINNING(data, at)
+                if match is None or (beginning := known.get(match[0])) is None:
+                    return begin
+                after = match.end()
+            at = after
             event, left, is_special = beginning
             for _ in range(left):
                 stop = find(CRLF, at)
