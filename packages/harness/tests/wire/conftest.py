@@ -1,15 +1,30 @@
-"""A wire in a thread of the test, a protocol of lines for it to follow, and a server of lines behind it."""
+"""A wire in a thread of the test, a protocol of lines for it to follow, a server of lines behind it; and PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
+from airproof.environment.model import KafkaSource, PostgresSource
+from airproof.environment.topology import Endpoint
+from airproof.providers.native.commands import PLAIN_ENVIRONMENT, run_to_end
+from airproof.providers.native.kafka import broker_spec, provide_broker
+from airproof.providers.native.postgres import SETTINGS, find_postgres, primary_probe, server_spec
+from airproof.providers.native.postgres_cluster import INITDB
+from airproof.providers.native.prepared import Cache, cache_root
+from airproof.providers.native.readiness import await_ready, kafka_probe
+from airproof.providers.native.shared_memory import forget_with, note_segments
+from airproof.providers.native.start_archive import archive_flags
+from airproof.providers.native.together import Silence
+from airproof.supervision import ProcessSpec, Supervisor, sweeping
 from airproof.wire import LinkSpec, Wire, protocols
 from airproof.wire.server import Control
 from airproof.wire.service import Service
@@ -17,6 +32,7 @@ from airproof.wire.session import Exchange, Segment, Sender, Session
 
 TOKEN = "token-of-the-tests"
 TIMEOUT_S = 10.0
+START_S = 30.0
 
 
 class LineSession(Session):
@@ -274,3 +290,49 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
     yield connect
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def supervisor() -> Iterator[Supervisor]:
+    """Owns the real servers of these tests."""
+    directory = Path(tempfile.mkdtemp(prefix="airproof-test-"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRPROOF_RUNTIME_DIR", str(directory))
+        with Supervisor.start(label="wire-tests") as supervisor:
+            yield supervisor
+        sweeping.sweep()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(supervisor: Supervisor) -> Endpoint:
+    group = "wire-postgres"
+    found = find_postgres(PostgresSource.AUTO)
+    data = supervisor.make_directory(group, "data")
+    argv = (found.program("initdb"), *INITDB, "-D", str(data))
+    initdb = ProcessSpec(f"{group}/initdb", group, argv, dict(PLAIN_ENVIRONMENT), str(data), unprivileged=True)
+    run_to_end(supervisor, initdb, timeout_s=START_S)
+    with (data / "postgresql.conf").open("a") as configuration:
+        configuration.writelines(f"{name} = {value}\n" for name, value in SETTINGS.items())
+    endpoint = Endpoint("127.0.0.1", supervisor.take_ports(group, 1)[0])
+    spec = server_spec(found, group, "server", data, endpoint)
+    forget_with(supervisor, group)
+    supervisor.spawn(spec)
+    await_ready(supervisor, group, {spec.name: primary_probe(endpoint)}, timeout_s=START_S)
+    note_segments(supervisor, group, spec.name)
+    return endpoint
+
+
+@pytest.fixture(scope="session")
+def kafka_server(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Endpoint:
+    group = "wire-kafka"
+    cache = Cache(cache_root(), tmp_path_factory.mktemp("cache"))
+    found = provide_broker(cache, supervisor, KafkaSource.AUTO, Silence())
+    if found.java is None:
+        pytest.skip("needs Apache Kafka, and there is only the stand-in")
+    endpoint, controller = (Endpoint("127.0.0.1", port) for port in supervisor.take_ports(group, 2))
+    flags = archive_flags(cache, found)
+    spec = broker_spec(found, supervisor, group, endpoint, controller, expendable=False, java_flags=flags)
+    supervisor.spawn(spec)
+    await_ready(supervisor, group, {spec.name: kafka_probe(endpoint)}, timeout_s=2 * START_S)
+    return endpoint

@@ -14,13 +14,7 @@ from typing import Any
 
 import pytest
 
-from airproof.environment.model import KafkaSource
 from airproof.environment.topology import Endpoint
-from airproof.providers.native.kafka import broker_spec, provide_broker
-from airproof.providers.native.prepared import Cache, cache_root
-from airproof.providers.native.readiness import await_ready, kafka_probe
-from airproof.providers.native.start_archive import archive_flags
-from airproof.providers.native.together import Silence
 from airproof.supervision import Supervisor
 from airproof.waiting import wait_until
 from airproof.wire.protocols.kafka import KafkaSession
@@ -147,21 +141,8 @@ class Forwarder:
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    supervisor = Supervisor.start(label=f"wire-{uuid.uuid4().hex[:8]}", keep=False)
-    try:
-        cache = Cache(cache_root(), tmp_path_factory.mktemp("cache"))
-        found = provide_broker(cache, supervisor, KafkaSource.AUTO, Silence())
-        if found.java is None:
-            pytest.skip("needs Apache Kafka, and there is only the stand-in")
-        endpoint, controller = (Endpoint("127.0.0.1", port) for port in supervisor.take_ports(GROUP, 2))
-        flags = archive_flags(cache, found)
-        spec = broker_spec(found, supervisor, GROUP, endpoint, controller, expendable=False, java_flags=flags)
-        supervisor.spawn(spec)
-        await_ready(supervisor, GROUP, {spec.name: kafka_probe(endpoint)}, timeout_s=READY_S)
-        yield Broker(endpoint.host, endpoint.port, supervisor.pid(spec.name))
-    finally:
-        supervisor.stop()
+def broker(supervisor: Supervisor, kafka_server: Endpoint) -> Broker:
+    return Broker(kafka_server.host, kafka_server.port, supervisor.pid("wire-kafka/kafka"))
 
 
 @pytest.fixture(scope="module")

@@ -202,12 +202,3 @@ def test_a_mail_that_the_server_waits_for_cannot_be_answered_before_it_has_it() 
     assert session.respond(message, {"code": 451}) is None
     answered(session, b"250 ok\r\n")
     assert session.respond(message, {"code": 451}) == b"451 refused by the wire\r\n"
-
-
-def test_only_noop_is_repeated() -> None:
-    session = greeted()
-    noop, rset = asked(session, b"NOOP\r\nRSET\r\n")
-
-    assert session.repeat(rset, b"RSET\r\n") is None
-    assert session.repeat(noop, b"NOOP\r\n") == b"NOOP\r\n"
-    assert answered(session, b"250 a\r\n250 b\r\n250 c\r\n") == [("NOOP", "250"), ("repeated", "250"), ("RSET", "250")]

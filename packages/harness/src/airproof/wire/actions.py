@@ -42,18 +42,35 @@ _CANNOT = (
     _Row("postgres", "copy", _UNANSWERED),
     _Row("postgres", "cancel", _UNANSWERED | _NO_REPLY),
     _Row("postgres", "terminate", _UNANSWERED | _NO_REPLY),
-    _Row("kafka", "ApiVersions", _UNANSWERED),
-    _Row("kafka", "Sasl*", _UNANSWERED),
+    _Row("kafka", "ApiVersions", frozenset(["respond"])),
+    _Row("kafka", "Sasl*", frozenset(["respond"])),
     _Row("redis", "*SUBSCRIBE", _UNANSWERED),
     _Row("redis", "MONITOR", _UNANSWERED),
     _Row("redis", "EXEC", frozenset(["respond"]), (Moment.BEFORE,)),
     _Row("redis", "DISCARD", frozenset(["respond"]), (Moment.BEFORE,)),
     _Row("smtp", "message", frozenset(["respond"]), (Moment.BEFORE,)),
     _Row("smtp", "BDAT", frozenset(["respond"]), (Moment.BEFORE,)),
-    _Row("smtp", "DATA", frozenset(["duplicate"])),
-    _Row("smtp", "STARTTLS", _UNANSWERED),
+    _Row("smtp", "STARTTLS", frozenset(["respond"])),
 )
 """What the general rows allow and these events do not."""
+
+KAFKA_REPEATABLE = frozenset(
+    {
+        "AddOffsetsToTxn",
+        "AddPartitionsToTxn",
+        "EndTxn",
+        "Heartbeat",
+        "ListOffsets",
+        "OffsetCommit",
+        "OffsetFetch",
+        "Produce",
+        "TxnOffsetCommit",
+    }
+)
+"""What a broker may get twice without the connection or the member losing its place."""
+
+_REPEATABLE = {"kafka": KAFKA_REPEATABLE, "smtp": frozenset[str]()}
+"""The only events of a protocol that can be sent twice; a mail is several: to have it twice, send it twice."""
 
 
 def possible(protocol: str, event: str, moment: Moment) -> frozenset[str]:
@@ -63,6 +80,8 @@ def possible(protocol: str, event: str, moment: Moment) -> frozenset[str]:
     if event == BYTES or protocol == "opaque":
         return _PASSING | _BREAKING if moment is Moment.BEFORE else frozenset()
     general = _REQUEST if moment is Moment.BEFORE else _REPLY
+    if not any(fnmatchcase(one, event) for one in _REPEATABLE.get(protocol, [event])):
+        general -= {"duplicate"}
     for row in _CANNOT:
         if row.protocol == protocol and moment in row.moments and fnmatchcase(event, row.event):
             general -= row.cannot

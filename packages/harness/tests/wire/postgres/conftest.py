@@ -1,61 +1,27 @@
-"""A real PostgreSQL, and a forwarder in front of it that keeps what a session made of what passed."""
+"""A forwarder in front of PostgreSQL that keeps what a session made of what passed."""
 
 from __future__ import annotations
 
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
 import psycopg
 import pytest
 
-from airproof.environment.model import PostgresSource
 from airproof.environment.topology import Endpoint
-from airproof.providers.native.commands import PLAIN_ENVIRONMENT, run_to_end
-from airproof.providers.native.postgres import SETTINGS, find_postgres, primary_probe, server_spec
-from airproof.providers.native.postgres_cluster import INITDB
-from airproof.providers.native.readiness import await_ready
-from airproof.providers.native.shared_memory import forget_with, note_segments
-from airproof.supervision import ProcessSpec, Supervisor, sweeping
 from airproof.wire.protocols.postgres import PostgresSession
 from airproof.wire.session import Exchange, Segment, Sender
 
 PATIENCE_S = 30.0
-GROUP = "wire-postgres"
 Piece = tuple[Sender, bytes]
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Endpoint]:
-    directory = Path(tempfile.mkdtemp(prefix="airproof-test-"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRPROOF_RUNTIME_DIR", str(directory))
-        with Supervisor.start(label="wire-postgres") as supervisor:
-            yield _started(supervisor)
-        sweeping.sweep()
-    shutil.rmtree(directory)
-
-
-def _started(supervisor: Supervisor) -> Endpoint:
-    found = find_postgres(PostgresSource.AUTO)
-    data = supervisor.make_directory(GROUP, "data")
-    argv = (found.program("initdb"), *INITDB, "-D", str(data))
-    initdb = ProcessSpec(f"{GROUP}/initdb", GROUP, argv, dict(PLAIN_ENVIRONMENT), str(data), unprivileged=True)
-    run_to_end(supervisor, initdb, timeout_s=PATIENCE_S)
-    with (data / "postgresql.conf").open("a") as configuration:
-        configuration.writelines(f"{name} = {value}\n" for name, value in SETTINGS.items())
-    endpoint = Endpoint("127.0.0.1", supervisor.take_ports(GROUP, 1)[0])
-    spec = server_spec(found, GROUP, "server", data, endpoint)
-    forget_with(supervisor, GROUP)
-    supervisor.spawn(spec)
-    await_ready(supervisor, GROUP, {spec.name: primary_probe(endpoint)}, timeout_s=PATIENCE_S)
-    note_segments(supervisor, GROUP, spec.name)
-    return endpoint
+def server(postgres_server: Endpoint) -> Endpoint:
+    return postgres_server
 
 
 class Followed:

@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from airproof.wire.actions import KAFKA_REPEATABLE
 from airproof.wire.protocols.kafka.answers import error_reply
 from airproof.wire.protocols.kafka.contents import first_error, take_fetched
 from airproof.wire.protocols.kafka.editing import Change, edited
@@ -54,20 +55,6 @@ UNREAD = "UNREAD"
 REPEATED = "repeated"
 FETCHES = ("Fetch", "ShareFetch")
 CLUSTER = ("Brokers", "ClusterId", "ControllerId")
-REPEATABLE = frozenset(
-    {
-        "AddOffsetsToTxn",
-        "AddPartitionsToTxn",
-        "EndTxn",
-        "Heartbeat",
-        "ListOffsets",
-        "OffsetCommit",
-        "OffsetFetch",
-        "Produce",
-        "TxnOffsetCommit",
-    }
-)
-"""What a broker may get twice without the connection or the member losing its place."""
 
 
 @dataclass(slots=True)
@@ -170,7 +157,7 @@ class KafkaSession(Session):
         A Produce of an idempotent producer (the default of Java's clients) is recognized by the broker: the repetition
         succeeds and leaves no second record. One of any other producer leaves two.
         """
-        if exchange.event not in REPEATABLE:
+        if exchange.event not in KAFKA_REPEATABLE:
             return None
         try:
             head = read_head(request)

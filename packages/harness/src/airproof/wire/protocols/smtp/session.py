@@ -9,8 +9,6 @@ from airproof.wire.protocols.smtp.replies import Replies
 from airproof.wire.protocols.smtp.requests import MESSAGE, Requests
 from airproof.wire.session import Exchange, Segment, Sender, Session
 
-REPEATED = "repeated"
-
 
 class SmtpSession(Session):
     """An SMTP connection, followed command by command, with PIPELINING and CHUNKING.
@@ -78,15 +76,6 @@ class SmtpSession(Session):
             return None
         self._requests.pending.remove(exchange)
         return reply
-
-    def repeat(self, exchange: Exchange, request: bytes) -> bytes | None:
-        """NOOP again; None for all else, for a mail is several exchanges: to have it twice, send it twice."""
-        pending = self._requests.pending
-        if self.opaque or exchange.event != "NOOP" or (exchange not in pending and pending):
-            return None
-        place = pending.index(exchange) + 1 if exchange in pending else 0
-        pending.insert(place, Exchange(exchange.number, REPEATED))
-        return request
 
     def _is_being_answered(self, exchange: Exchange) -> bool:
         pending = self._requests.pending
