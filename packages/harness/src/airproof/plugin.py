@@ -14,6 +14,7 @@ import pytest
 from airproof.errors import AirproofError, UsageError
 from airproof.fixtures import catalogue
 from airproof.fixtures.keys import CASE, REPORTER, RUN, SETTINGS
+from airproof.fixtures.seeds import seeds_text
 
 if TYPE_CHECKING:
     from airproof.fixtures.reporter import Reporter
@@ -46,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--airproof-report", metavar="DIR", help="where to report (default: reports/NAME)")
     group.addoption("--airproof-seed", metavar="N", type=int, help="seed of the run, to have the same run again")
     group.addoption("--airproof-schedule", metavar="FILE", help="faults of tests with `nemesis`, instead of by seed")
+    group.addoption("--airproof-nemesis", metavar="SEEDS", type=seeds_text, help="schedules to run, such as 7 or 1-50")
     group.addoption("--airproof-keep", action="store_true", help="leave the environment up")
     parser.addini("airproof_env", "environment, by name or file", default="")
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 
+from airproof.environment.capabilities import ProcessState
 from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, UsageError
 from airproof.faults.nemesis import Anchor, Disturbance, Nemesis, Schedule
 from airproof.wire.rules import Moment
@@ -75,6 +78,28 @@ def test_two_faults_of_one_process_are_one(wired_cell: WiredCell, nodes: Nodes) 
         pass
     assert nodes.done == ["kill till", "start till"]
     assert nemesis.begun == [KILL_TILL]
+
+
+class Finishing(Nodes):
+    """Nodes that do not stop before they may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_end = Event()
+
+    def terminate(self, node: str, *, timeout_s: float = 10.0) -> ProcessState:
+        assert self.may_end.wait(timeout_s)
+        return super().terminate(node)
+
+
+def test_who_is_asked_to_stop_gets_its_message_and_nobody_else_waits_for_it(wired_cell: WiredCell) -> None:
+    wired_cell.processes = nodes = Finishing()
+    stop, freeze = Disturbance("stopped", ("till",), start=at(1)), Disturbance("suspended", ("desk",), start=at(2))
+    with Nemesis(wired_cell, Schedule((stop, freeze))), Client(wired_cell) as client:
+        client.ask("INCR", "x")
+        client.ask("INCR", "x")
+        nodes.may_end.set()
+    assert nodes.done[:2] == ["suspend desk", "terminate till"]
 
 
 def test_what_never_came_about_is_said(wired_cell: WiredCell, nodes: Nodes) -> None:

@@ -72,6 +72,38 @@ def test_a_schedule_that_is_none_is_one_line(project: Project) -> None:
     assert "given.json' holds no schedule" in line
 
 
+SEEDED = """
+    from airproof.faults.nemesis import Schedule
+    from airproof.fixtures.seeds import nemesis_seeds
+
+    def pytest_generate_tests(metafunc):
+        metafunc.parametrize("number", nemesis_seeds(metafunc.config, (1, 2)))
+
+    def test_of_a_seed(nemesis, number):
+        with nemesis(Schedule((), number)):
+            assert number == 7
+"""
+
+
+def test_the_command_line_says_which_seeds_of_schedules_are_run(project: Project) -> None:
+    assert project.test(SEEDED).parseoutcomes() == {"failed": 2}
+    assert project.test(SEEDED, "--airproof-nemesis", "7").parseoutcomes() == {"passed": 1}
+    result = project.test(SEEDED, "--airproof-nemesis=3,7-9")
+    assert result.parseoutcomes() == {"failed": 3, "passed": 1}
+    result.stdout.fnmatch_lines(["pytest --airproof-env=toy *test_of_a_seed* --airproof-nemesis=3,7-9"])
+
+
+def test_a_schedule_that_is_handed_in_brings_the_test_of_its_seed_along(project: Project) -> None:
+    (project.path / "given.json").write_text('{"seed": 7, "disturbances": []}')
+    assert project.test(SEEDED, "--airproof-schedule=given.json").parseoutcomes() == {"passed": 1}
+
+
+def test_what_is_no_seed_is_refused(project: Project) -> None:
+    result = project.test(SEEDED, "--airproof-nemesis=seven")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*argument --airproof-nemesis: 'seven' is neither a seed nor a range; write 7 or *"])
+
+
 def test_a_cell_without_links_has_no_schedule_of_a_seed(project: Project) -> None:
     result = project.test("def test_a(nemesis):\n    nemesis()\n")
     assert result.ret == 1

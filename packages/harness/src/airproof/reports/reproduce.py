@@ -12,15 +12,23 @@ _KEYWORD = re.compile(r"[\w:+\-.\[\]\\/]+")
 
 
 def command(
-    nodeid: str, *, options: Sequence[str], seed: int, session: str | None, rootdir: Path, invoked_in: Path
+    nodeid: str,
+    *,
+    options: Sequence[str],
+    faults: Sequence[str] = (),
+    seed: int,
+    session: str | None,
+    rootdir: Path,
+    invoked_in: Path,
 ) -> str:
     """A command to be typed where the run was started.
 
     Args:
-        options: of the plugin, without the seed.
-        session: the nox session that the run belongs to; it gives the options itself.
+        options: of the plugin, which name the environment.
+        faults: options of the plugin beside the seed, which say what was broken.
+        session: the nox session that the run belongs to; it names the environment itself.
     """
-    arguments = [*_selection(nodeid, rootdir, invoked_in), "--airproof-seed", str(seed)]
+    arguments = [*_selection(nodeid, rootdir, invoked_in), "--airproof-seed", str(seed), *faults]
     words = ["nox", "-s", session, "--"] if session else ["pytest", *options]
     return shlex.join(words + arguments)
 

@@ -13,7 +13,7 @@ from airproof.wire.rules import Moment
 
 EVENTS = {
     "http": ("request",),
-    "postgres": ("commit", "statement"),
+    "postgres": ("commit", "query"),
     "kafka": ("Produce", "OffsetCommit"),
     "redis": ("*",),
     "smtp": ("message",),

@@ -22,6 +22,9 @@ OF_PROCESSES: dict[str, _Make] = {
 }
 """Of one node; two of them at a time on one node make no sense."""
 
+NEEDS_ITS_MESSAGES = frozenset({"stopped"})
+"""What would be another fault, were the message of its anchor held meanwhile."""
+
 OF_LINKS: dict[str, _Make] = {
     "latency": network.latency,
     "loss": network.loss,

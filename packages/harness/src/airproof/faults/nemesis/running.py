@@ -1,7 +1,9 @@
 """Runs a schedule against a cell: waits at its anchors, begins and ends its faults, and heals all of them at exit.
 
-One thread waits for each disturbance, woken by the wire; what they do is done one at a time. While a fault begins or
-ends, the message of its anchor is held, so it takes effect at that message and not a little later.
+One thread waits for each disturbance, woken by the wire. While a fault begins or ends, the message of its anchor is
+held, so it takes effect at that message and not a little later. Nobody waits for another disturbance meanwhile: what
+that one holds may be what a node needs for its start, or to shut down in good order. For the same reason a node that is
+asked to stop gets its message first.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Self
 
 from airproof.errors import AirproofError, CleanUpError, FaultNotObserved
 from airproof.faults.awaited import AwaitedMessage
-from airproof.faults.nemesis.kinds import OF_PROCESSES, Fault, check, make
+from airproof.faults.nemesis.kinds import NEEDS_ITS_MESSAGES, OF_PROCESSES, Fault, check, make
 from airproof.faults.nemesis.schedule import Anchor, Disturbance, Schedule
 from airproof.faults.targets import WiredTarget
 
@@ -45,6 +47,7 @@ class Nemesis:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._anchors: list[AwaitedMessage] = []
+        self._under_way: set[int] = set()
         self._faults: dict[int, Fault] = {}
         self._failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
@@ -103,13 +106,13 @@ class Nemesis:
         try:
             if start is not None:
                 if start.came():
-                    with self._one_at_a_time():
-                        self._begin(number, wanted)
-                        end = self._hold(wanted.end) if wanted.end and number in self._faults else None
+                    if wanted.kind in NEEDS_ITS_MESSAGES:
+                        start.give_up()
+                    self._begin(number, wanted)
+                    end = self._hold(wanted.end) if wanted.end and number in self._faults else None
                 self._try(start.give_up)
             if end is not None and end.came():
-                with self._one_at_a_time():
-                    self._end(number)
+                self._end(number)
                 self._try(end.give_up)
         except _Closing:
             pass
@@ -119,21 +122,24 @@ class Nemesis:
                 self._try(message.give_up)
 
     @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
+    def _unless_closing(self) -> Iterator[None]:
         with self._lock:
             if self._closing.is_set():
                 raise _Closing
             yield
 
     def _hold(self, anchor: Anchor) -> AwaitedMessage:
-        message = AwaitedMessage(self._target.wire.apply(anchor.rule()))
-        self._anchors.append(message)
+        with self._unless_closing():
+            message = AwaitedMessage(self._target.wire.apply(anchor.rule()))
+            self._anchors.append(message)
         return message
 
     def _begin(self, number: int, wanted: Disturbance) -> None:
-        if node := self._already_down(wanted):
-            self._target.history.note(f"nemesis: {wanted} left out, for something is done to {node} already")
-            return
+        with self._unless_closing():
+            if node := self._already_down(wanted):
+                self._target.history.note(f"nemesis: {wanted} left out, for something is done to {node} already")
+                return
+            self._under_way.add(number)
         fault = make(self._target, wanted)
         fault.__enter__()
         self._faults[number] = fault
@@ -142,10 +148,13 @@ class Nemesis:
     def _end(self, number: int) -> None:
         if fault := self._faults.pop(number, None):
             fault.__exit__(None, None, None)
+            self._under_way.discard(number)
 
     def _already_down(self, wanted: Disturbance) -> str:
-        down = [self.schedule.disturbances[number] for number in self._faults]
-        if wanted.kind in OF_PROCESSES and any(one.kind in OF_PROCESSES and one.nodes == wanted.nodes for one in down):
+        others = [self.schedule.disturbances[number] for number in self._under_way]
+        if wanted.kind in OF_PROCESSES and any(
+            one.kind in OF_PROCESSES and one.nodes == wanted.nodes for one in others
+        ):
             return wanted.nodes[0]
         return ""
 
