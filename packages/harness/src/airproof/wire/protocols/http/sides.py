@@ -12,6 +12,8 @@ from airproof.wire.protocols.http.heads import reply_head, request_head
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
 _BODILESS = frozenset([b"204", b"304"])
+_segment = tuple.__new__
+"""Makes a `Segment` in half the time that its own `__new__` takes."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,7 +121,7 @@ class Requests:
                 piece = self._kept.take()
             request.fields, request.content = describe(piece)
             self._holding = False
-        out.append(Segment(piece, request, last))
+        out.append(_segment(Segment, (piece, request, last)))
         if last:
             request.sent = True
             self._current = None
@@ -212,4 +214,4 @@ class Replies:
         self.current = None
         self._pending.popleft()
         request.outcome = self._status.decode()
-        return Segment(piece, request, last=True)
+        return _segment(Segment, (piece, request, True))
