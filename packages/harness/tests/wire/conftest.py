@@ -36,7 +36,10 @@ START_S = 30.0
 
 
 class LineSession(Session):
-    """Each line is a request, and each is answered by a line; lines of the server that begin with ! answer nothing."""
+    """Each line is a request, and each is answered by a line; lines of the server that begin with ! answer nothing.
+
+    Its defects: it raises on `RAISE`, on the reply to `RAISE-LATER`, and when a rule answers `RAISE-TOLD`.
+    """
 
     protocol = "lines"
 
@@ -60,6 +63,7 @@ class LineSession(Session):
         return [Segment(kept)] if kept else []
 
     def respond(self, exchange: Exchange, answer: Mapping[str, str | int]) -> bytes | None:
+        assert exchange.event != "RAISE-TOLD"
         if exchange in self._pending:
             self._pending.remove(exchange)
         exchange.outcome = str(answer["line"])
@@ -76,6 +80,7 @@ class LineSession(Session):
         if event == "BEGIN":
             self._inside = True
             self._transaction += 1
+        assert event != "RAISE"
         exchange = Exchange(self._number, event, {}, b"", self._transaction if self._inside else None)
         if event == "COMMIT":
             self._inside = False
@@ -89,6 +94,7 @@ class LineSession(Session):
         if line.startswith(b"!"):
             return Segment(line)
         exchange = self._pending.pop(0)
+        assert exchange.event != "RAISE-LATER"
         exchange.outcome = line.decode(errors="replace").split()[0]
         return Segment(line, exchange, last=True)
 

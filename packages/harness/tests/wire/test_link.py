@@ -193,6 +193,29 @@ def test_garbage_passes_or_ends_the_connection_and_the_wire_goes_on(
     wait_until(lambda: wire.links()[0]["connections"] == 0, timeout_s=10, describe="all connections to end")
 
 
+@pytest.mark.parametrize("ruled", [False, True])
+@pytest.mark.parametrize("line", ["RAISE", "RAISE-LATER", "RAISE-TOLD"])
+def test_a_defect_of_a_session_resets_its_connection_and_no_other(
+    line: str, ruled: bool, wire: Wire, connect: Connect, server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, other = connect(), connect()
+    assert (client.ask("a"), other.ask("b")) == ("OK a", "OK b")
+    after = wire.cursor()
+    with ExitStack() as rules:
+        if ruled or line == "RAISE-TOLD":
+            rules.enter_context(wire.apply(HERE.when(matching("lines", "RAISE-TOLD")).respond(line="x").preventable()))
+        client.send(line)
+        with pytest.raises(ConnectionResetError):
+            while client.read():
+                pass
+        assert other.ask("c") == "OK c"
+    (event,) = [one for one in wire.events(after) if one["kind"] == "broken"]
+    assert event["why"].startswith("the wire failed: AssertionError at conftest.py:")
+    assert [record.getMessage().partition(": ")[0] for record in caplog.records] == ["link link, connection 1"]
+    wait_until(lambda: server.resets == 1, timeout_s=5, describe="the server to be reset")
+    assert wire.links()[0]["connections"] == 1
+
+
 def test_a_rule_that_comes_in_the_middle_of_a_message_sends_nothing_twice(
     wire: Wire, connect: Connect, server: Any
 ) -> None:

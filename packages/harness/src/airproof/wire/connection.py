@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from time import monotonic
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from airproof.wire.armed import Armed
@@ -16,6 +19,8 @@ from airproof.wire.stream import Stream
 if TYPE_CHECKING:
     from airproof.wire.link import Link
 
+
+log = logging.getLogger("airproof.wire")
 
 CREDENTIALS = frozenset({"AUTH", "HELLO", "SaslAuthenticate", "startup"})
 """Events whose bytes may hold a password that nobody knows by value; evidence shows none of them."""
@@ -166,6 +171,15 @@ class Connection:
         """Resets a connection that its protocol's session can no longer keep on the wire."""
         self.tell("broken", why=why)
         self.reset()
+
+    def fail(self, error: Exception) -> None:
+        """Resets a connection that cannot be followed any more because of a defect here. No bytes are told."""
+        if self.closed:
+            return
+        place = extract_tb(error.__traceback__)[-1]
+        why = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+        log.error("link %s, connection %d: reset, for the wire failed: %s", self.link.spec.name, self.id, why)
+        self.give_up(f"the wire failed: {why}")
 
     def close_if_over(self) -> None:
         """Closes when both directions have ended and everything has left."""

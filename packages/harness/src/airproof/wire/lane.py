@@ -111,32 +111,20 @@ class Lane:
 
     def receive(self, data: bytes) -> None:
         """A piece has come."""
-        if not self.fast:
-            self._follow(data)
-            return
-        self.sink.write(data)
-        if self.sink.congested:
-            self.source.pause()
-        if self._session.opaque and not self._inside:
-            return
-        segments = self._session.receive(self._sender, data)
-        if len(segments) != 1 or segments[0][0] is not data:
-            self._inside += len(data) - sum([len(segment[0]) for segment in segments])
-        if segments:
-            if self.noting:
-                self._connection.note(self._sender, segments)
-            self.latest = segments[-1][1] or self.latest
+        try:
+            if self.fast:
+                self._pass_on(data)
+            else:
+                self._follow(data)
+        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
+            self._connection.fail(error)
 
     def finish(self, reset: bool) -> None:
         """Nothing more will come."""
-        now = monotonic()
-        self.slow_down()
-        if not reset:
-            segments = self._session.finish(self._sender)
-            self._inside = 0
-            self._accept(segments, now)
-        self._queue.append((Ending.RESET if reset else Ending.END, now))
-        self._work()
+        try:
+            self._finish(reset)
+        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
+            self._connection.fail(error)
 
     def slow_down(self) -> None:
         """From now on nothing passes that was not looked at."""
@@ -180,6 +168,30 @@ class Lane:
             return None
         self._queue.popleft()
         return item
+
+    def _pass_on(self, data: bytes) -> None:
+        self.sink.write(data)
+        if self.sink.congested:
+            self.source.pause()
+        if self._session.opaque and not self._inside:
+            return
+        segments = self._session.receive(self._sender, data)
+        if len(segments) != 1 or segments[0][0] is not data:
+            self._inside += len(data) - sum([len(segment[0]) for segment in segments])
+        if segments:
+            if self.noting:
+                self._connection.note(self._sender, segments)
+            self.latest = segments[-1][1] or self.latest
+
+    def _finish(self, reset: bool) -> None:
+        now = monotonic()
+        self.slow_down()
+        if not reset:
+            segments = self._session.finish(self._sender)
+            self._inside = 0
+            self._accept(segments, now)
+        self._queue.append((Ending.RESET if reset else Ending.END, now))
+        self._work()
 
     def _follow(self, data: bytes) -> None:
         if self._session.opaque and not self._inside:
@@ -336,6 +348,12 @@ class Lane:
         return []
 
     async def _apply(self, rules: Sequence[Armed], passage: Passage) -> None:
+        try:
+            await self._act(rules, passage)
+        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
+            self._connection.fail(error)
+
+    async def _act(self, rules: Sequence[Armed], passage: Passage) -> None:
         await apply(rules[0], passage)
         for _, armed in pairwise(rules):
             if passage.is_gone:

@@ -162,18 +162,18 @@ class Link:
             rules, _ = self.rules_for(CONNECT)
             if rules and not await admit(self, identity, client, peer, [armed for *_, armed in rules]):
                 return
-            upstream = await self._dial()
+            session = self._session()
+            server = Stream(self._loop, await self._dial())
         except OSError:
             client.reset()
             self._doubt(is_dead=True)
             return
-        except asyncio.CancelledError:
+        except BaseException:
             client.reset()
             raise
         if self.recording:
             self.journal.happened("opened", self.spec.name, identity, peer=f"{peer[0]}:{peer[1]}")
-        server = Stream(self._loop, upstream)
-        self.connections[identity] = Connection(self, identity, self._session(), client, server)
+        self.connections[identity] = Connection(self, identity, session, client, server)
 
     async def _dial(self) -> socket.socket:
         """A connection to the upstream."""
