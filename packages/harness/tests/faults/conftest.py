@@ -53,16 +53,20 @@ class Client:
         """One command and the first line of its answer; ConnectionError at the end of the connection."""
         parts = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
         self._socket.sendall(f"*{len(words)}\r\n{parts}".encode())
+        return self.hear()
+
+    def hear(self) -> str:
+        """What comes next; ConnectionError at the end of the connection."""
         answer = self._socket.recv(4096)
         if not answer:
             raise ConnectionError("closed")
         return answer.decode()
 
     def answers(self, *words: str, within_s: float) -> bool:
-        """Whether an answer comes in time."""
+        """Whether an answer comes in time; without words, whether anything comes."""
         self._socket.settimeout(within_s)
         try:
-            self.ask(*words)
+            self.ask(*words) if words else self.hear()
         except TimeoutError:
             return False
         return True

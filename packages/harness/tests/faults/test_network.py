@@ -9,7 +9,7 @@ import pytest
 from airproof.environment.topology import CLIENT, CellDescription, Endpoint, Link, Node, Role
 from airproof.errors import FaultNotObserved, FaultUnsupported
 from airproof.faults.links import BOTH, THERE, links_across
-from airproof.faults.network import NetworkFault, flapping, latency, loss, partition, slow_link
+from airproof.faults.network import NetworkFault, disconnect, flapping, latency, loss, partition, slow_link
 
 from .conftest import Client, WiredCell
 
@@ -90,6 +90,33 @@ def test_a_partition_is_silent_and_ends_its_connections_when_it_heals(wired_cell
             client.ask("PING")
         with Client(wired_cell) as new:
             assert new.ask("PING") == "+PONG\r\n"
+
+
+def test_a_partition_that_nobody_noticed_is_not_observed(wired_cell: WiredCell, client: Client) -> None:
+    with pytest.raises(FaultNotObserved), partition(wired_cell, "desk", "redis"):
+        pass
+
+
+def test_a_partition_swallows_the_reply_to_what_was_asked_before(wired_cell: WiredCell, client: Client) -> None:
+    assert not client.answers("BLPOP", "parted", "0", within_s=0.2)
+    with Client(wired_cell, "till") as other:
+        with partition(wired_cell, "desk", "redis"):
+            other.ask("RPUSH", "parted", "x")
+            assert not client.answers(within_s=0.2)
+        assert other.ask("LLEN", "parted") == ":0\r\n"
+
+
+def test_disconnected_clients_can_connect_again(wired_cell: WiredCell, client: Client) -> None:
+    with Client(wired_cell, "till") as other:
+        assert other.ask("PING") == "+PONG\r\n"
+        assert disconnect(wired_cell, "desk", "redis") == 1
+        with pytest.raises(ConnectionError):
+            client.ask("PING")
+        assert other.ask("PING") == "+PONG\r\n"
+    with Client(wired_cell) as again:
+        assert again.ask("PING") == "+PONG\r\n"
+    (recorded,) = wired_cell.history.recording().faults
+    assert [one.applied.action for one in recorded.evidence if one.applied] == ["reset"]
 
 
 def test_a_short_partition_loses_nothing(wired_cell: WiredCell, client: Client) -> None:

@@ -1,9 +1,9 @@
 """Faults of the network between nodes: slow, lossy, cut. All of them are rules on the links of a wired cell.
 
 A wire ends TCP on both sides, so packets cannot be lost on it. What a service notices of lost packets is time, because
-TCP sends them again, and in the end a broken connection; that is what these faults bring about. A link is followed
-message by message: what a fault does begins with the next message of a connection, and a reply whose request had
-passed before may still come through.
+TCP sends them again, and in the end a broken connection; that is what these faults bring about. `partition` and
+`disconnect` hit the connections that are there at once, idle or not. A late partition, and the other faults, begin with
+the next message of a connection: a reply whose request had passed before may still come through.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from airproof.faults.rules_in_force import RulesInForce
 from airproof.faults.targets import WiredTarget
 from airproof.history import Explanation, OpenFault
 from airproof.wire.building import Direction, Distribution, Place, Selected, Then, on
-from airproof.wire.matches import matching, opened, passing
+from airproof.wire.matches import established, matching, opened, passing
 from airproof.wire.rules import Rule
 
 
@@ -145,8 +145,9 @@ def partition(
 ) -> Iterator[NetworkFault]:
     """Nothing passes between the nodes of the two sets, in whichever of them connections are opened.
 
-    A new connection is accepted by the wire and never answered. When the fault heals, the connections in which
-    something vanished are reset, as after a partition that outlasts TCP's patience.
+    Connections that are there fall silent at once, with what was on its way; not even their ends pass. A new one is
+    accepted by the wire and never answered. When the fault heals, all these connections are reset, as after a partition
+    that outlasts TCP's patience.
 
     Args:
         one_way: only what goes from `ones` to `others` is lost; new connections need both ways and do not come about.
@@ -161,6 +162,26 @@ def partition(
     links = tuple(link for link, _ in across)
     with _in_force(target, "partition", links, rules, required, explains, one_way=one_way, late=late) as fault:
         yield fault
+
+
+def disconnect(
+    target: WiredTarget,
+    source: Nodes,
+    to: Nodes,
+    *,
+    required: bool = True,
+    explains: Iterable[Explanation] = (),
+) -> int:
+    """Resets every connection that the sources have opened to the targets, at once; new ones work. How many they were.
+
+    Raises:
+        FaultUnsupported: there is no such link.
+        FaultNotObserved: it is required, and there was no connection.
+    """
+    links = links_from(target.description, source, to)
+    rules = [on(link.source, link.target).when(established()).reset() for link in links]
+    with _in_force(target, "disconnect", links, rules, required, explains) as fault:
+        return fault.fired
 
 
 @contextmanager
@@ -249,13 +270,7 @@ def _cut(link: Link, direction: Direction, *, late: bool) -> list[Rule]:
     place = on(link.source, link.target)
     if late:
         return [place.when(opened()).hold(), *(chosen.hold() for chosen in _messages(link, direction))]
-    message = place.when(matching(""))
-    return [
-        place.when(opened()).silence(),
-        message.before().cut(direction),
-        message.after().cut(direction),
-        place.when(passing()).cut(direction),
-    ]
+    return [place.when(opened()).silence(), place.when(established()).cut(direction)]
 
 
 @contextmanager

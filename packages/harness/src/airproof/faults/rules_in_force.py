@@ -11,7 +11,7 @@ from airproof.environment.topology import Link
 from airproof.errors import AirproofError, CleanUpError
 from airproof.faults.targets import RuleInForce, WiredTarget
 from airproof.history import AppliedAction, WireEvent
-from airproof.wire.rules import Rule
+from airproof.wire.rules import ESTABLISHED, Rule
 
 
 class RulesInForce:
@@ -62,7 +62,11 @@ class RulesInForce:
         return [
             applied_action(event, self._names[event["rule"]], links[event["link"]])
             for event in self._wire.events(self._began)
-            if event.get("rule") in self._names and event["kind"] == "fault" and "failure" not in event
+            if event.get("rule") in self._names
+            and event["kind"] == "fault"
+            and "failure" not in event
+            # That an idle connection is cut shows nothing yet; what then vanishes in it does, and is told too.
+            and (event["event"], event["action"]) != (ESTABLISHED, "cut")
         ]
 
 

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from airproof.wire.building import on
     from airproof.wire.control import AppliedRule, Event, Wire, WireGone
     from airproof.wire.holding import Hold, outcome_of
-    from airproof.wire.matches import http, kafka, matching, opened, passing, postgres, redis, smtp
+    from airproof.wire.matches import established, http, kafka, matching, opened, passing, postgres, redis, smtp
     from airproof.wire.rules import Match, Moment, Rule, Scope, captured, glob, regex
     from airproof.wire.specs import LinkSpec
 
@@ -75,6 +75,7 @@ __all__ = [
     "Wire",
     "WireGone",
     "captured",
+    "established",
     "glob",
     "http",
     "kafka",
@@ -94,7 +95,7 @@ _MODULES = {
     "control": {"AppliedRule", "Event", "Wire", "WireGone"},
     "holding": {"Hold", "outcome_of"},
     "specs": {"LinkSpec"},
-    "matches": {"http", "kafka", "matching", "opened", "passing", "postgres", "redis", "smtp"},
+    "matches": {"established", "http", "kafka", "matching", "opened", "passing", "postgres", "redis", "smtp"},
     "rules": {"Match", "Moment", "Rule", "Scope", "captured", "glob", "regex"},
 }
 

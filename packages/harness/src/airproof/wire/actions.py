@@ -11,11 +11,12 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from airproof.errors import FaultUnsupported, UsageError
-from airproof.wire.rules import BYTES, CONNECT, Moment, Rule
+from airproof.wire.rules import BYTES, CONNECT, ESTABLISHED, Moment, Rule
 
 _PASSING = frozenset(["observe", "delay", "hold", "throttle"])
 _BREAKING = frozenset(["reset", "half_close", "cut", "corrupt", "truncate"])
 _CONNECTION = frozenset(["observe", "delay", "hold", "refuse", "silence"])
+_ESTABLISHED = frozenset(["observe", "reset", "cut"])
 _REQUEST = _PASSING | _BREAKING | {"lose_request", "respond", "duplicate", "reorder"}
 _REPLY = _PASSING | _BREAKING | {"lose_reply", "respond", "reorder"}
 
@@ -77,6 +78,8 @@ def possible(protocol: str, event: str, moment: Moment) -> frozenset[str]:
     """The actions that the table allows there."""
     if event == CONNECT and not protocol:
         return _CONNECTION if moment is Moment.BEFORE else frozenset()
+    if event == ESTABLISHED and not protocol:
+        return _ESTABLISHED if moment is Moment.BEFORE else frozenset()
     if event == BYTES or protocol == "opaque":
         return _PASSING | _BREAKING if moment is Moment.BEFORE else frozenset()
     general = _REQUEST if moment is Moment.BEFORE else _REPLY

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
 
-from airproof.wire.rules import BYTES, CONNECT, Condition, Moment, Needle, Rule, Scope, Test
+from airproof.wire.rules import BYTES, CONNECT, ESTABLISHED, Condition, Moment, Needle, Rule, Scope, Test
 from airproof.wire.session import Exchange
 
 _FORGET_AFTER = 10_000
@@ -101,7 +101,7 @@ class Armed:
     def concerns(self, protocol: str, event: str) -> bool:
         """Whether such messages can match at all."""
         match = self.rule.match
-        if event in {BYTES, CONNECT} and event not in match.events:
+        if event in {BYTES, CONNECT, ESTABLISHED} and event not in match.events:
             return False
         return match.fits_event(event) and match.protocol in {"", protocol}
 

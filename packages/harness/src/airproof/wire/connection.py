@@ -12,7 +12,9 @@ from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from airproof.wire.armed import Armed
+from airproof.wire.effects import senders_cut
 from airproof.wire.lane import Ending, Injected, Item, Lane
+from airproof.wire.rules import ESTABLISHED
 from airproof.wire.session import Exchange, Segment, Sender, Session
 from airproof.wire.stream import Stream
 
@@ -152,6 +154,19 @@ class Connection:
     def tell(self, kind: str, **facts: Any) -> None:
         """Leaves another event."""
         self.link.journal.happened(kind, self.link.spec.name, self.id, **facts)
+
+    def strike(self, armed: Armed) -> None:
+        """Does at once what the rule says to connections, whatever passes or waits here."""
+        exchange = Exchange(0, ESTABLISHED)
+        if armed.exhausted or not armed.matches(exchange, self.id) or not armed.counted(exchange, self.id):
+            return
+        self.prove(armed, exchange, b"")
+        if armed.rule.action.kind == "reset":
+            self.reset()
+        elif armed.rule.action.kind == "cut":
+            self.broken_by(armed)
+            for sender in senders_cut(armed.rule):
+                self._lanes[sender].cut(armed)
 
     def broken_by(self, armed: Armed) -> None:
         """The connection cannot go on once the rule is gone: it is reset then."""

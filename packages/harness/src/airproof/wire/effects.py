@@ -9,6 +9,7 @@ from time import monotonic
 
 from airproof.wire.armed import Armed
 from airproof.wire.passage import Passage, Then
+from airproof.wire.rules import Rule
 from airproof.wire.session import Sender
 
 SLICE_S = 0.02
@@ -44,6 +45,12 @@ def delay_of(armed: Armed) -> float:
         case _:
             drawn = mean
     return max(0.0, drawn)
+
+
+def senders_cut(rule: Rule) -> tuple[Sender, ...]:
+    """Whose bytes vanish by a rule that cuts."""
+    direction = str(rule.action.parameters["direction"])
+    return tuple(Sender) if direction == "both" else (Sender[direction.partition("->")[0].upper()],)
 
 
 async def hold(armed: Armed) -> float:
@@ -96,19 +103,13 @@ async def _half_close(armed: Armed, passage: Passage) -> None:
 
 
 async def _cut(armed: Armed, passage: Passage) -> None:
-    direction = armed.rule.action.parameters["direction"]
     _prove(armed, passage)
-    connection = passage.connection
-    connection.broken_by(armed)
-    own, other = (
-        ("client->server", "server->client")
-        if passage.sender is Sender.CLIENT
-        else ("server->client", "client->server")
-    )
-    if direction in {other, "both"}:
-        connection.lane_from(Sender(1 - passage.sender)).swallowing = True
-    if direction in {own, "both"}:
-        passage.lose(Then.SILENT)
+    passage.connection.broken_by(armed)
+    for sender in senders_cut(armed.rule):
+        if sender is passage.sender:
+            passage.lose(Then.SILENT)
+        else:
+            passage.connection.lane_from(sender).sink.silent = True
 
 
 async def _throttle(armed: Armed, passage: Passage) -> None:

@@ -54,7 +54,6 @@ class Lane:
 
     Attributes:
         fast: whether pieces are written before they are looked at.
-        swallowing: whether everything vanishes.
         ended: whether the end has been passed on.
         is_busy: whether rules are at work on a message; all that follows waits.
         latest: the exchange of the newest request, or reply; `previous`, of the client's lane only, is the one before.
@@ -72,6 +71,7 @@ class Lane:
         "_sender",
         "_session",
         "_task",
+        "_told_of_loss",
         "ended",
         "fast",
         "is_busy",
@@ -80,7 +80,6 @@ class Lane:
         "previous",
         "sink",
         "source",
-        "swallowing",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, sender: Sender, source: Stream, sink: Stream) -> None:
@@ -91,7 +90,7 @@ class Lane:
         self.sink = sink
         self.fast = False
         self.noting = False
-        self.swallowing = False
+        self._told_of_loss: Armed | None = None
         self.ended = False
         self.latest: Exchange | None = None
         self.previous: Exchange | None = None
@@ -139,11 +138,18 @@ class Lane:
             or self._queue
             or self._inside
             or self._gathered
-            or self.swallowing
+            or self.sink.silent
+            or self.sink.shut
             or self.ended
             or self._connection.unsettled
         ):
             self.fast = True
+
+    def cut(self, armed: Armed) -> None:
+        """From now on everything vanishes, the end too; the first that does is evidence."""
+        self.slow_down()
+        self._told_of_loss = armed
+        self.sink.cut()
 
     def inject(self, item: Item) -> None:
         """Puts a reply of the wire's own, or an end, behind what waits."""
@@ -242,11 +248,14 @@ class Lane:
         queue = self._queue
         while queue:
             item, arrived = queue.popleft()
+            if self.sink.silent:
+                self._lose(item)
+                continue
             if isinstance(item, Ending):
                 self._write([*out, *self._gathered])
                 self._end(item)
                 return
-            if self.swallowing:
+            if self.sink.shut:
                 continue
             if isinstance(item, Injected):
                 out.append(item.data)
@@ -269,6 +278,11 @@ class Lane:
         self._go_on()
         if not self._connection.link.ruled:
             self.settle()
+
+    def _lose(self, item: Item) -> None:
+        armed, self._told_of_loss = self._told_of_loss, None
+        if armed and isinstance(item, Segment):
+            self._connection.prove(armed, item.exchange or Exchange(0, BYTES), item.data)
 
     def _look(self, segment: Segment) -> tuple[bytes, Exchange, list[Armed]] | None:
         """What to pass on now and the rules that act on it; None while it is kept, or for good."""
@@ -370,7 +384,7 @@ class Lane:
             return
         if passage.then is Then.END:
             self.sink.end()
-        self.swallowing = self.swallowing or passage.then is not Then.GO_ON
+        self.sink.silent = self.sink.silent or passage.then is Then.SILENT
         self.is_busy = False
         self._work()
 

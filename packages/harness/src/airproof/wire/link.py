@@ -19,7 +19,7 @@ from airproof.wire.armed import Armed, Candidates, sort_by_moment
 from airproof.wire.connection import Connection
 from airproof.wire.greeting import admit
 from airproof.wire.journal import Journal
-from airproof.wire.rules import CONNECT
+from airproof.wire.rules import CONNECT, ESTABLISHED
 from airproof.wire.session import Session
 from airproof.wire.specs import LinkSpec
 from airproof.wire.stream import Stream, prepare
@@ -30,6 +30,7 @@ DIAL_TIMEOUT_S = 30.0
 BACKLOG = 1024
 ACCEPTED_AT_ONCE = 64
 PAUSE_WITHOUT_FILES_S = 0.05
+_OF_CONNECTIONS = {CONNECT, ESTABLISHED}
 
 
 class Link:
@@ -96,8 +97,14 @@ class Link:
             and not armed.exhausted
         ]
         self._by_event.clear()
-        self.ruled = any(not _is_for_opening(armed) for armed in self._rules)
+        self.ruled = any(not set(armed.rule.match.events) <= _OF_CONNECTIONS for armed in self._rules)
         self._retune()
+
+    def strike(self, armed: Armed) -> None:
+        """Lets a new rule act on the connections that are there."""
+        if any(one is armed for *_, one in self.rules_for(ESTABLISHED)[0]):
+            for connection in list(self.connections.values()):
+                connection.strike(armed)
 
     def record(self, on: bool) -> None:
         """Switches the recording of every exchange."""
@@ -160,6 +167,7 @@ class Link:
         client = Stream(self._loop, sock)
         try:
             rules, _ = self.rules_for(CONNECT)
+            struck, _ = self.rules_for(ESTABLISHED)
             if rules and not await admit(self, identity, client, peer, [armed for *_, armed in rules]):
                 return
             session = self._session()
@@ -173,7 +181,10 @@ class Link:
             raise
         if self.recording:
             self.journal.happened("opened", self.spec.name, identity, peer=f"{peer[0]}:{peer[1]}")
-        self.connections[identity] = Connection(self, identity, session, client, server)
+        self.connections[identity] = connection = Connection(self, identity, session, client, server)
+        for rule in self.rules_for(ESTABLISHED)[0]:
+            if rule not in struck:  # it came while the server was dialled
+                connection.strike(rule[-1])
 
     async def _dial(self) -> socket.socket:
         """A connection to the upstream."""
@@ -229,10 +240,6 @@ class Link:
             self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
-
-
-def _is_for_opening(armed: Armed) -> bool:
-    return armed.rule.match.events == (CONNECT,) and not armed.rule.match.protocol
 
 
 def _bound(host: str, port: int) -> socket.socket:

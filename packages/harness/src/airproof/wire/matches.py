@@ -1,4 +1,5 @@
-"""Typed constructors of what rules match: one group of functions for each protocol, and `opened` and `passing`.
+"""Typed constructors of what rules match: one group of functions for each protocol, and `opened`, `established`
+and `passing`.
 
 Values are compared as they are; `glob`, `regex` and `captured` compare otherwise. What stands under `containing` is
 searched in the content as the protocol decodes it.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from airproof.wire.rules import BYTES, CONNECT, Condition, Match, Needle, Test
+from airproof.wire.rules import BYTES, CONNECT, ESTABLISHED, Condition, Match, Needle, Test
 
 _STATEMENTS = ("begin", "query", "copy", "function_call", "rollback", "prepare_transaction")
 _COMMITS = ("commit", "autocommit", "commit_prepared")
@@ -41,6 +42,11 @@ def _match(
 def opened() -> Match:
     """A client opens a connection."""
     return Match("", (CONNECT,))
+
+
+def established() -> Match:
+    """A connection that is there when the rule comes into force: it is hit at once, idle or not, and later ones not."""
+    return Match("", (ESTABLISHED,))
 
 
 def passing(*, containing: Content | Iterable[Content] = (), sender: str | None = None) -> Match:

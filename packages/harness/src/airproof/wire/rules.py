@@ -20,6 +20,9 @@ from airproof.errors import UsageError
 CONNECT = "connect"
 """The event of a connection that a client opens, before the wire opens its own to the other side."""
 
+ESTABLISHED = "established"
+"""The event of each connection that is there when a rule comes into force."""
+
 BYTES = "bytes"
 """The event of bytes that are neither request nor reply: of an opaque link, after an upgrade, a greeting."""
 

@@ -88,6 +88,8 @@ class Service:
         """
         armed = self._arm(data, Counts())
         self._refresh()
+        for link in self.links.values():
+            link.strike(armed)
         self.save()
         return armed
 

@@ -37,6 +37,8 @@ class Stream:
         drained: called when the last waiting byte has left.
         failed: called when a write finds that nobody can receive it, after everything had been read.
         finished: whether nothing more will be read.
+        shut: whether the end has been sent, or will be after what waits.
+        silent: whether all that is written vanishes, the end too.
     """
 
     __slots__ = (
@@ -46,7 +48,6 @@ class Stream:
         "_reading",
         "_recv",
         "_send",
-        "_shut",
         "_sock",
         "_waiting",
         "closed",
@@ -56,6 +57,8 @@ class Stream:
         "failed",
         "finished",
         "received",
+        "shut",
+        "silent",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
@@ -65,7 +68,8 @@ class Stream:
         self._send = sock.send
         self._waiting: deque[bytes] = deque()
         self._reading = False
-        self._shut = False
+        self.shut = False
+        self.silent = False
         self._broken = False
         self._closing = False
         self.finished = False
@@ -90,10 +94,10 @@ class Stream:
 
     def write(self, data: bytes) -> None:
         """Sends now what fits and the rest when it does; what nobody can receive any more is dropped."""
+        if self._broken or self.shut or self.silent or self.closed:
+            return
         if self.congested:
             self._waiting.append(data)
-            return
-        if self._broken or self._shut or self.closed:
             return
         try:
             sent = self._send(data)
@@ -109,10 +113,17 @@ class Stream:
 
     def end(self) -> None:
         """Sends the end of the stream after what still waits."""
-        self._shut = True
-        if not (self.congested or self.closed):
+        self.shut = True
+        if not (self.congested or self.closed or self.silent):
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        """Sends nothing more, not even what still waits."""
+        self.silent = True
+        if self.congested:
+            self._waiting.clear()
+            self._writable()
 
     def finish(self) -> None:
         """Closes after what still waits."""
@@ -176,7 +187,7 @@ class Stream:
         if self._closing:
             self.close()
             return
-        if self._shut:
+        if self.shut:
             self.end()
         self.drained()
 
