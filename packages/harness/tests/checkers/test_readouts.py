@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from airproof.checkers.readouts import ReadOut, judge_again, keep, keep_verdict, verdict_then
+from airproof.checkers.reads import CachedReads, Invalidation, Read
+from airproof.checkers.streams import Attempt, EntityStream
 from airproof.checkers.verdict import Anomaly, Validity, Verdict
 from airproof.history import History, HistoryFile, Recording, Redactor, read_history
+from airproof.platform.observation import Snapshot, StoredEvent, Update, UpdateOutcome
 
 Names = Callable[[Verdict], set[str]]
 
@@ -84,3 +87,37 @@ def test_a_required_fault_without_evidence_makes_it_unknown(completed: Any, kept
     verdict = judge_again(kept.read())
     assert verdict.validity is Validity.UNKNOWN
     assert "killed of 'desk' was required and left no evidence" in verdict.why_unknown
+
+
+READ = Read("r1", 1.0, 1.5, 1, "a")
+CREATED = StoredEvent("things", "e1", "thing.created", "1", 1, "t1", "c1")
+
+
+@pytest.mark.parametrize(
+    "readout",
+    [
+        CachedReads("thing 1", (READ,), (), {1: "a"}),
+        CachedReads("thing 1", (READ,), (Invalidation(2, 0.9),), {1: "a", 2: "b"}, stale_s=0.05),
+        EntityStream("thing 1", (CREATED,), (), Snapshot("1", 1, "a")),
+        EntityStream("thing 1", (CREATED,), (Attempt(1, "b", Update(UpdateOutcome.DONE), "k"),), None),
+    ],
+    ids=["fresh read", "stale read", "stream", "lost update"],
+)
+def test_reads_and_streams_are_judged_again_as_they_were(readout: CachedReads | EntityStream, kept: Kept) -> None:
+    keep(kept.history, readout)
+    keep_verdict(kept.history, readout.judge())
+    assert str(judge_again(kept.read())) == str(readout.judge())
+
+
+def test_all_read_outs_of_a_history_count(kept: Kept, names: Names) -> None:
+    keep(kept.history, CachedReads("thing 1", (READ,), (), {1: "a"}))
+    keep(kept.history, CachedReads("thing 2", (READ,), (), {}))
+    keep(kept.history, EntityStream("thing 1", (CREATED,), (), None))
+    assert names(judge_again(kept.read())) == {"CACHE/never-written", "ES/state-differs"}
+
+
+def test_a_read_out_of_a_kind_that_is_not_known_is_unknown(kept: Kept) -> None:
+    kept.history.note("read-out of thing 1", kind="projection")
+    verdict = judge_again(kept.read())
+    assert verdict.validity is Validity.UNKNOWN
+    assert "'projection'; these checkers know sagas, cached reads, stream" in verdict.why_unknown

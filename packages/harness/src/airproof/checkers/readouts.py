@@ -6,15 +6,17 @@ is judged again in full, by whatever the checkers are by then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
 from airproof.checkers.expectation import Expectation
 from airproof.checkers.judgement import judge_sagas
-from airproof.checkers.verdict import Anomaly, Validity, Verdict, combine, judged
+from airproof.checkers.reads import CachedReads
+from airproof.checkers.streams import EntityStream
+from airproof.checkers.verdict import Anomaly, Validity, Verdict, attempt, combine, judged
 from airproof.history import History, Note, Recording
 from airproof.platform.manifest import Saga
 from airproof.platform.observation import SagaObservation
@@ -35,11 +37,19 @@ class ReadOut:
         return judge_sagas(self.saga, self.observation, self.expectation)
 
 
-def keep(history: History, readout: ReadOut) -> None:
+Judgeable: TypeAlias = ReadOut | CachedReads | EntityStream
+_KINDS: Mapping[str, type[Judgeable]] = {"sagas": ReadOut, "cached reads": CachedReads, "stream": EntityStream}
+_OLDEST = "sagas"
+"""What read-outs are that were kept before there were others."""
+
+
+def keep(history: History, readout: Judgeable) -> None:
     """Notes what is about to be judged."""
-    expectation = replace(readout.expectation, secrets=())
-    text = f"{_READ_OUT} of {readout.observation.tenant_id}"
-    history.note(text, observation=readout.observation, saga=readout.saga, expectation=expectation)
+    kind = next(kind for kind, its_type in _KINDS.items() if isinstance(readout, its_type))
+    of = readout.observation.tenant_id if isinstance(readout, ReadOut) else readout.entity
+    if isinstance(readout, ReadOut):
+        readout = replace(readout, expectation=replace(readout.expectation, secrets=()))
+    history.note(f"{_READ_OUT} of {of}", kind=kind, **{one.name: getattr(readout, one.name) for one in fields(readout)})
 
 
 def keep_verdict(history: History, verdict: Verdict, *, of_scenario: Sequence[Anomaly] = ()) -> None:
@@ -70,12 +80,17 @@ def verdict_then(recording: Recording) -> Validity | None:
 
 
 def _again(note: Note) -> Verdict:
+    facts = dict(note.facts)
+    kind = facts.pop("kind", _OLDEST)
+    if kind not in _KINDS:
+        return _unknown(f"{note.text} is one of {kind!r}; these checkers know {', '.join(_KINDS)}")
     try:
-        return TypeAdapter(ReadOut).validate_python(note.facts).judge()
+        readout: Judgeable = TypeAdapter(_KINDS[kind]).validate_python(facts)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         return _unknown(f"{note.text} cannot be read by these checkers: {where}: {first['msg']}")
+    return attempt(kind, readout.judge)
 
 
 def _of_scenario(recording: Recording) -> Iterator[Anomaly]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _LONGEST_S = 1800.0
 _SHOWN_LINES = 15
 _PASSED, _FAILED, _NO_TESTS = 0, 1, 5
+_ANOMALY = re.compile(r"(?:Failed: )?\[([A-Z_]+/[a-z0-9-]+)\]")
 PROVED_NOTHING = "FaultNotObserved"
 """The failure of a test that wants faults and has met none: it is not the failure that is looked for."""
 
@@ -28,7 +30,7 @@ class Trial:
     """How one run ended.
 
     Attributes:
-        failure: the name of the error that the test failed with; empty if it passed.
+        failure: the name of the anomaly or the error that the test failed with; empty if it passed.
     """
 
     failure: str
@@ -99,7 +101,7 @@ class Trials:
 
 
 def _failure(junit: Path) -> str:
-    """The name of the first error in JUnit's report; a test that fails at its end as well failed before.
+    """The name of the first anomaly or error in JUnit's report; a test that fails at its end as well failed before.
 
     Raises:
         AirproofError: it failed before it began, so this says nothing about its schedule.
@@ -110,5 +112,7 @@ def _failure(junit: Path) -> str:
             if message.startswith("failed on setup"):
                 raise AirproofError(f"the test did not begin: {message}")
             text = message.removeprefix("failed on teardown with ").strip('"')
+            if anomaly := _ANOMALY.match(text):
+                return anomaly[1]
             return text.partition(":")[0].split("\n")[0].rpartition(".")[2].strip()
     return ""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from airproof.cells import Cell
+from airproof.checkers.readouts import keep, keep_verdict
+from airproof.checkers.streams import Attempt, EntityStream
 from airproof.environment.topology import Role
 from airproof.faults.process import killed
 from airproof.faults.wire import applied
@@ -18,7 +20,6 @@ from airproof.platform.observation import Update, UpdateOutcome
 from airproof.plugin import manifest
 from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres
-from airproof_e2e.event_sourcing.judging import Attempt, judge_stream
 
 WAIT_S = 10.0
 RIVALS = 4
@@ -51,10 +52,11 @@ class Stream:
 
     def judge(self) -> None:
         """Fails the test if the stream or the entity is not what the answers promised."""
-        stream, truth = self.access.stream(self.ref), self.access.truth(self.ref)
-        verdict = judge_stream(stream, self.attempts, truth)
-        self.cell.history.note("stream", events=stream, truth=truth)
-        self.cell.history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
+        events, truth = tuple(self.access.stream(self.ref)), self.access.truth(self.ref)
+        seen = EntityStream(f"{self.access.entity.name} {self.ref.id}", events, tuple(self.attempts), truth)
+        keep(self.cell.history, seen)
+        verdict = seen.judge()
+        keep_verdict(self.cell.history, verdict)
         if not verdict:
             pytest.fail(str(verdict), pytrace=False)
 

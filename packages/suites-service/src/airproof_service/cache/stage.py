@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import pytest
 
 from airproof.cells import Cell
+from airproof.checkers.readouts import keep, keep_verdict
+from airproof.checkers.reads import GONE, CachedReads, Invalidation, Read
+from airproof.checkers.verdict import Anomaly, Verdict, combine, judged
 from airproof.platform.driver import Platform, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess, EntityRef
 from airproof.platform.manifest import Cached
 from airproof.platform.observation import Snapshot, Update, UpdateOutcome
-from airproof_service.cache.judging import GONE, Invalidation, Read, judge_reads
 
 WAIT_S = 10.0
 
@@ -92,10 +95,24 @@ class Stage:
 
     def judge(self) -> None:
         """Fails the test if a read has shown what it should not."""
-        verdict = judge_reads(self.reads, self.invalidations, self.written, stale_s=self.cached.stale_s)
-        self.cell.history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
+        verdict = self._verdict()
+        keep_verdict(self.cell.history, verdict)
         if not verdict:
             pytest.fail(str(verdict), pytrace=False)
+
+    def fail(self, anomaly: Anomaly) -> NoReturn:
+        """Fails the test for what the scenario itself has seen."""
+        verdict = combine([judged("scenario", [anomaly]), self._verdict()])
+        keep_verdict(self.cell.history, verdict, of_scenario=[anomaly])
+        pytest.fail(str(verdict), pytrace=False)
+
+    def _verdict(self) -> Verdict:
+        entity = f"{self.cached.entity} {self.ref.id}"
+        seen = CachedReads(
+            entity, tuple(self.reads), tuple(self.invalidations), dict(self.written), self.cached.stale_s
+        )
+        keep(self.cell.history, seen)
+        return seen.judge()
 
     def _now(self) -> float:
         return time.monotonic() - self.cell.history.began

@@ -7,6 +7,7 @@ from typing import NoReturn
 import pytest
 
 from airproof.cells import Cell
+from airproof.checkers.reads import CATEGORY
 from airproof.checkers.verdict import Anomaly
 from airproof.errors import PlatformError
 from airproof.faults.process import killed, suspended
@@ -16,7 +17,6 @@ from airproof.platform.manifest import Cached
 from airproof.platform.observation import UpdateOutcome
 from airproof.plugin import manifest
 from airproof.waiting import wait_until
-from airproof_service.cache.judging import CATEGORY
 from airproof_service.cache.stage import WAIT_S, Stage
 
 READERS, UPDATES = 4, 6
@@ -190,5 +190,4 @@ def _demand_truth(stage: Stage, access: EntityAccess) -> None:
 
 
 def _fail(stage: Stage, name: str, promise: str, expected: str, seen: str) -> NoReturn:
-    stage.cell.history.note("anomaly", name=name, seen=seen)
-    pytest.fail(str(Anomaly(CATEGORY, name, promise, expected, seen)), pytrace=False)
+    stage.fail(Anomaly(CATEGORY, name, promise, expected, seen))

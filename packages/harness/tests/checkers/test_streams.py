@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from airproof.checkers.streams import Attempt, EntityStream
 from airproof.platform.observation import Snapshot, StoredEvent, Update, UpdateOutcome
-from airproof_e2e.event_sourcing.judging import Attempt, judge_stream
 
 DONE, CONFLICT, UNKNOWN = UpdateOutcome.DONE, UpdateOutcome.CONFLICT, UpdateOutcome.UNKNOWN
 
@@ -17,7 +17,7 @@ def attempt(version: int, value: str, outcome: UpdateOutcome, key: str = "") -> 
 
 
 def names(stream: list[StoredEvent], truth: Snapshot | None, *attempts: Attempt) -> list[str]:
-    return [anomaly.name for anomaly in judge_stream(stream, attempts, truth).anomalies]
+    return [anomaly.name for anomaly in EntityStream("thing 1", tuple(stream), attempts, truth).judge().anomalies]
 
 
 def test_one_winner_and_a_loser_are_valid() -> None:

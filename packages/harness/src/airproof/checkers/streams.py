@@ -1,4 +1,4 @@
-"""Judges the stream of one entity: no gap, no update lost, none done twice, and the state is what the stream says."""
+"""The event stream of one entity: no gap, no update lost, none done twice, and the state is what the stream says."""
 
 from __future__ import annotations
 
@@ -29,9 +29,29 @@ class Attempt:
         return f"{self.value!r} at version {self.expected_version}: {self.answer.outcome.value}"
 
 
-def judge_stream(stream: Sequence[StoredEvent], attempts: Sequence[Attempt], truth: Snapshot | None) -> Verdict:
-    """The verdict on an entity that was created and then updated by these attempts and nobody else."""
-    anomalies = [*_gaps(stream), *_winners(attempts), *_kept(stream, attempts), *_state(stream, attempts, truth)]
+@dataclass(frozen=True, slots=True)
+class EntityStream:
+    """An entity that was created and then updated by these attempts and nobody else.
+
+    Attributes:
+        entity: its kind and id, for the reader.
+        truth: the entity as its owner shows it in the end; None where it is gone.
+    """
+
+    entity: str
+    events: tuple[StoredEvent, ...]
+    attempts: tuple[Attempt, ...]
+    truth: Snapshot | None
+
+    def judge(self) -> Verdict:
+        """The checker's verdict on it."""
+        return check_stream(self)
+
+
+def check_stream(seen: EntityStream) -> Verdict:
+    """Judges the stream against the answers that were given and the state that came of it."""
+    events, attempts = seen.events, seen.attempts
+    anomalies = [*_gaps(events), *_winners(attempts), *_kept(events, attempts), *_state(events, attempts, seen.truth)]
     return judged("stream", anomalies)
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airproof_service.cache.judging import GONE, Invalidation, Read, judge_reads
+from airproof.checkers.reads import GONE, CachedReads, Invalidation, Read
+from airproof.checkers.verdict import Verdict
 
 WRITTEN = {1: "a", 2: "b", 3: "c"}
 
@@ -11,8 +12,12 @@ def make_read(version: int, began: float, reader: str = "r1") -> Read:
     return Read(reader, began, began + 0.5, version, WRITTEN.get(version, ""))
 
 
+def verdict_on(*reads: Read, done: tuple[Invalidation, ...] = (), stale_s: float = 0.0) -> Verdict:
+    return CachedReads("thing 1", reads, done, WRITTEN, stale_s).judge()
+
+
 def names(*reads: Read, done: tuple[Invalidation, ...] = (), stale_s: float = 0.0) -> list[str]:
-    return [anomaly.name for anomaly in judge_reads(reads, done, WRITTEN, stale_s=stale_s).anomalies]
+    return [anomaly.name for anomaly in verdict_on(*reads, done=done, stale_s=stale_s).anomalies]
 
 
 def test_an_older_version_may_be_read_until_its_invalidation_was_consumed() -> None:
@@ -20,7 +25,7 @@ def test_an_older_version_may_be_read_until_its_invalidation_was_consumed() -> N
 
 
 def test_an_older_version_after_that_is_stale() -> None:
-    verdict = judge_reads([make_read(1, 1.0)], [Invalidation(2, 1.0)], WRITTEN)
+    verdict = verdict_on(make_read(1, 1.0), done=(Invalidation(2, 1.0),))
     (anomaly,) = verdict.anomalies
     assert (anomaly.category, anomaly.name) == ("CACHE", "stale-read")
     assert len(anomaly.witness) == 2
@@ -52,4 +57,4 @@ def test_a_value_that_was_never_written_is_found() -> None:
 
 
 def test_no_reads_are_valid() -> None:
-    assert judge_reads([], [Invalidation(2, 1.0)], WRITTEN)
+    assert verdict_on(done=(Invalidation(2, 1.0),))

@@ -1,6 +1,8 @@
-"""Judges what readers saw of one entity: never older than the rules of its cache allow.
+"""Reads through a cache: what readers see of one entity is never older than the rules of its cache allow.
 
-Histories of several entities are judged one entity at a time.
+An entity is a register with versions. Whoever changes it knows the version that it has made, so no order has to be
+searched for: each read is compared with what was known to be consumed before it, with the same reader's read before,
+and with what was written. Several entities are judged one at a time.
 """
 
 from __future__ import annotations
@@ -56,22 +58,39 @@ class Invalidation:
         return f"the invalidation of version {self.version} was consumed by {self.at:.3f} s"
 
 
-def judge_reads(
-    reads: Iterable[Read], invalidations: Iterable[Invalidation], written: dict[int, str], *, stale_s: float = 0.0
-) -> Verdict:
-    """The verdict on all reads of one entity.
+@dataclass(frozen=True, slots=True)
+class CachedReads:
+    """All reads of one entity, and what they may have shown.
 
-    Args:
+    Attributes:
+        entity: its kind and id, for the reader.
         written: the value of every version that was committed, or may have been.
         stale_s: how long after the consumption of an invalidation an older version may still be read.
     """
-    all_reads = sorted(reads, key=lambda read: read.began)
-    done = list(invalidations)
-    anomalies = [*_stale(all_reads, done, stale_s), *_backward(all_reads), *_unwritten(all_reads, written)]
+
+    entity: str
+    reads: tuple[Read, ...]
+    invalidations: tuple[Invalidation, ...]
+    written: dict[int, str]
+    stale_s: float = 0.0
+
+    def judge(self) -> Verdict:
+        """The checker's verdict on them."""
+        return check_reads(self)
+
+
+def check_reads(seen: CachedReads) -> Verdict:
+    """Judges every read of the entity."""
+    reads = sorted(seen.reads, key=lambda read: read.began)
+    anomalies = [
+        *_stale(reads, seen.invalidations, seen.stale_s),
+        *_backward(reads),
+        *_unwritten(reads, seen.written),
+    ]
     return judged("cached reads", anomalies)
 
 
-def _stale(reads: list[Read], invalidations: list[Invalidation], stale_s: float) -> Iterator[Anomaly]:
+def _stale(reads: list[Read], invalidations: Iterable[Invalidation], stale_s: float) -> Iterator[Anomaly]:
     for read in reads:
         before = [one for one in invalidations if one.at + stale_s <= read.began]
         newest = max(before, key=lambda one: one.version, default=None)
