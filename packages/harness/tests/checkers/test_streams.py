@@ -17,7 +17,10 @@ def attempt(version: int, value: str, outcome: UpdateOutcome, key: str = "") -> 
 
 
 def names(stream: list[StoredEvent], truth: Snapshot | None, *attempts: Attempt) -> list[str]:
-    return [anomaly.name for anomaly in EntityStream("thing 1", tuple(stream), attempts, truth).judge().anomalies]
+    return [
+        f"{anomaly.category}/{anomaly.name}"
+        for anomaly in EntityStream("thing 1", tuple(stream), attempts, truth).judge().anomalies
+    ]
 
 
 def test_one_winner_and_a_loser_are_valid() -> None:
@@ -41,22 +44,22 @@ def test_one_key_is_one_update() -> None:
 
 def test_a_version_that_is_there_twice_or_missing_is_a_gap() -> None:
     both = attempt(1, "a", DONE), attempt(1, "b", DONE)
-    assert names(make_stream(1, 2, 2), Snapshot("1", 2, "b"), *both) == ["version-gap", "two-winners"]
+    assert names(make_stream(1, 2, 2), Snapshot("1", 2, "b"), *both) == ["ES/version-gap", "ES/two-winners"]
     chain = attempt(1, "a", DONE), attempt(2, "b", DONE)
-    assert "version-gap" in names(make_stream(1, 2, 4), Snapshot("1", 4, "b"), *chain)
+    assert "ES/version-gap" in names(make_stream(1, 2, 4), Snapshot("1", 4, "b"), *chain)
 
 
 def test_an_update_that_is_not_in_the_stream_is_lost() -> None:
-    assert "update-lost" in names(make_stream(1), Snapshot("1", 1, "new"), attempt(1, "a", DONE))
+    assert "ES/update-lost" in names(make_stream(1), Snapshot("1", 1, "new"), attempt(1, "a", DONE))
 
 
 def test_more_in_the_stream_than_was_asked_for_was_done_twice() -> None:
     tries = attempt(1, "a", UNKNOWN, "k"), attempt(1, "a", DONE, "k")
-    assert "update-done-twice" in names(make_stream(1, 2, 3), Snapshot("1", 3, "a"), *tries)
+    assert "ES/update-done-twice" in names(make_stream(1, 2, 3), Snapshot("1", 3, "a"), *tries)
 
 
 def test_a_state_that_the_stream_does_not_explain_differs() -> None:
     done = attempt(1, "a", DONE)
-    assert names(make_stream(1, 2), Snapshot("1", 2, "z"), done) == ["state-differs"]
-    assert names(make_stream(1, 2), Snapshot("1", 1, "a"), done) == ["state-differs"]
-    assert names(make_stream(1, 2), None, done) == ["state-differs"]
+    assert names(make_stream(1, 2), Snapshot("1", 2, "z"), done) == ["ES/state-differs"]
+    assert names(make_stream(1, 2), Snapshot("1", 1, "a"), done) == ["ES/state-differs"]
+    assert names(make_stream(1, 2), None, done) == ["ES/state-differs"]
