@@ -134,13 +134,16 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Gives the test its seed, and its report the promise it tests."""
+    """Gives the test its seed, and its report the promise it tests; begins none when the run's time is over."""
     if run := item.config.stash.get(RUN, None):
         from airproof.fixtures.case import Case
         from airproof.fixtures.selection import properties
 
         item.stash[CASE] = Case(run, item)
         item.user_properties[:] = properties(item, item.stash[CASE])
+        if why := run.overdue():
+            item.session.shouldfail = why
+            pytest.fail(why, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

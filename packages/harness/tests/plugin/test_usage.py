@@ -104,6 +104,18 @@ def test_the_run_ends_when_there_is_no_other_cell_to_be_had(project: Project, mo
     result.stdout.fnmatch_lines(["auth-service did not become ready within 1 s; its last lines:", "*cannot open*"])
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["here", "workers"])
+def test_a_run_that_takes_longer_than_its_environment_allows_begins_no_further_test(
+    project: Project, workers: list[str]
+) -> None:
+    project.write_environment(limits="{duration_s: 0.001}")
+    body = "import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_one(platform, n): pass"
+    result = project.test(body, *workers, inside=not workers)
+    assert result.parseoutcomes().get("passed", 0) == 0
+    assert result.parseoutcomes()["errors"] == 1
+    result.stdout.fnmatch_lines(["*the run has taken longer than 0.001 s (limits.duration_s)*"])
+
+
 DESTRUCTIVE = "import pytest\npytestmark = pytest.mark.destructive\ndef test_breaks(platform): pass"
 
 

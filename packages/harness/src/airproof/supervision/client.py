@@ -54,6 +54,17 @@ class Supervisor:
         supervisor.swept = swept
         return supervisor
 
+    @property
+    def process_id(self) -> int:
+        """Its own process id, for who has started it.
+
+        Raises:
+            RuntimeError: it was started by another process.
+        """
+        if self._launched is None:
+            raise RuntimeError("only who starts a supervisor knows its process id")
+        return self._launched.process.pid
+
     @classmethod
     def attach(cls, run_directory: Path) -> Supervisor:
         """Connects to the supervisor of that run, as an xdist worker does.

@@ -38,7 +38,7 @@ class ControlGroup:
             FaultUnsupported: this machine, or this user, cannot have one.
         """
         try:
-            parent, version = _group_of(controller, pid)
+            parent, version = group_of(controller, pid)
             made = cls(parent / name, parent, version)
             if version == 2:
                 (parent / "cgroup.subtree_control").write_text(f"+{controller}")
@@ -64,10 +64,18 @@ class ControlGroup:
 
     def limit_memory(self, room_bytes: int) -> int:
         """Allows so many bytes more than are counted now; returns how many that are in all."""
-        used, most = ("memory.current", "memory.max") if self.version == 2 else _MEMORY_1
-        limit = int((self.path / used).read_text()) + room_bytes
-        (self.path / most).write_text(str(limit))
+        used, _ = self._memory_files
+        return self.allow_memory(int((self.path / used).read_text()) + room_bytes)
+
+    def allow_memory(self, size_bytes: int) -> int:
+        """Allows so many bytes in all; returns what the kernel made of it."""
+        _, most = self._memory_files
+        (self.path / most).write_text(str(size_bytes))
         return int((self.path / most).read_text())
+
+    @property
+    def _memory_files(self) -> tuple[str, str]:
+        return ("memory.current", "memory.max") if self.version == 2 else _MEMORY_1
 
     def limit_cpu(self, share: float) -> None:
         """Allows so much of one core."""
@@ -118,7 +126,7 @@ _COUNTERS = (
 )
 
 
-def _group_of(controller: str, pid: int) -> tuple[Path, int]:
+def group_of(controller: str, pid: int) -> tuple[Path, int]:
     """The directory of the group that a process is in."""
     lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
     for _, names, path in lines:

@@ -10,7 +10,7 @@ from airproof.environment.model import Environment
 from airproof.platform.driver import Driver
 from airproof.providers.native.prepared import content_key
 
-OF_THE_RUN_ONLY = {"description", "workers", "limits", "timeouts", "cleanup", "keep", "disposable"}
+OF_THE_RUN_ONLY = {"description", "workers", "timeouts", "cleanup", "keep", "disposable"}
 """Fields that may change while an environment is up."""
 
 

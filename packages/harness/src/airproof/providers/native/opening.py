@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from airproof.environment.capabilities import ProcessStatus
@@ -21,6 +22,7 @@ from airproof.providers.native.postgres_cluster import provide_cluster
 from airproof.providers.native.prepared import Cache, cache_root
 from airproof.providers.native.provision import FIRST_CELL, NativeProvision
 from airproof.providers.native.redis import find_redis
+from airproof.providers.native.run_limits import limit_run
 from airproof.providers.native.start_archive import Training, archive_flags
 from airproof.providers.native.together import together
 from airproof.providers.protocol import Progress
@@ -45,8 +47,9 @@ def open_environment(environment: Environment, driver: Driver, *, keep: bool, pr
         return NativeProvision(kept[0], kept[1], environment, driver, progress)
     supervisor = Supervisor.start(label=label_of(environment), keep=keep)
     try:
+        notes = limit_run(environment.limits, supervisor.process_id, supervisor.run_directory.name)
         supervisor.lease(OPENING)
-        plan, training = Opening(supervisor, environment, driver, progress).run()
+        plan, training = Opening(supervisor, environment, driver, progress, notes).run()
         supervisor.put(FINGERPRINT, fingerprint_of(environment, driver))
         supervisor.put(PLAN, plan.to_json())
         supervisor.remove(OPENING)
@@ -112,7 +115,14 @@ def _shared_run(supervisor: Supervisor) -> bool:
 class Opening:
     """Starts what the cells of a run share and prepares what they are made from."""
 
-    def __init__(self, supervisor: Supervisor, environment: Environment, driver: Driver, progress: Progress) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        environment: Environment,
+        driver: Driver,
+        progress: Progress,
+        notes: Iterable[str] = (),
+    ) -> None:
         self._supervisor = supervisor
         self._environment = environment
         self._driver = driver
@@ -120,7 +130,7 @@ class Opening:
         self._postgres = find_postgres(environment.backing.postgres.source)
         self._redis = find_redis(environment.backing.redis.source)
         self._cache = Cache(cache_root(), supervisor.make_directory(PRIVATE_CACHE, "cache"))
-        self._notes: list[str] = []
+        self._notes = list(notes)
         self._cluster: Path | None = None
         self._shared: tuple[Broker, Endpoint, tuple[str, ...]] | None = None
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from airproof.environment.model import Environment
 from airproof.errors import ProviderUnavailable
 from airproof.platform.driver import Driver
+from airproof.providers.native.run_limits import unsupported_limits
 from airproof.supervision import Supervisor
 
 SINK_ENTRY = "airproof.providers.native.smtp_sink:main"
@@ -59,6 +60,7 @@ def unsupported(environment: Environment) -> Sequence[str]:
         "security.tls: true": environment.security.tls,
         "security.encrypted_at_rest: true": environment.security.encrypted_at_rest,
         "monitoring: full": environment.monitoring.value != "none",
+        **unsupported_limits(environment.limits),
     }
     several = [name for name, options in environment.services.items() if options.instances > 1]
     return [field for field, wanted in asked.items() if wanted] + [f"services.{name}.instances" for name in several]

@@ -19,6 +19,7 @@ from airproof.providers.native.description import (
 )
 from airproof.providers.native.plan import Plan
 from airproof.providers.native.resources import NativeResources
+from airproof.providers.native.run_limits import remove_left_overs
 from airproof.providers.native.start_archive import Training
 from airproof.providers.protocol import Progress
 from airproof.supervision import ProcessEvent, Supervisor
@@ -136,13 +137,14 @@ class NativeProvision:
                     self._training.finish(ARCHIVE_TIMEOUT_S)
             self._training.finish(0)
         if self._ends_with_us:
-            self._supervisor.stop()
+            self.stop()
         else:
             self._supervisor.close()
 
     def stop(self) -> None:
         """Ends the environment and removes everything it had."""
         self._supervisor.stop()
+        remove_left_overs(of=self._supervisor.run_directory.name)
 
 
 def _all_run(cell: CellDescription, statuses: Mapping[str, ProcessStatus]) -> bool:
