@@ -21,12 +21,13 @@ def overlay(tmp_path: Path) -> Path:
     return root
 
 
-def make_patch(tmp_path: Path, prefix: str) -> Path:
-    lines = (installed_package() / MODULE).read_text().splitlines(keepends=True)
-    changed = ["# changed by a patch\n", *lines]
-    name = f"{PACKAGE}/{MODULE}"
+def make_patch(tmp_path: Path, prefix: str, *modules: str) -> Path:
     patch = tmp_path / "a.diff"
-    patch.write_text("".join(difflib.unified_diff(lines, changed, f"a/{prefix}{name}", f"b/{prefix}{name}")))
+    with patch.open("w") as file:
+        for name in (f"{PACKAGE}/{module}" for module in modules or (MODULE,)):
+            lines = (installed_package().parent / name).read_text().splitlines(keepends=True)
+            changed = ["# changed by a patch\n", *lines]
+            file.writelines(difflib.unified_diff(lines, changed, f"a/{prefix}{name}", f"b/{prefix}{name}"))
     return patch
 
 
@@ -35,6 +36,12 @@ def test_a_patch_applies_whichever_directory_it_was_made_from(overlay: Path, tmp
     apply_patch(make_patch(tmp_path, prefix), overlay)
     assert (overlay / PACKAGE / MODULE).read_text().startswith("# changed by a patch\n")
     assert not (installed_package() / MODULE).read_text().startswith("# changed by a patch\n")
+
+
+def test_a_patch_of_several_files_needs_no_headers_of_git(overlay: Path, tmp_path: Path) -> None:
+    modules = (MODULE, "kit/inbox.py", "kit/outbox.py")
+    apply_patch(make_patch(tmp_path, "", *modules), overlay)
+    assert all((overlay / PACKAGE / module).read_text().startswith("# changed by a patch\n") for module in modules)
 
 
 def test_a_patch_of_something_else_is_refused(overlay: Path, tmp_path: Path) -> None:

@@ -47,10 +47,15 @@ def apply_patch(patch: Path, root: Path) -> None:
     git = shutil.which("git")
     if git is None:
         raise DefectError("a patch is applied with git, which is not installed; install git")
-    command = [git, "apply", f"-p{_strip_level(text, patch)}", "--recount", "--whitespace=nowarn", str(patch.resolve())]
+    command = [git, "apply", f"-p{_strip_level(text, patch)}", "--whitespace=nowarn", str(patch.resolve())]
     outside = {**os.environ, "GIT_CEILING_DIRECTORIES": str(root.parent), "GIT_DIR": os.devnull}
-    result = subprocess.run(command, cwd=root, env=outside, capture_output=True, text=True, check=False)
-    if result.returncode:
+    # Counting lines anew forgives a patch edited by hand, but takes the next file's header for a deleted line.
+    for options in ([], ["--recount"]):
+        told = [*command, *options]
+        result = subprocess.run(told, cwd=root, env=outside, capture_output=True, text=True, check=False)
+        if result.returncode == 0:
+            break
+    else:
         reason = result.stderr.strip().splitlines() or [f"git apply exited with {result.returncode}"]
         raise DefectError(
             f"{patch.name} does not apply to the reference platform: {reason[0]}; make it against this version"
