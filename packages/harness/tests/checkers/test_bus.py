@@ -34,7 +34,16 @@ def test_an_event_that_the_harness_made_up_is_no_ghost(completed: Story) -> None
     assert completed.judge(foreign=frozenset({"ghost"}))
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"type": "car.sold"}, {"aggregate_id": "car-9", "key": "car-9"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"type": "car.sold"},
+        {"aggregate_id": "car-9", "key": "car-9"},
+        {"causation_id": "trip.started-s1"},
+        {"payload": {"colour": "red"}},
+    ],
+)
 def test_an_event_that_arrives_changed(completed: Story, names: Names, change: dict[str, Any]) -> None:
     completed.change("car.made-s1", **change)
     assert "OUTBOX/changed-message" in names(completed.judge())
@@ -138,6 +147,12 @@ def test_a_message_that_lost_its_correlation(completed: Story, names: Names) -> 
 def test_a_message_that_lost_its_cause(completed: Story, names: Names) -> None:
     completed.change("c-book_car-execute-s1", causation_id="")
     assert "XSERVICE/causation-lost" in names(completed.judge())
+
+
+def test_an_event_caused_by_no_command_of_its_step(completed: Story, names: Names) -> None:
+    completed.events = [replace(e, causation_id="s1") if e.event_type == "car.made" else e for e in completed.events]
+    completed.change("car.made-s1", causation_id="s1")
+    assert names(completed.judge()) == {"XSERVICE/causation-wrong"}
 
 
 def test_a_reply_caused_by_another_message(completed: Story, names: Names) -> None:

@@ -64,6 +64,7 @@ def test_a_passed_deadline_is_a_reason(compensated: Story) -> None:
     steps["send_ticket"] = StepState.PENDING
     failing = "trip.failed-s1"
     compensated.change(failing, causation_id="s1")
+    compensated.events = [replace(e, causation_id="s1") if e.event_id == failing else e for e in compensated.events]
     compensated.change("c-book_room-compensate-s1", causation_id="s1")
     assert compensated.judge(may_time_out=True), compensated.judge(may_time_out=True)
 
@@ -168,6 +169,20 @@ def test_a_mail_with_two_ids(completed: Story, names: Names) -> None:
 def test_a_mail_sent_twice_with_one_id_is_valid(completed: Story) -> None:
     completed.mails.append(completed.mails[0])
     assert completed.judge()
+
+
+def test_a_mail_sent_twice_without_a_fault(completed: Story, names: Names) -> None:
+    completed.mails.append(completed.mails[0])
+    assert names(completed.judge(calm=True)) == {"SAGA/mail-twice"}
+
+
+def test_an_event_that_tells_something_else_than_its_effect(completed: Story, names: Names) -> None:
+    effect, event = completed.effects[0], completed.events[1]
+    completed.effects[0] = replace(effect, facts={"colour": "red", "doors": 4})
+    for told, found in (({"colour": "red"}, set()), ({"colour": "blue"}, {"EVENT_STORE/event-tells-otherwise"})):
+        completed.events[1] = replace(event, payload=told)
+        completed.change(event.event_id, payload=told)
+        assert names(completed.judge()) == found
 
 
 def test_a_mail_of_a_saga_that_failed(compensated: Story, names: Names) -> None:

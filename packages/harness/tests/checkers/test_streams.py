@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from airproof.checkers.streams import Attempt, EntityStream
 from airproof.platform.observation import Snapshot, StoredEvent, Update, UpdateOutcome
 
@@ -35,6 +37,15 @@ def test_an_unknown_update_may_be_there_or_not() -> None:
     unknown = attempt(1, "a", UNKNOWN)
     assert names(make_stream(1), Snapshot("1", 1, "new"), unknown) == []
     assert names(make_stream(1, 2), Snapshot("1", 2, "a"), unknown) == []
+
+
+def test_the_last_event_tells_the_state() -> None:
+    first, last = make_stream(1, 2)
+    attempts = (attempt(1, "a", DONE),)
+    assert names([first, replace(last, payload={"name": "a"})], Snapshot("1", 2, "a"), *attempts) == []
+    assert names([first, replace(last, payload={"name": "b"})], Snapshot("1", 2, "a"), *attempts) == [
+        "ES/event-tells-otherwise"
+    ]
 
 
 def test_one_key_is_one_update() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import threading
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,9 +16,10 @@ from kafka.structs import OffsetAndMetadata
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
-from airproof.platform.observation import BusMessage, MessageKind
+from airproof.platform.observation import BusMessage
 from airproof.waiting import wait_until
 from airproof_pyairtable.manifest import CONSUMPTION, DEAD_LETTERS, EVENT_TOPICS, TOPICS
+from airproof_pyairtable.poison import encoded, poisons
 from airproof_pyairtable.records import read_record
 
 CLIENT_ID = "airproof"
@@ -237,35 +236,9 @@ class Bus:
         copy = replace(message, injected=True)
         return self._send(copy, raw.key, raw.value, list(raw.headers))
 
-    def send_poison(self, service: str, tenant: Tenant) -> BusMessage:
-        """Sends a message that is addressed to the service and means nothing to it."""
-        id_ = str(uuid.uuid4())
-        headers = {
-            "message-id": id_,
-            "kind": "command",
-            "type": "nonsense.execute",
-            "tenant-id": tenant.id,
-            "correlation-id": id_,
-            "causation-id": id_,
-            "source": CLIENT_ID,
-        }
-        topic, body = CONSUMPTION[service][0], {"nonsense": True}
-        message = BusMessage(
-            MessageKind.COMMAND,
-            topic,
-            0,
-            -1,
-            id_,
-            id_,
-            "nonsense.execute",
-            tenant.id,
-            id_,
-            headers=headers,
-            body=body,
-            injected=True,
-        )
-        encoded = [(name, value.encode()) for name, value in headers.items()]
-        return self._send(message, id_.encode(), json.dumps(body).encode(), encoded)
+    def send_poison(self, service: str, tenant: Tenant) -> tuple[BusMessage, ...]:
+        """Sends messages that are addressed to the service and that it can do nothing with."""
+        return tuple(self._send(message, *encoded(message)) for message in poisons(service, tenant.id))
 
     def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
         """Waits until the message lies among the dead letters."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from airproof.platform.driver import Topic, Write
 from airproof.platform.manifest import (
+    Access,
     Cached,
     Compensation,
     Entity,
     Manifest,
     Refusal,
+    Route,
     Saga,
     Service,
     Step,
@@ -84,6 +87,34 @@ REGISTRATION = Saga(
 
 WORKSPACE = Entity("workspace", WORKSPACES, "workspace.created", "workspace.renamed", "workspace.removed")
 
+_WORKSPACES = "/api/v1/workspaces"
+_CHECK = {
+    "user_id": "{owner}",
+    "resource_type": "workspace",
+    "resource_id": "{id}",
+    "action": "read",
+    "tenant_id": "{tenant}",
+}
+_RENAMING = {"name": "renamed", "expected_version": 1}
+
+
+def _route(
+    name: str, request: str, service: str, access: Access, body: dict[str, Any] | None = None, *, changes: bool = False
+) -> Route:
+    method, _, path = request.partition(" ")
+    return Route(name, method, path, WORKSPACE.name, service, access, body, changes)
+
+
+ROUTES = (
+    _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER),
+    _route("list", f"GET {_WORKSPACES}", WORKSPACES, Access.USER),
+    _route("user", "GET /api/v1/users/{owner}", USERS, Access.TENANT),
+    _route("check", "POST /api/v1/permissions/check", PERMISSIONS, Access.TENANT, _CHECK),
+    _route("sagas", "GET /sagas?tenant_id={tenant}", ORCHESTRATOR, Access.OPERATOR),
+    _route("saga", "GET /sagas/{id}", ORCHESTRATOR, Access.OPERATOR),
+    _route("rename", f"PATCH {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, _RENAMING, changes=True),
+)
+
 MANIFEST = Manifest(
     name="pyairtable",
     services=(
@@ -102,6 +133,9 @@ MANIFEST = Manifest(
     ),
     entities=(WORKSPACE,),
     caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed)),),
+    routes=ROUTES,
+    gateway=GATEWAY,
+    identity=AUTH,
 )
 
 
@@ -191,6 +225,8 @@ def written_table(service: str, write: Write) -> str:
             return "event_outbox"
         case Write.INBOX:
             return "inbox" if service == ORCHESTRATOR else "command_results"
+        case Write.EVENT_INBOX:
+            return "inbox"
         case Write.BUSINESS:
             database = database_of(service)
             tables = {place.database: place.table for place in EFFECTS.values()}

@@ -15,6 +15,8 @@ from airproof_pyairtable.http import Http
 from airproof_pyairtable.manifest import database_of
 from airproof_pyairtable.readouts import read_held_back
 
+_POSTPONE = "UPDATE event_outbox SET attempts = 1, next_attempt_at = 'infinity' WHERE id = %(id)s"
+_DUE = "UPDATE event_outbox SET next_attempt_at = now() WHERE id = %(id)s"
 EVENT_TYPE = "airproof.sent"
 _INSERT = """
 INSERT INTO event_outbox (id, tenant_id, kind, topic, key, type, headers, payload)
@@ -53,6 +55,19 @@ class Outboxes:
         with self._databases.transaction(database_of(service)) as connection:
             connection.execute(_INSERT, _event(id_, tenant.id, id_, 1, ""))
             yield id_
+
+    @contextmanager
+    def postponed(self, service: str, tenant: Tenant) -> Iterator[str]:
+        """Puts a message in that is to be tried again, and makes it due when the context ends."""
+        database, id_ = database_of(service), str(uuid.uuid4())
+        with self._databases.transaction(database) as connection:
+            connection.execute(_INSERT, _event(id_, tenant.id, id_, 1, ""))
+            connection.execute(_POSTPONE, {"id": id_})
+        try:
+            yield id_
+        finally:
+            with self._databases.transaction(database) as connection:
+                connection.execute(_DUE, {"id": id_})
 
 
 def _event(id_: str, tenant_id: str, aggregate: str, version: int, filling: str) -> dict[str, str]:

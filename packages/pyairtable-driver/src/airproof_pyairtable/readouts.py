@@ -12,7 +12,8 @@ from airproof_pyairtable.manifest import EFFECTS, MANIFEST, REGISTRATION, Effect
 _COMMON = """
 SELECT
   (SELECT json_agg(one) FROM (
-     SELECT event_id, event_type, aggregate_id, version, tenant_id, correlation_id, causation_id FROM domain_events
+     SELECT event_id, event_type, aggregate_id, version, tenant_id, correlation_id, causation_id, payload
+     FROM domain_events
      WHERE tenant_id = %(tenant)s OR correlation_id = ANY (%(correlations)s) ORDER BY position) one) AS events,
   (SELECT json_agg(one) FROM (
      SELECT id, topic, status, attempts, last_error, tenant_id FROM event_outbox
@@ -23,6 +24,9 @@ _OWN = """,
      SELECT * FROM {table}
      WHERE {condition} AND (tenant_id = %(tenant)s OR saga_id::text = ANY (%(sagas)s))) one) AS own
 """
+
+_UNTOLD = frozenset({"password_hash", "command"})
+"""What no history may hold, or need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ def _effects(kind: str, place: EffectTable, row: Row, whose: Whose) -> list[Effe
             subject=one[place.subject] if place.subject else whose.subjects.get(one["saga_id"], ""),
             saga_id=one["saga_id"],
             tenant_id=one["tenant_id"],
+            facts={name: value for name, value in one.items() if name not in _UNTOLD},
         )
         for one in row["own"] or ()
     ]

@@ -35,6 +35,7 @@ def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
         causation_id=headers.get("causation-id", ""),
         in_reply_to=str(body.get("in_reply_to", "")),
         timestamp_ms=record.timestamp,
+        payload=_payload(body) if kind is MessageKind.EVENT else {},
         headers=headers,
         body=body,
         contradictions=()
@@ -88,6 +89,11 @@ def _body(value: bytes | None) -> tuple[dict[str, Any], tuple[str, ...]]:
     except ValueError:
         return {}, ("the body is not JSON",)
     return (body, ()) if isinstance(body, dict) else ({}, ("the body is not an object",))
+
+
+def _payload(body: Mapping[str, Any]) -> dict[str, Any]:
+    told = body.get("payload")
+    return told if isinstance(told, dict) else {}
 
 
 def _text(value: bytes | None) -> str:

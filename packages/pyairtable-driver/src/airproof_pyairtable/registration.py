@@ -206,9 +206,11 @@ class Registration:
         """Reads everything the tenant's sagas left behind, everywhere."""
         with self._lock:
             started = {id_: one for id_, one in self._started.items() if one.given.tenant == tenant}
+            of_others = {one.key for one in self._started.values() if one.given.tenant != tenant}
         listed = {one.saga_id: one for one in map(_readout, self._http.sagas(tenant.id))}
         sagas = {**{id_: self.read(id_) for id_ in started if id_ not in listed}, **listed}
         correlations = {*(one.key for one in started.values()), *(one.correlation_id for one in sagas.values())}
+        correlations -= of_others
         subjects = {**dict.fromkeys(sagas, ""), **{id_: one.given.subject for id_, one in started.items()}}
         holdings = read_holdings(self._databases, Whose(tenant.id, subjects, correlations))
         self._bus.fence()
@@ -234,7 +236,8 @@ class Registration:
         return started is not None and started.given.tenant != tenant
 
     def _usable(self, given: SagaInput) -> bool:
-        return self._http.can_log_in(given.subject, given.fields["password"])
+        """Asked in another spelling: an address is the same in capitals."""
+        return self._http.can_log_in(given.subject.upper(), given.fields["password"])
 
     def _take_email(self, given: SagaInput) -> None:
         """Registers the e-mail, in capitals, for somebody of another tenant."""

@@ -72,11 +72,13 @@ def _ghosts(events: Iterable[StoredEvent], published: list[BusMessage]) -> Itera
 
 
 def _told(message: BusMessage) -> tuple[object, ...]:
-    return (message.type, message.aggregate_id, message.version, message.tenant_id, message.correlation_id)
+    ids = (message.aggregate_id, message.version, message.tenant_id, message.correlation_id, message.causation_id)
+    return (message.type, *ids, message.payload)
 
 
 def _stored(event: StoredEvent) -> tuple[object, ...]:
-    return (event.event_type, event.aggregate_id, event.version, event.tenant_id, event.correlation_id)
+    ids = (event.aggregate_id, event.version, event.tenant_id, event.correlation_id, event.causation_id)
+    return (event.event_type, *ids, event.payload)
 
 
 def _ids(messages: list[BusMessage]) -> Iterator[Anomaly]:

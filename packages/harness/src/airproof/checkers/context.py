@@ -68,3 +68,10 @@ def _causation(view: SagaView) -> Iterator[Anomaly]:
             promise = "a reply is caused by its command"
             seen = wrong[0].causation_id or "none"
             yield Anomaly(XSERVICE, "causation-wrong", promise, f"the command {exchange}", seen, witness(wrong))
+    for step in view.saga.steps:
+        events = [*view.events(step.event), *view.events(step.compensation.event if step.compensation else None)]
+        strange = [event for event in events if event.causation_id not in orders]
+        if strange and orders:
+            promise = "an event is caused by the command that asked for what it tells"
+            seen = strange[0].causation_id or "none"
+            yield Anomaly(XSERVICE, "causation-wrong", promise, f"a command of {step.name}", seen, witness(strange))

@@ -67,6 +67,7 @@ def _events_agree_with_effects(view: SagaView) -> Iterator[Anomaly]:
                 counted,
                 witness([*created, *removed]),
             )
+        yield from _facts_agree(view, step)
         held = {effect.id for effect in view.effects(step)}
         told = {event.aggregate_id for event in created} - {event.aggregate_id for event in removed}
         if told != held and len(created) <= 1:
@@ -78,6 +79,19 @@ def _events_agree_with_effects(view: SagaView) -> Iterator[Anomaly]:
                 f"{step.effect} {sorted(held) or 'none'}",
                 witness([*view.effects(step), *created, *removed]),
             )
+
+
+def _facts_agree(view: SagaView, step: Step) -> Iterator[Anomaly]:
+    """What effect and event both speak of, they say alike."""
+    told = {event.aggregate_id: event for event in view.events(step.event)}
+    for effect in view.effects(step):
+        event = told.get(effect.id)
+        both = effect.facts.keys() & event.payload.keys() if event else set()
+        if event and (names := sorted(name for name in both if effect.facts[name] != event.payload[name])):
+            held, said = ({name: facts[name] for name in names} for facts in (effect.facts, event.payload))
+            promise = "the event of a step tells what the step has done"
+            expected, facts = f"{step.event} with {held}, as {step.participant} holds it", witness([effect, event])
+            yield Anomaly("EVENT_STORE", "event-tells-otherwise", promise, expected, f"{said}", facts)
 
 
 def _expected_events(view: SagaView, step: Step) -> set[tuple[int, int]]:
@@ -142,3 +156,6 @@ def _mails(saga: Saga, observation: SagaObservation, expectation: Expectation) -
                 f"{len(ids)} in {len(mails)} mails",
                 witness(sorted(f"mail {mail.message_id} {mail.subject}" for mail in mails)),
             )
+        elif expectation.calm and len(mails) > wanted:
+            promise, facts = "without a fault each mail is sent once", witness(mails)
+            yield Anomaly(SAGA, "mail-twice", promise, f"{wanted} to {recipient}", f"{len(mails)}", facts)

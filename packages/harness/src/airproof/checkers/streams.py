@@ -86,6 +86,11 @@ def _state(stream: Sequence[StoredEvent], attempts: Sequence[Attempt], truth: Sn
     if truth is None or truth.version != version or (version > 1 and truth.value not in values):
         expected = f"version {version}" + (f" {' or '.join(sorted(values))!r}" if values else "")
         yield Anomaly(CATEGORY, "state-differs", STATE, expected, str(truth))
+    elif stream[-1].payload and truth.value not in stream[-1].payload.values():
+        told = (f"version {version} tells {stream[-1].payload}",)
+        yield Anomaly(
+            CATEGORY, "event-tells-otherwise", STATE, f"an event that tells {truth.value!r}", str(truth), told
+        )
 
 
 def _may_be_done(attempt: Attempt) -> bool:

@@ -16,6 +16,7 @@ from airproof.environment.topology import CellDescription
 from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest, Saga
 from airproof.platform.observation import BusMessage, Effect, MessageKind, OutboxRow, SagaObservation, SagaReadout
+from airproof.platform.requests import RequestAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +196,15 @@ class EffectBlock(Protocol):
 class Write(StrEnum):
     """What a transaction that handles a message writes.
 
-    `BUSINESS` is the participant's effect, or the orchestrator's saga.
+    `BUSINESS` is the participant's effect, or the orchestrator's saga. `INBOX` is what was done with commands and
+    replies, `EVENT_INBOX` with events of others.
     """
 
     BUSINESS = "business"
     EVENT = "event"
     OUTBOX = "outbox"
     INBOX = "inbox"
+    EVENT_INBOX = "event inbox"
 
 
 class BusAccess(Protocol):
@@ -211,8 +214,12 @@ class BusAccess(Protocol):
         """Everything of the saga that the bus holds at this moment: nothing sent before the call is missing."""
         ...
 
-    def send_poison(self, service: str, tenant: Tenant) -> BusMessage:
-        """Sends the service a message of the tenant that it cannot understand, and returns it."""
+    def send_poison(self, service: str, tenant: Tenant) -> tuple[BusMessage, ...]:
+        """Sends the service messages of the tenant that it cannot process, however often it tries, and returns them.
+
+        One is no message of the platform at all; of each kind that the service takes, one is well formed and lacks
+        what it speaks of.
+        """
         ...
 
     def refusing(self, event_type: str, *, larger_than: int = 0) -> AbstractContextManager[None]:
@@ -254,6 +261,13 @@ class OutboxAccess(Protocol):
         """
         ...
 
+    def postponed(self, service: str, tenant: Tenant) -> AbstractContextManager[str]:
+        """Puts a message into the service's outbox that was refused once, and yields its id.
+
+        It is not due again before the context ends.
+        """
+        ...
+
 
 class Platform(Protocol):
     """Typed access to one running cell."""
@@ -281,6 +295,11 @@ class Platform(Protocol):
 
     def entities(self, name: str) -> EntityAccess:
         """Access to the entities of that kind."""
+        ...
+
+    @property
+    def requests(self) -> RequestAccess:
+        """Requests over HTTP, in whoever's name."""
         ...
 
     def cache(self, entity: str) -> CacheAccess:

@@ -66,6 +66,7 @@ class Effect:
         subject: what it is about and shared by the effects of one saga: the e-mail address or the user id.
         saga_id: the saga that made it, where the participant knows.
         tenant_id: whose it is, as the participant stored it.
+        facts: what else it says, under the names that its events use.
     """
 
     participant: str
@@ -74,11 +75,16 @@ class Effect:
     subject: str
     saga_id: str = ""
     tenant_id: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as its service's own event store holds it."""
+    """An event as its service's own event store holds it.
+
+    Attributes:
+        payload: what it tells.
+    """
 
     service: str
     event_id: str
@@ -88,6 +94,7 @@ class StoredEvent:
     tenant_id: str
     correlation_id: str
     causation_id: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +165,7 @@ class BusMessage:
         outcome: of a reply: `done` or `refused`.
         in_reply_to: of a reply: the message id of the command it answers.
         timestamp_ms: when it was sent, by its sender's clock; 0 if unknown.
+        payload: of an event: what it tells.
         contradictions: where its key, headers and body do not say the same, one clause each.
         injected: true for a record that the harness itself produced.
     """
@@ -178,6 +186,7 @@ class BusMessage:
     causation_id: str = ""
     in_reply_to: str = ""
     timestamp_ms: int = 0
+    payload: dict[str, Any] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()
     injected: bool = False
     headers: dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from airproof.errors import FaultNotObserved
@@ -89,14 +89,14 @@ def publishing_refused(stage: Stage, service: str, event_type: str, *, larger_th
         yield
 
 
-def poison(stage: Stage, service: str) -> BusMessage:
-    """Sends the service a message that it cannot understand. What it parks is logged as an error."""
+def poison(stage: Stage, service: str) -> tuple[BusMessage, ...]:
+    """Sends the service messages that it cannot process. What it parks is logged as an error."""
     explains = Explanation(service, logger="*", because="a message that is parked is an error")
-    with _declared(stage, "poison message", service, explains) as seen:
-        message = stage.platform.bus.send_poison(service, stage.tenant)
-        seen("it is on the bus", id=message.message_id)
-    stage.allowance.parked.add(message.message_id)
-    return message
+    with _declared(stage, "poison messages", service, explains) as seen:
+        messages = stage.platform.bus.send_poison(service, stage.tenant)
+        seen("they are on the bus", ids=[message.message_id for message in messages])
+    stage.allowance.parked.update(message.message_id for message in messages)
+    return messages
 
 
 def redelivered(stage: Stage, message: BusMessage) -> BusMessage:
@@ -108,17 +108,22 @@ def redelivered(stage: Stage, message: BusMessage) -> BusMessage:
 
 
 def break_off_writes(
-    stage: Stage, service: str, begin: Callable[[], None], look: Callable[[], None], done: Callable[[], object]
+    stage: Stage,
+    service: str,
+    begin: Callable[[], None],
+    look: Callable[[], None] = lambda: None,
+    done: Callable[[], object] = lambda: None,
+    writes: Sequence[Write] = (Write.OUTBOX, Write.INBOX),
 ) -> None:
-    """Cuts the connection of the service's transaction at its outbox and at its inbox, in whatever order they come.
+    """Cuts the connection of the service's transaction at each of the writes, in whatever order they come.
 
     Args:
-        begin: lets the service begin, when both are held.
+        begin: lets the service begin, when all are held.
         look: called while a transaction waits at one of them.
         done: whether the service has done its work all the same.
     """
     with ExitStack() as stack:
-        blocks = [stack.enter_context(held(stage, service, write)) for write in (Write.OUTBOX, Write.INBOX)]
+        blocks = [stack.enter_context(held(stage, service, write)) for write in writes]
         begin()
         while blocks:
             reached = wait_until(

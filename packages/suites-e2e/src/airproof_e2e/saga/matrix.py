@@ -46,7 +46,7 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    36 + 3 n + r + l + u + v + s + 3 m, and 13 more if u is not 0.
+    36 + 3 n + r + l + u + v + 2 s + 4 m, and 13 more if u is not 0.
     """
     return sum(
         36
@@ -55,8 +55,8 @@ def predicted_count(manifest: Manifest) -> int:
         + len(_limited(saga))
         + len(undoable(saga))
         + sum(bool(step.compensation and step.compensation.refusal) for step in undoable(saga))
-        + len(_subscriptions(manifest, saga))
-        + 3 * (saga.sends_mail_in is not None)
+        + 2 * len(_subscriptions(manifest, saga))
+        + 4 * (saga.sends_mail_in is not None)
         + 13 * bool(undoable(saga))
         for saga in manifest.sagas
     )

@@ -23,6 +23,7 @@ from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
 STATEMENTS_AT_MOST = 12
 STARTS_AT_MOST = 30
+PUT_OFF = 3
 
 
 def replies_lost(stage: Stage) -> None:
@@ -118,6 +119,15 @@ def mail_answer_lost(stage: Stage) -> None:
     """The mail server takes the mail, and the service is never told."""
     with _applied(stage, on(stage.step.participant, MAIL).when(smtp.message()).times(1).after("250").lose_reply()):
         stage.wait_end(stage.start())
+
+
+def mail_put_off(stage: Stage) -> None:
+    """The mail server says again and again that it cannot take the mail just now."""
+    later = smtp.rcpt(containing=stage.tenant.id)
+    rule = on(stage.step.participant, MAIL).when(later).times(PUT_OFF).respond(code=450)
+    with _applied(stage, rule) as answered:
+        stage.wait_end(stage.start())
+        answered.wait_until_fired(WAIT_S, PUT_OFF)
 
 
 def start_in_the_end(stage: Stage) -> str:

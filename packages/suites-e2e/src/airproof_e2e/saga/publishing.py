@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import witness
 from airproof.environment.topology import Role
 from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.platform.driver import Write
-from airproof.platform.observation import OutboxRow
+from airproof.platform.observation import BusMessage, OutboxRow
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import held, killed, poison, publishing_refused, suspended
 from airproof_e2e.saga.moments import demand_silence, services_of
@@ -96,19 +97,34 @@ def event_log_is_immutable(stage: Stage) -> None:
 
 
 def poison_arrives(stage: Stage) -> None:
-    """Every service is sent a message that it cannot understand; others follow."""
-    messages = [poison(stage, service) for service in services_of(stage.saga)]
-    stage.start()
-    for message in messages:
+    """Every service is sent messages that it cannot process; others follow."""
+    sent = {service: poison(stage, service) for service in services_of(stage.saga)}
+    stage.wait_end(stage.start())
+    for service, messages in sent.items():
+        for message in messages:
+            _demand_parked(stage, service, message)
+
+
+def _demand_parked(stage: Stage, service: str, message: BusMessage) -> None:
+    try:
         stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=WAIT_S)
+    except WaitTimeout as error:
+        stage.allowance.parked.discard(message.message_id)
+        promise = "a message that a service cannot process is parked with its cause, and never just dropped"
+        expected, facts = f"{message.type} for {service} among the dead letters", witness([message])
+        stage.anomalies.append(Anomaly("BUS", "dropped", promise, expected, str(error), facts))
 
 
 def commits_late(stage: Stage) -> None:
-    """In every outbox a transaction took its place early and commits when later messages are long sent."""
-    with ExitStack() as open_ones:
+    """In every outbox a transaction took its place early and commits when later messages are long sent.
+
+    Another message of each was refused once and waits for its next try.
+    """
+    with ExitStack() as waiting:
         for service in services_of(stage.saga):
-            late = stage.platform.outbox.late_commit(service, stage.tenant)
-            stage.allowance.foreign.add(open_ones.enter_context(late))
+            outbox = stage.platform.outbox
+            for early in (outbox.late_commit, outbox.postponed):
+                stage.allowance.foreign.add(waiting.enter_context(early(service, stage.tenant)))
         stage.wait_end(stage.start())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from uuid import uuid4
 
@@ -11,11 +11,20 @@ from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE
 from airproof.errors import StartRefused, WaitTimeout
 from airproof.faults.process import NodeFault
-from airproof.platform.driver import Write
+from airproof.platform.driver import Tenant, Write
 from airproof.platform.manifest import Step, Subscription
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
-from airproof_e2e.saga.breakage import held, killed, redelivered, stopped, suspended, undo_refused
+from airproof_e2e.saga.breakage import (
+    break_off_writes,
+    frozen_at_rest,
+    held,
+    killed,
+    redelivered,
+    stopped,
+    suspended,
+    undo_refused,
+)
 from airproof_e2e.saga.moments import before_deadline, in_turn, last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
@@ -37,7 +46,10 @@ def commands_repeated(stage: Stage) -> None:
 
 
 def undoing_repeated(stage: Stage) -> None:
-    """All commands and replies are delivered again when the saga is undone and the same person came back."""
+    """All commands and replies are delivered again when the saga is undone and the same person came back.
+
+    So is the command that was refused, for a reason that there is no more.
+    """
     talks: list[Talked] = []
     saga_id = in_turn(stage, partial(_repeat, talks))
     again = stage.start(stage.make_input(subject=stage.allowance.endings[saga_id].subject))
@@ -49,6 +61,10 @@ def undoing_repeated(stage: Stage) -> None:
         redelivered(stage, reply)
         stage.reply(saga_id, step, count=2)
         stage.reply(saga_id, step, COMPENSATE, count=3)
+    refused = last_refusable(stage)
+    _wait_sent(stage, refused)
+    redelivered(stage, stage.command(saga_id, refused))
+    stage.reply(saga_id, refused, count=2)
 
 
 def _wait_sent(stage: Stage, step: Step) -> None:
@@ -102,6 +118,24 @@ def event_repeated(stage: Stage) -> None:
     redelivered(stage, event)
     stage.wait_end(saga_id)
     redelivered(stage, event)
+
+
+def event_broken_off(stage: Stage) -> None:
+    """The transaction in which an event is counted is cut off at each of its writes, and the event comes again."""
+    if not isinstance(stage.subject, Subscription):
+        raise TypeError("this scenario is about a subscription")
+    event_type, keeper, refuser = stage.subject.event, stage.subject.service, last_refusable(stage)
+    begin = next((step for step in stage.saga.steps if step.event == event_type), None)
+    kept, given = next(step for step in stage.saga.steps if step.participant == keeper), stage.make_input()
+    with ExitStack() as stack:
+        if begin is None:
+            stack.enter_context(stage.access.refuse(refuser.name, given))
+            stack.enter_context(undo_refused(stage, kept, given))
+        waiting = stack.enter_context(frozen_at_rest(stage, (begin or refuser).participant))
+        saga_id = stage.start(given) if begin else stage.start(given, ends=FAILED, refused=refuser, kept=[kept])
+        stage.command(saga_id, begin or refuser)
+        break_off_writes(stage, keeper, waiting.heal, writes=(Write.EVENT_INBOX, Write.BUSINESS))
+        stage.wait_end(saga_id)
 
 
 def _undone_but_for(stage: Stage, kept: Step) -> str:
@@ -170,15 +204,27 @@ def start_by_a_stranger(stage: Stage) -> None:
 
 
 def start_repeated_with_other_body(stage: Stage) -> None:
-    """The key of a start is used again for another one."""
-    key = str(uuid4())
-    stage.start(key=key)
+    """The key of a start is used again for another one, and by another tenant, whom it is no other start to."""
+    key, other = str(uuid4()), Tenant(f"{stage.tenant.id}-other")
+    saga_id = stage.start(key=key)
+    try:
+        theirs = stage.start(stage.make_input(tenant=other), key=key)
+    except StartRefused as refusal:
+        _note_shared_key(stage, key, str(refusal))
+    else:
+        if theirs == saga_id:
+            _note_shared_key(stage, key, f"saga {theirs} of {stage.tenant.id}")
     with suppress(StartRefused):
-        other = stage.access.start(stage.make_input(), key=key)
+        second = stage.access.start(stage.make_input(), key=key)
         promise = "a key that was used for another start is refused"
         stage.anomalies.append(
-            Anomaly("CONTRACT", "key-reused", promise, "a refusal", f"saga {other}", (f"key {key}",))
+            Anomaly("CONTRACT", "key-reused", promise, "a refusal", f"saga {second}", (f"key {key}",))
         )
+
+
+def _note_shared_key(stage: Stage, key: str, seen: str) -> None:
+    promise = "keys of different tenants have nothing to do with each other"
+    stage.anomalies.append(Anomaly("TENANCY", "key-shared", promise, "a saga of its own", seen, (f"key {key}",)))
 
 
 def _demand_one(stage: Stage, ids: set[str], key: str) -> None:

@@ -1,0 +1,56 @@
+"""Messages that a service can do nothing with, however often it tries."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from airproof.platform.observation import BusMessage, MessageKind
+from airproof_pyairtable.manifest import CONSUMPTION, EVENT_TOPICS, MANIFEST, ORCHESTRATOR, REGISTRATION, commands_topic
+
+SOURCE = "airproof"
+
+
+def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
+    """A message that is none, and of each kind that the service takes one that is well formed and leads nowhere."""
+    yield _message(MessageKind.COMMAND, CONSUMPTION[service][0], "nonsense.execute", tenant_id, {"nonsense": True})
+    for step in (step for step in REGISTRATION.steps if step.participant == service):
+        command = {"saga_type": REGISTRATION.name, "step": step.name, "action": "execute", "payload": {}}
+        yield _message(MessageKind.COMMAND, commands_topic(service), f"{step.name}.execute", tenant_id, command)
+    if service == ORCHESTRATOR:
+        first = REGISTRATION.steps[0].name
+        reply: dict[str, Any] = {"step": first, "action": "execute", "outcome": "done", "reason": None, "result": {}}
+        kind, in_reply_to = MessageKind.REPLY, str(uuid.uuid4())
+        reply_to_nobody = {**reply, "in_reply_to": in_reply_to}
+        yield _message(kind, CONSUMPTION[service][0], f"{first}.execute", tenant_id, reply_to_nobody)
+    for event_type in dict.fromkeys(one.event for one in MANIFEST.subscriptions if one.service == service):
+        event = {"event_type": event_type, "aggregate_type": event_type.partition(".")[0], "version": 1, "payload": {}}
+        yield _message(MessageKind.EVENT, EVENT_TOPICS[event_type], event_type, tenant_id, event)
+
+
+def encoded(message: BusMessage) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """Key, value and headers of its record."""
+    headers = [(name, value.encode()) for name, value in message.headers.items()]
+    return message.key.encode(), json.dumps(message.body).encode(), headers
+
+
+def _message(kind: MessageKind, topic: str, type_: str, tenant_id: str, body: dict[str, Any]) -> BusMessage:
+    id_, about = str(uuid.uuid4()), str(uuid.uuid4())
+    metadata = {"correlation_id": id_, "causation_id": id_, "source": SOURCE}
+    named = {"event_id": id_, "aggregate_id": about, "metadata": metadata} if kind is MessageKind.EVENT else {}
+    named = named or {"message_id": id_, "saga_id": about, "correlation_id": id_}
+    whole = {**named, "tenant_id": tenant_id, "timestamp": datetime.now(UTC).isoformat()}
+    headers = {
+        "message-id": id_,
+        "kind": kind.value,
+        "type": type_,
+        "tenant-id": tenant_id,
+        "correlation-id": id_,
+        "causation-id": id_,
+        "source": SOURCE,
+    }
+    text = body if "nonsense" in body else {**whole, **body}
+    return BusMessage(kind, topic, 0, -1, about, id_, type_, tenant_id, id_, headers=headers, body=text, injected=True)
