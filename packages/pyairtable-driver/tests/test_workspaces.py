@@ -11,9 +11,10 @@ from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.observation import Snapshot, UpdateOutcome
 from airproof_pyairtable.databases import Databases
+from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http
 from airproof_pyairtable.registration import Registration
-from airproof_pyairtable.workspaces import Doors, Workspaces
+from airproof_pyairtable.workspaces import Workspaces
 
 SECRET = "s" * 40
 REF = EntityRef("w1", Tenant("t1"), "u1")

@@ -56,7 +56,7 @@ class Http:
         return str(_json(answer, 200)["access_token"])
 
     def ask(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
-        """Asks a service for something and returns whatever it answers.
+        """Asks a service for something, whose path is sent as it is spelled, and returns whatever it answers.
 
         Raises:
             PlatformError: it does not answer.
@@ -114,7 +114,7 @@ class Http:
             raise PlatformError(f"{method} {path} of {service} was answered {told(answer)}")
 
     def _send(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
-        url = f"http://{self._cell.node(service).endpoint}{path}"
+        url = httpx.URL(f"http://{self._cell.node(service).endpoint}").copy_with(raw_path=path.encode())
         try:
             return self._client.request(method, url, **more)
         except httpx.TransportError as error:

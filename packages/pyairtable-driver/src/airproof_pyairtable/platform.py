@@ -12,14 +12,17 @@ from airproof.errors import UsageError
 from airproof.platform.driver import BusAccess, OutboxAccess, SagaAccess, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest
+from airproof.platform.requests import RequestAccess
 from airproof_pyairtable.bus import Bus
 from airproof_pyairtable.cache import WorkspaceCache
 from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
+from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http
 from airproof_pyairtable.manifest import MANIFEST, WORKSPACE, database_of
 from airproof_pyairtable.outbox import Outboxes
 from airproof_pyairtable.registration import Registration
-from airproof_pyairtable.workspaces import Doors, Workspaces
+from airproof_pyairtable.requests import Requests
+from airproof_pyairtable.workspaces import Workspaces
 
 _OUTBOX = """
 SELECT (SELECT count(*) FROM event_outbox WHERE status = 'pending') AS pending,
@@ -54,7 +57,9 @@ class PyAirtable:
         self._bus = Bus(cell)
         self._outboxes = Outboxes(self._databases, self._http)
         self._registration = Registration(self._http, self._databases, self._bus, seed)
-        self._workspaces = Workspaces(self._registration, self._databases, Doors(self._http, cell.secrets))
+        doors = Doors(self._http, cell.secrets)
+        self._workspaces = Workspaces(self._registration, self._databases, doors)
+        self._requests = Requests(self._http, doors, cell)
         self._cache = WorkspaceCache(cell, self._bus)
 
     @property
@@ -85,6 +90,11 @@ class PyAirtable:
         """Access to the entities of that kind."""
         _demand_workspaces(name)
         return self._workspaces
+
+    @property
+    def requests(self) -> RequestAccess:
+        """Requests over HTTP, in whoever's name."""
+        return self._requests
 
     def cache(self, entity: str) -> CacheAccess:
         """The cache behind reads of the entities of that kind."""

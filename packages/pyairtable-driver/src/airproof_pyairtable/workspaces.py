@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
-
-import httpx
-import jwt
 
 from airproof.errors import PlatformError
 from airproof.platform.driver import EffectBlock, Tenant, Write
@@ -19,65 +13,17 @@ from airproof.platform.manifest import Entity
 from airproof.platform.observation import SagaState, Snapshot, StoredEvent, Update, UpdateOutcome
 from airproof_pyairtable import blocks
 from airproof_pyairtable.databases import Databases
-from airproof_pyairtable.http import Http, told
-from airproof_pyairtable.manifest import GATEWAY, WORKSPACE, database_of, written_table
+from airproof_pyairtable.doors import Doors
+from airproof_pyairtable.http import told
+from airproof_pyairtable.manifest import WORKSPACE, database_of, written_table
 from airproof_pyairtable.registration import Registration
 
 MADE_TIMEOUT_S = 20.0
-TOKEN_LIFETIME_S = 60
 _TRUTH = "SELECT id, version, name FROM workspaces WHERE id = %(id)s"
 _STREAM = """
-SELECT event_id, event_type, aggregate_id, version, tenant_id, correlation_id, causation_id FROM domain_events
-WHERE aggregate_id = %(id)s ORDER BY position
+SELECT event_id, event_type, aggregate_id, version, tenant_id, correlation_id, causation_id, payload
+FROM domain_events WHERE aggregate_id = %(id)s ORDER BY position
 """
-
-
-class Doors:
-    """The two ways to workspace-service: with a session through the gateway, or in the gateway's place.
-
-    Args:
-        secrets: of the cell.
-    """
-
-    def __init__(self, http: Http, secrets: Mapping[str, str]) -> None:
-        self._http = http
-        self._secrets = secrets
-        self._lock = threading.Lock()
-        self._credentials: dict[str, tuple[str, str]] = {}
-        self._tokens: dict[str, str] = {}
-
-    def learn(self, user_id: str, email: str, password: str) -> None:
-        """Remembers how a user logs in."""
-        with self._lock:
-            self._credentials[user_id] = email, password
-
-    def through_the_gateway(self, user: EntityRef, method: str, path: str, **more: Any) -> httpx.Response:
-        """Asks with the user's session; with a new one where the platform has forgotten it."""
-        answer = self._with_session(user, method, path, **more)
-        if answer.status_code == 401:
-            with self._lock:
-                self._tokens.pop(user.owner, None)
-            answer = self._with_session(user, method, path, **more)
-        return answer
-
-    def in_its_place(self, user: EntityRef, method: str, path: str, **more: Any) -> httpx.Response:
-        """Asks with the token and the headers that the gateway would send."""
-        now = int(time.time())
-        claims = {"iss": GATEWAY, "aud": WORKSPACE.service, "iat": now, "exp": now + TOKEN_LIFETIME_S}
-        token = jwt.encode({**claims, "jti": str(uuid.uuid4())}, self._secrets["service_secret"], algorithm="HS256")
-        identity = {"X-Service-Token": token, "X-User-ID": user.owner, "X-Tenant-ID": user.tenant.id}
-        headers = {**more.pop("headers", {}), **identity}
-        return self._http.ask(method, WORKSPACE.service, path, headers=headers, **more)
-
-    def _with_session(self, user: EntityRef, method: str, path: str, **more: Any) -> httpx.Response:
-        headers = {**more.pop("headers", {}), "Authorization": f"Bearer {self._token(user)}"}
-        return self._http.ask(method, GATEWAY, path, headers=headers, **more)
-
-    def _token(self, user: EntityRef) -> str:
-        with self._lock:
-            if user.owner not in self._tokens:
-                self._tokens[user.owner] = self._http.log_in(*self._credentials[user.owner])
-            return self._tokens[user.owner]
 
 
 class Workspaces:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,37 @@ class Cached:
     stale_s: float = 0.0
 
 
+class Access(StrEnum):
+    """Who may make a request about an entity."""
+
+    OWNER = "the entity's owner"
+    TENANT = "every user of the entity's tenant"
+    USER = "every user, who sees what is theirs"
+    OPERATOR = "operators"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A request about an entity that the gateway passes on.
+
+    Attributes:
+        path: with `{id}`, `{owner}` and `{tenant}` of the entity in it.
+        body: as JSON, with the same in its texts; None for none.
+        service: who answers it.
+        access: who may make it.
+        changes: whether it changes the entity, so that it may be made once only.
+    """
+
+    name: str
+    method: str
+    path: str
+    entity: str
+    service: str
+    access: Access
+    body: Mapping[str, Any] | None = None
+    changes: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A deployable of the platform.
@@ -162,7 +196,12 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything a platform declares about itself."""
+    """Everything a platform declares about itself.
+
+    Attributes:
+        gateway: the service at which users and operators make their requests.
+        identity: the service that says whose token it is.
+    """
 
     name: str
     services: tuple[Service, ...]
@@ -170,6 +209,9 @@ class Manifest:
     subscriptions: tuple[Subscription, ...] = ()
     entities: tuple[Entity, ...] = ()
     caches: tuple[Cached, ...] = ()
+    routes: tuple[Route, ...] = ()
+    gateway: str = ""
+    identity: str = ""
 
     def entity(self, name: str) -> Entity:
         """The entity of that name."""

@@ -1,0 +1,96 @@
+"""Requests over HTTP, in whoever's name, and what is answered. The requests there are stand in the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from airproof.platform.entities import EntityRef
+    from airproof.platform.manifest import Route
+
+
+class Session(StrEnum):
+    """What a request to the gateway shows to say in whose name it is made.
+
+    `FORGED` and `LOGGED_OUT` are tokens that the platform did not give, or has taken back.
+    """
+
+    NONE = "no token"
+    FORGED = "a forged token"
+    LOGGED_OUT = "the token of a session that is over"
+    USER = "a user's token"
+    OPERATOR = "an operator's key"
+    NO_OPERATOR = "a wrong operator's key"
+
+
+class ServiceToken(StrEnum):
+    """What a request to a service itself shows to say that it comes from another service."""
+
+    NONE = "no token"
+    FORGED = "a token signed with another secret"
+    UNSIGNED = "a token without a signature"
+    EXPIRED = "a token that has expired"
+    FOR_ANOTHER = "a token for another service"
+    VALID = "a valid token"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered.
+
+    Attributes:
+        correlation_ids: every correlation id that its head and its body name.
+    """
+
+    status: int
+    text: str
+    correlation_ids: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.text[:200]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request for an entity.
+
+    Attributes:
+        session: in whose name; of `user`, where that is one who can log in.
+        user: an entity of the user who asks; None: the owner.
+        path: another spelling of the route's path; empty: the route's own.
+        pretended: an entity of the user, and of the tenant, that the request says in its headers it comes from.
+        correlation_id: the request's own; empty sends none.
+    """
+
+    route: Route
+    about: EntityRef
+    session: Session = Session.USER
+    user: EntityRef | None = None
+    path: str = ""
+    pretended: EntityRef | None = None
+    correlation_id: str = ""
+
+
+class RequestAccess(Protocol):
+    """The platform's doors. Safe to use from several threads.
+
+    Every method raises `PlatformError` where nobody answers.
+    """
+
+    def path(self, route: Route, about: EntityRef) -> str:
+        """The route's path for that entity."""
+        ...
+
+    def ask(self, request: Request) -> Answer:
+        """Makes the request at the gateway, once."""
+        ...
+
+    def ask_service(self, route: Route, about: EntityRef, token: ServiceToken) -> Answer:
+        """Makes the request in the gateway's place, at the route's service, once."""
+        ...
+
+    def probe(self, service: str, path: str) -> int:
+        """The status with which a service answers a probe."""
+        ...

@@ -1,0 +1,90 @@
+"""The requests of the manifest, made over HTTP in whoever's name."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from airproof.environment.topology import CellDescription
+from airproof.platform.entities import EntityRef
+from airproof.platform.manifest import Route
+from airproof.platform.requests import Answer, Request, ServiceToken, Session
+from airproof_pyairtable.doors import Doors
+from airproof_pyairtable.http import Http
+from airproof_pyairtable.manifest import GATEWAY
+
+CORRELATION = "X-Correlation-ID"
+
+
+class Requests:
+    """See `airproof.platform.requests.RequestAccess`."""
+
+    def __init__(self, http: Http, doors: Doors, cell: CellDescription) -> None:
+        self._http = http
+        self._doors = doors
+        self._cell = cell
+
+    def path(self, route: Route, about: EntityRef) -> str:
+        """The route's path for that entity."""
+        return _filled(route.path, about)
+
+    def ask(self, request: Request) -> Answer:
+        """Makes the request at the gateway."""
+        headers = self._session(request.session, request.user or request.about)
+        if request.pretended:
+            said = {"X-User-ID": request.pretended.owner, "X-Tenant-ID": request.pretended.tenant.id}
+            headers |= {**said, "X-User-Roles": "admin", "X-Forwarded-User": request.pretended.owner}
+        if request.correlation_id:
+            headers[CORRELATION] = request.correlation_id
+        path = request.path or self.path(request.route, request.about)
+        return self._ask(request.route, request.about, GATEWAY, path, headers)
+
+    def ask_service(self, route: Route, about: EntityRef, token: ServiceToken) -> Answer:
+        """Makes the request in the gateway's place."""
+        headers = self._doors.identity(about, route.service, token)
+        return self._ask(route, about, route.service, self.path(route, about), headers)
+
+    def probe(self, service: str, path: str) -> int:
+        """The status of a probe."""
+        return self._http.ask("GET", service, path).status_code
+
+    def _ask(self, route: Route, about: EntityRef, service: str, path: str, headers: dict[str, str]) -> Answer:
+        body = {"json": _body(route, about)} if route.body is not None else {}
+        answer = self._http.ask(route.method, service, path, headers=headers, **body)
+        return Answer(answer.status_code, answer.text, _correlation_ids(answer))
+
+    def _session(self, session: Session, user: EntityRef) -> dict[str, str]:
+        match session:
+            case Session.NONE:
+                return {}
+            case Session.OPERATOR:
+                return {"X-API-Key": self._cell.secrets["admin_key"]}
+            case Session.NO_OPERATOR:
+                return {"X-API-Key": "0" * len(self._cell.secrets["admin_key"])}
+            case Session.FORGED:
+                token = "f" * 43
+            case Session.LOGGED_OUT:
+                token = self._doors.lapsed(user)
+            case Session.USER:
+                token = self._doors.session(user)
+        return {"Authorization": f"Bearer {token}"}
+
+
+def _filled(text: str, about: EntityRef) -> str:
+    return text.replace("{id}", about.id).replace("{owner}", about.owner).replace("{tenant}", about.tenant.id)
+
+
+def _body(route: Route, about: EntityRef) -> dict[str, Any]:
+    return {
+        name: _filled(value, about) if isinstance(value, str) else value for name, value in (route.body or {}).items()
+    }
+
+
+def _correlation_ids(answer: httpx.Response) -> tuple[str, ...]:
+    named = [answer.headers.get(CORRELATION)]
+    with suppress(json.JSONDecodeError, KeyError, TypeError):
+        named.append(answer.json()["error"]["correlation_id"])
+    return tuple(one for one in named if one is not None)

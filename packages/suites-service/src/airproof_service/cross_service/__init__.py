@@ -1,0 +1,1 @@
+"""What services ask of each other before they answer, and what they say of themselves."""

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airproof.cells import Cell
+from airproof.environment.topology import Role
+from airproof.faults.process import killed, suspended
+from airproof.faults.wire import applied
+from airproof.platform.driver import Tenant
+from airproof.platform.manifest import Access, Route
+from airproof.platform.requests import Answer
+from airproof.wire import Wire, http, on, postgres
+from airproof_service.gateway.stage import UNAVAILABLE, Stage
+
+SOON_S, LATEST_S = 5.0, 15.0
+BROKEN_OFF = 8
+
+
+@pytest.fixture
+def stage(cell: Cell, tenant: Tenant) -> Stage:
+    """A new entity of the test's tenant."""
+    return Stage.of(cell, tenant)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-1", "XS-3", "XS-4")
+def test_a_service_that_is_away_is_told_as_such_and_concerns_nobody_else(stage: Stage) -> None:
+    """While a service is down its users are told that it is, at once, and all others are served; then so are they."""
+    gone = stage.reading[0].service
+    for route in stage.reading:
+        stage.demand_served(route)
+    with killed(stage.cell, gone):
+        for route in stage.reading:
+            if route.service == gone:
+                _demand_unavailable(stage, route)
+            else:
+                stage.demand_served(route)
+    for route in stage.reading:
+        stage.demand_served(route)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "XS-4")
+def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> None:
+    """While nobody can say who a user is they are not let in, nor told that they are nobody; then they are served."""
+    for route in stage.reading:
+        stage.demand_served(route)
+    with killed(stage.cell, stage.cell.platform.manifest.identity):
+        for route in stage.reading:
+            _demand_unavailable(stage, route)
+    for route in stage.reading:
+        stage.demand_served(route)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-1", "XS-3")
+def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage) -> None:
+    """While a service says nothing its users are told so in the end, and others are served meanwhile."""
+    slow = next(route for route in stage.reading if route.access is Access.TENANT)
+    with ThreadPoolExecutor(1, thread_name_prefix="user") as user, suspended(stage.cell, slow.service):
+        waiting = user.submit(_timed, stage, slow)
+        for route in (one for one in stage.reading if one.service != slow.service):
+            began = time.monotonic()
+            stage.demand_served(route)
+            took, promise = time.monotonic() - began, "a service that hangs keeps no other waiting"
+            request = stage.rightful(route)
+            stage.demand(took < SOON_S, "XSERVICE", "starved", promise, f"{SOON_S:g} s", f"{took:.1f} s", request)
+        answer, took = waiting.result()
+    told = answer is not None and answer.status in UNAVAILABLE and took < LATEST_S
+    promise, request = "a service that hangs is given up on", stage.rightful(slow)
+    seen = f"{answer or 'no answer'} after {took:.1f} s"
+    stage.demand(told, "XSERVICE", "waits-for-ever", promise, f"503 or 504 within {LATEST_S:g} s", seen, request)
+    stage.demand_served(slow)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-4", "XS-3")
+def test_a_change_whose_answer_is_lost_is_asked_for_once(stage: Stage, wire: Wire) -> None:
+    """The gateway does not know whether a change was made whose answer it lost, so it says so and repeats nothing."""
+    del wire
+    for route in (one for one in stage.routes if one.changes):
+        request = stage.rightful(route)
+        asked = http.request(method=route.method, containing=stage.about.id)
+        inside = on(stage.cell.platform.manifest.gateway, route.service).when(asked)
+        with (
+            applied(stage.cell, inside.observe()) as passed,
+            applied(stage.cell, inside.times(1).after("2*").lose_reply()),
+        ):
+            answer = stage.ask(request)
+        promise = "what may be made once only is asked for once"
+        seen = f"asked for {passed.fired} times"
+        stage.demand(passed.fired == 1, "GATEWAY", "asked-twice", promise, "once", seen, request)
+        unknown = answer is not None and answer.status in UNAVAILABLE
+        promise = "an answer that was lost is told as such"
+        stage.demand(unknown, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("XS-4", "UOW-2")
+def test_a_database_that_breaks_off_is_no_fault_of_the_service(stage: Stage, wire: Wire) -> None:
+    """A service whose database breaks off its work says that it can do nothing now, or does it; it has no bug."""
+    del wire
+    for route in (one for one in stage.routes if one.changes):
+        request = stage.rightful(route)
+        broken = on(route.service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.about.id))
+        with applied(stage.cell, broken.times(1).reset()):
+            answer = stage.ask(request)
+        honest = answer is not None and (answer.status < 400 or answer.status in UNAVAILABLE)
+        promise = "a database that is away for a moment is told as such"
+        stage.demand(honest, "GATEWAY", "wrong-status", promise, "success, or 503", answer, request)
+    stage.judge()
+
+
+def _timed(stage: Stage, route: Route) -> tuple[Answer | None, float]:
+    began = time.monotonic()
+    return stage.ask(stage.rightful(route)), time.monotonic() - began
+
+
+def _demand_unavailable(stage: Stage, route: Route) -> None:
+    request = stage.rightful(route)
+    answer = stage.ask(request)
+    told = answer is not None and answer.status in UNAVAILABLE
+    promise = "what cannot be answered because a service is away is told as unavailable"
+    stage.demand(told, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
