@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -100,14 +101,15 @@ def poison_arrives(stage: Stage) -> None:
     """Every service is sent messages that it cannot process; others follow."""
     sent = {service: poison(stage, service) for service in services_of(stage.saga)}
     stage.wait_end(stage.start())
+    until = time.monotonic() + WAIT_S
     for service, messages in sent.items():
         for message in messages:
-            _demand_parked(stage, service, message)
+            _demand_parked(stage, service, message, max(until - time.monotonic(), SHOWS_ITSELF_S))
 
 
-def _demand_parked(stage: Stage, service: str, message: BusMessage) -> None:
+def _demand_parked(stage: Stage, service: str, message: BusMessage, timeout_s: float) -> None:
     try:
-        stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=WAIT_S)
+        stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=timeout_s)
     except WaitTimeout as error:
         stage.allowance.parked.discard(message.message_id)
         promise = "a message that a service cannot process is parked with its cause, and never just dropped"
