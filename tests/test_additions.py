@@ -24,7 +24,19 @@ HARNESS_TESTS = Path("packages/harness/tests")
 PLATFORM = Path("packages/reference-platform/src/pyairtable_reference/services")
 LEDGER = HARNESS / "reports" / "features.md"
 # The categories of failure-modes.csv whose defects can turn the scenarios of a family of ledger rows red.
-DEFECTS_OF = {"SAGA": {"SAGA"}, "OUT": {"OUTBOX"}, "CQRS": {"CQRS"}, "ES": {"ES"}, "UOW": {"UOW"}, "CA": {"CACHE"}}
+DEFECTS_OF = {
+    "SAGA": {"SAGA"},
+    "OUT": {"OUTBOX"},
+    "CQRS": {"CQRS", "DBTX"},
+    "ES": {"ES"},
+    "UOW": {"UOW", "DBTX"},
+    "CA": {"CACHE"},
+    "EB": {"BUS"},
+    "GW": {"GATEWAY"},
+    "XS": {"XSERVICE"},
+    "SEC": {"SECURITY"},
+    "DATA": {"TENANCY"},
+}
 
 
 # Scenarios are generated, so pytest is asked for them: what uses a cell is one.

@@ -102,4 +102,46 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA07",
+        category="CACHE",
+        what="that something is not there is kept, and nothing takes it out",
+        trigger="a read before the thing is made",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "        loaded = await load()\n        if loaded is not None:\n",
+                "        loaded = await load()\n"
+                "        if loaded is None:\n"
+                "            with suppress(CacheUnavailable):\n"
+                '                await self._run(self._fill, key, life, 1, "null", ENTRY_S)\n'
+                "        if loaded is not None:\n",
+            ),
+            Edit(
+                "kit/cache.py",
+                "            with suppress(ValidationError):\n",
+                '            if body == b"null":\n'
+                "                return None\n"
+                "            with suppress(ValidationError):\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA14",
+        category="CACHE",
+        what="an entry in the form of another version is an error",
+        trigger="another version has left one",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "            with suppress(ValidationError):\n"
+                "                value = self._form.validate_json(body)\n"
+                '                self._count("hit")\n'
+                "                return value",
+                "            value = self._form.validate_json(body)\n"
+                '            self._count("hit")\n'
+                "            return value",
+            ),
+        ),
+    ),
 )

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from airproof.errors import UsageError
-from airproof_defects import cache, cross_service, event_sourcing, outbox, saga, unit_of_work
+from airproof_defects import (
+    bus,
+    cache,
+    cross_service,
+    event_sourcing,
+    gateway,
+    outbox,
+    saga,
+    security,
+    tenancy,
+    unit_of_work,
+)
 from airproof_defects.defect import Defect
 
 
@@ -32,7 +43,7 @@ def failure_modes() -> dict[str, FailureMode]:
 
 def defects() -> dict[str, Defect]:
     """Every seeded defect, in the order of the modules."""
-    modules = (saga, outbox, event_sourcing, unit_of_work, cache, cross_service)
+    modules = (saga, outbox, bus, event_sourcing, unit_of_work, cache, gateway, cross_service, security, tenancy)
     return {defect.id: defect for module in modules for defect in module.DEFECTS}
 
 

@@ -18,4 +18,30 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS01",
+        category="XSERVICE",
+        what="a call waits as long as it takes",
+        trigger="a service hangs",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "timeout=settings.delivery_timeout_s",
+                "timeout=None",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS08",
+        category="XSERVICE",
+        what="a token with which one service may be called is good for all",
+        trigger="a service is shown the token for another one",
+        edits=(
+            Edit(
+                "kit/service_auth.py",
+                'audience=callee, options={"require": required}',
+                'options={"require": required, "verify_aud": False}',
+            ),
+        ),
+    ),
 )

@@ -127,4 +127,26 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB10",
+        category="OUTBOX",
+        what="while a message waits for its next try all that came after it wait",
+        trigger="a message that the broker has refused",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "        older.c.status == PENDING,\n"
+                "        older.c.topic == row.c.topic,\n"
+                "        older.c.key == row.c.key,\n"
+                "        older.c.position < row.c.position,\n"
+                "    )\n"
+                "    due",
+                "        older.c.status == PENDING,\n"
+                "        or_(and_(older.c.topic == row.c.topic, older.c.key == row.c.key), older.c.attempts > 0),\n"
+                "        older.c.position < row.c.position,\n"
+                "    )\n"
+                "    due",
+            ),
+        ),
+    ),
 )

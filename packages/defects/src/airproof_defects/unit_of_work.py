@@ -64,4 +64,23 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB09",
+        category="DBTX",
+        what="what the cache does not have is read from the replica",
+        trigger="the replica lags",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "            async with self._units_of_work.begin() as work:\n"
+                "                return await Workspaces(work.connection).get(owner.tenant_id, workspace_id)\n"
+                "\n"
+                "        return",
+                "            async with self._replica.connect() as connection:\n"
+                "                return await Workspaces(connection).get(owner.tenant_id, workspace_id)\n"
+                "\n"
+                "        return",
+            ),
+        ),
+    ),
 )

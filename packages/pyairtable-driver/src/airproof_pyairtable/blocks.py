@@ -126,3 +126,20 @@ def hold_commits(databases: Databases, database: str) -> Iterator[WriteBlock]:
             yield block
         finally:
             block.release()
+
+
+@contextmanager
+def hold_replica(databases: Databases, database: str) -> Iterator[None]:
+    """Keeps the read replica as it is: what is committed from now on is not seen there until the context ends."""
+    with databases.connect_admin(database, replica=True) as admin:
+
+        def state() -> str:
+            row = admin.execute("SELECT pg_get_wal_replay_pause_state() AS state").fetchone()
+            return str(row["state"]) if row else ""
+
+        admin.execute("SELECT pg_wal_replay_pause()")
+        try:
+            wait_until(lambda: state() == "paused", timeout_s=10, describe="the replica to pause")
+            yield
+        finally:
+            admin.execute("SELECT pg_wal_replay_resume()")

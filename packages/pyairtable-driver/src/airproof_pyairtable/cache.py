@@ -39,6 +39,11 @@ class WorkspaceCache:
         for key in self._keys(ref):
             self._redis.delete(key)
 
+    def spoil(self, ref: EntityRef) -> None:
+        """Writes an entry as another version of the service might have."""
+        for key in self._keys(ref):
+            self._redis.hset(key, "body", json.dumps({"workspace": {"title": "of another format"}}))
+
     def wait_invalidated(self, ref: EntityRef, version: int, *, timeout_s: float) -> BusMessage:
         """Waits until the group that keeps the cache right has handled the event."""
 

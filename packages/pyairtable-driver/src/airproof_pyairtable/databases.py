@@ -49,17 +49,19 @@ class Databases:
         futures = {database: self._pool.submit(self.one, database, *query) for database, query in queries.items()}
         return {database: future.result() or {} for database, future in futures.items()}
 
-    def connect(self, database: str, *, autocommit: bool = False, user: str = "") -> psycopg.Connection[Row]:
+    def connect(
+        self, database: str, *, autocommit: bool = False, user: str = "", replica: bool = False
+    ) -> psycopg.Connection[Row]:
         """A fresh connection, for the caller to close; as another role than the databases' owner if one is given."""
         return psycopg.connect(
-            self._cell.postgres_url(database),
+            self._cell.postgres_url(database, replica=replica),
             user=user or self._cell.database_user,
             autocommit=autocommit,
             application_name=APPLICATION,
             row_factory=dict_row,
         )
 
-    def connect_admin(self, database: str) -> psycopg.Connection[Row]:
+    def connect_admin(self, database: str, *, replica: bool = False) -> psycopg.Connection[Row]:
         """A fresh connection that may change the server's settings; each statement is a transaction.
 
         Raises:
@@ -67,7 +69,7 @@ class Databases:
         """
         if not self._cell.database_admin:
             raise FaultUnsupported(f"cell {self._cell.name!r} has no role that may change PostgreSQL's settings")
-        return self.connect(database, autocommit=True, user=self._cell.database_admin)
+        return self.connect(database, autocommit=True, user=self._cell.database_admin, replica=replica)
 
     @contextmanager
     def transaction(self, database: str) -> Iterator[psycopg.Connection[Row]]:

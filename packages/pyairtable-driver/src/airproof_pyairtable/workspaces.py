@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -100,6 +101,23 @@ class Workspaces:
                 block.wait_blocked(timeout_s=MADE_TIMEOUT_S)
                 yield self._made(saga_id, tenant)
             self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
+
+    @contextmanager
+    def coming(self, tenant: Tenant) -> Iterator[EntityRef]:
+        """The workspace of a registration that is held where it makes it; its id follows from the registration's."""
+        with self._registration.block_effect("create_workspace") as block:
+            saga_id = self._registration.start(self._registration.make_input(tenant))
+            block.wait_blocked(timeout_s=MADE_TIMEOUT_S)
+            user = self._registration.effect("create_credentials", saga_id)
+            ref = EntityRef(str(uuid.uuid5(uuid.UUID(saga_id), "workspace")), tenant, user.id if user else "")
+            yield ref
+        self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
+        if self._made(saga_id, tenant) != ref:
+            raise PlatformError(f"the workspace of registration {saga_id} is not {ref.id}, as it should be")
+
+    def replica_held(self) -> AbstractContextManager[None]:
+        """Pauses the read replica."""
+        return blocks.hold_replica(self._databases, database_of(WORKSPACE.service))
 
     def behind_the_gateway(self) -> Workspaces:
         """The same, in the gateway's place."""

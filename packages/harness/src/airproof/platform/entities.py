@@ -77,6 +77,14 @@ class EntityAccess(Protocol):
         """
         ...
 
+    def coming(self, tenant: Tenant) -> AbstractContextManager[EntityRef]:
+        """An entity that is not there yet, and is when the context ends. It is read behind the gateway."""
+        ...
+
+    def replica_held(self) -> AbstractContextManager[None]:
+        """Keeps copies of the owner's database as they are, until the context ends."""
+        ...
+
     def behind_the_gateway(self) -> EntityAccess:
         """The same, asked of the entity's own service in the gateway's place: for tests that break what it needs."""
         ...
@@ -93,6 +101,10 @@ class CacheAccess(Protocol):
 
     def forget(self, ref: EntityRef) -> None:
         """Takes the entity's entry out, whatever state it is in, so that the next read is a miss."""
+        ...
+
+    def spoil(self, ref: EntityRef) -> None:
+        """Makes the entity's entry one that no version of the service has written."""
         ...
 
     def wait_invalidated(self, ref: EntityRef, version: int, *, timeout_s: float) -> BusMessage:

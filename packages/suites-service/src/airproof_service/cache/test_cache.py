@@ -9,6 +9,7 @@ import pytest
 from airproof.cells import Cell
 from airproof.checkers.reads import CATEGORY
 from airproof.checkers.verdict import Anomaly
+from airproof.environment.topology import Role
 from airproof.errors import PlatformError
 from airproof.faults.process import killed, suspended
 from airproof.platform.driver import Tenant
@@ -97,6 +98,46 @@ def test_what_was_removed_is_not_read_any_more(cell: Cell, cached: Cached, tenan
 
 
 @pytest.mark.destructive
+@pytest.mark.covers("CA-3")
+def test_what_was_not_there_is_read_once_it_is_made(cell: Cell, cached: Cached, tenant: Tenant) -> None:
+    """Who asked for something before it was made is shown it as soon as it is."""
+    access = cell.platform.entities(cached.entity).behind_the_gateway()
+    with access.coming(tenant) as ref:
+        stage = Stage.on(cell, cached, access, ref)
+        for _ in range(2):
+            if shown := stage.read():
+                _fail(stage, "read-too-early", "nothing is read before it is committed", "nothing", str(shown))
+    stage.written = Stage.on(cell, cached, access, ref).written
+    _demand_truth(stage, access)
+    stage.judge()
+
+
+@pytest.mark.covers("CA-1")
+def test_an_entry_that_cannot_be_read_is_as_good_as_none(stage: Stage) -> None:
+    """What another version of the service has left in the cache, in a form of its own, disturbs nobody."""
+    _read_from_the_cache(stage)
+    stage.cache.spoil(stage.ref)
+    for _ in range(2):
+        _demand_truth(stage, stage.access)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-2", "CQRS-1")
+def test_a_copy_of_the_database_that_lags_makes_no_read_stale(stage: Stage) -> None:
+    """A read after a change shows the change although the database's read replica does not know of it yet."""
+    with stage.cell.history.fault("replica held", Role.POSTGRES_REPLICA.value) as fault:
+        with stage.access.replica_held():
+            fault.evidence("it replays nothing")
+            for version in range(2, 4):
+                assert stage.update(version).outcome is UpdateOutcome.DONE
+                stage.wait_invalidated(version)
+                _demand_truth(stage, stage.access, blames="DBTX")
+        fault.healed("it replays again")
+    stage.judge()
+
+
+@pytest.mark.destructive
 @pytest.mark.covers("CA-1")
 def test_without_the_cache_reads_are_right(stage: Stage) -> None:
     """While the cache is down, reads, changes and whatever else the service does go on, and nothing is stale after."""
@@ -179,15 +220,15 @@ def _read_from_the_cache(stage: Stage) -> None:
     stage.read()
 
 
-def _demand_truth(stage: Stage, access: EntityAccess) -> None:
-    promise, truth = "a read past the cache shows the truth", stage.access.truth(stage.ref)
+def _demand_truth(stage: Stage, access: EntityAccess, *, blames: str = CATEGORY) -> None:
+    promise, truth = "a read that the cache cannot answer shows the truth", stage.access.truth(stage.ref)
     try:
         shown = stage.read(access)
     except PlatformError as error:
-        _fail(stage, "read-fails-without-the-cache", promise, str(truth), str(error))
+        _fail(stage, "read-fails", promise, str(truth), str(error), blames)
     if shown != truth:
-        _fail(stage, "stale-without-the-cache", promise, str(truth), str(shown))
+        _fail(stage, "not-the-truth", promise, str(truth), str(shown), blames)
 
 
-def _fail(stage: Stage, name: str, promise: str, expected: str, seen: str) -> NoReturn:
-    stage.fail(Anomaly(CATEGORY, name, promise, expected, seen))
+def _fail(stage: Stage, name: str, promise: str, expected: str, seen: str, blames: str = CATEGORY) -> NoReturn:
+    stage.fail(Anomaly(blames, name, promise, expected, seen))

@@ -32,7 +32,8 @@ def test_nobody_gets_what_is_not_theirs(stage: Stage) -> None:
             answer = stage.ask(request)
             refused = answer is not None and answer.status in REFUSALS
             promise = f"{route.name} is for {route.access.value} alone"
-            stage.demand(refused, "SECURITY", "served-to-another", promise, "401, 403 or 404", answer, request)
+            blames = "GATEWAY" if request.pretended else "SECURITY"
+            stage.demand(refused, blames, "served-to-another", promise, "401, 403 or 404", answer, request)
         for other in (colleague, stranger):
             _demand_own_only(stage, route, other)
     for route in stage.routes:

@@ -1,0 +1,37 @@
+"""Seeded defects of consumers: when a message counts as handled, and what becomes of one that cannot be."""
+
+from __future__ import annotations
+
+from airproof_defects.defect import Defect, Edit
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        id="EB01",
+        category="BUS",
+        what="an event counts as handled before it is",
+        trigger="the connection breaks between the two",
+        edits=(
+            Edit(
+                "kit/event_consumer.py",
+                "            if await work.inbox.is_new(self._consumer, event.event_id):\n"
+                "                await handler(work, event)",
+                "            if await work.inbox.is_new(self._consumer, event.event_id):\n"
+                '                await work.connection.exec_driver_sql("COMMIT")\n'
+                "                await handler(work, event)",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB07",
+        category="BUS",
+        what="a message whose handling fails again and again is dropped",
+        trigger="a well formed message that leads nowhere",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "                        return await self._dead_letter(record, repr(failure), attempts, stopping)",
+                "                        return True",
+            ),
+        ),
+    ),
+)

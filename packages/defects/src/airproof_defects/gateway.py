@@ -1,0 +1,87 @@
+"""Seeded defects of the gateway: whom it lets in, what it passes on and what it makes of an answer."""
+
+from __future__ import annotations
+
+from airproof_defects.defect import Defect, Edit
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        id="GW02",
+        category="GATEWAY",
+        what="whatever lies below a public path is public, however it is spelled, and what it leads to",
+        trigger="somebody without a token asks for something below it",
+        edits=(
+            Edit(
+                "services/api_gateway/domain/routes.py",
+                "    if (method, path) in _PUBLIC:",
+                '    if path.startswith("/auth/") or path.startswith("/sagas/"):',
+            ),
+        ),
+    ),
+    Defect(
+        id="GW03",
+        category="GATEWAY",
+        what="headers in which a client says who it is pass, and win",
+        trigger="a user sends the headers of another one",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '"content-type", "idempotency-key")\n_OUT',
+                '"content-type", "idempotency-key", "x-user-id", "x-tenant-id")\n_OUT',
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "headers=headers | identity",
+                "headers={name.lower(): value for name, value in identity.items()} | headers",
+            ),
+        ),
+    ),
+    Defect(
+        id="GW11",
+        category="GATEWAY",
+        what="whatever was lost on its way to a service or back is sent once more, also a change",
+        trigger="the answer to a change is lost",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "            return await self._client.request(\n"
+                "                method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
+                "            )",
+                "            try:\n"
+                "                return await self._client.request(\n"
+                "                    method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
+                "                )\n"
+                "            except httpx.TransportError:\n"
+                "                return await self._client.request(\n"
+                "                    method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
+                "                )",
+            ),
+        ),
+    ),
+    Defect(
+        id="GW13",
+        category="GATEWAY",
+        what="a service makes a correlation id of its own, for it is told none",
+        trigger="a request is answered by a service behind the gateway",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                '            "X-Correlation-ID": logs.current_correlation(),\n',
+                "",
+            ),
+        ),
+    ),
+    Defect(
+        id="GW14",
+        category="GATEWAY",
+        what="who cannot be identified just now is told that they are nobody",
+        trigger="auth-service is away",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    if answer.status_code == 401:",
+                "    if answer.status_code != 200:",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,39 @@
+"""Seeded defects of what keeps tenants apart."""
+
+from __future__ import annotations
+
+from airproof_defects.defect import Defect, Edit
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        id="TE01",
+        category="TENANCY",
+        what="the list of workspaces has neither tenant nor owner in its condition",
+        trigger="somebody else asks for theirs",
+        edits=(
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "mine = (workspaces.c.tenant_id == tenant_id) & (workspaces.c.owner_id == owner_id)",
+                'mine = workspaces.c.tenant_id != ""',
+            ),
+        ),
+    ),
+    Defect(
+        id="TE06",
+        category="TENANCY",
+        what="an idempotency key is unique over all tenants",
+        trigger="two tenants use the same key",
+        edits=(
+            Edit(
+                "kit/saga/schema.py",
+                'UniqueConstraint("tenant_id", "saga_type", "correlation_id")',
+                'UniqueConstraint("saga_type", "correlation_id")',
+            ),
+            Edit(
+                "kit/saga/store.py",
+                '    saga_instances.c.tenant_id == bindparam("tenant"),\n    saga_instances.c.saga_type',
+                '    saga_instances.c.tenant_id != bindparam("tenant") + "-",\n    saga_instances.c.saga_type',
+            ),
+        ),
+    ),
+)
