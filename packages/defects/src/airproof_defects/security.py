@@ -21,13 +21,13 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="SE02",
         category="SECURITY",
-        what="the list of sagas is for operators, a single one for every user",
+        what="where operators are asked for, any user's token will do",
         trigger="a user asks for a saga",
         edits=(
             Edit(
-                "services/api_gateway/domain/routes.py",
-                '_OPERATORS = re.compile(r"/sagas(/.*)?")',
-                '_OPERATORS = re.compile(r"/sagas")',
+                "services/api_gateway/entrypoints/http.py",
+                "    if needed is Access.OPERATOR:\n",
+                '    if needed is Access.OPERATOR and "authorization" not in request.headers:\n',
             ),
         ),
     ),

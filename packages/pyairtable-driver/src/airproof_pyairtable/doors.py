@@ -70,16 +70,35 @@ class Doors:
         """The token of the user's session; they log in where they have none."""
         return self._token(user)
 
-    def lapsed(self, user: EntityRef) -> str:
-        """The token of a session of the user that has just been ended."""
+    def logged_out(self, user: EntityRef) -> str:
+        """The token of a session of the user that has been ended, or what its other token is still good for."""
+        pair = self._new_session(user)
+        self._post("/auth/logout", 204, headers={"Authorization": f"Bearer {pair['access_token']}"})
+        return self._exchange(pair) or pair["access_token"]
+
+    def exchanged(self, user: EntityRef) -> str:
+        """The token of a pair of the user that was exchanged for another, or what the pair is good for once more."""
+        pair = self._new_session(user)
+        if not self._exchange(pair):
+            raise PlatformError("a pair of tokens cannot be exchanged for another one")
+        return self._exchange(pair) or pair["access_token"]
+
+    def _new_session(self, user: EntityRef) -> dict[str, str]:
         with self._lock:
             email, password = self._credentials[user.owner]
-        token = self._http.log_in(email, password)
-        bearer = {"Authorization": f"Bearer {token}"}
-        answer = self._http.ask("POST", GATEWAY, "/auth/logout", headers=bearer)
-        if not answer.is_success:
-            raise PlatformError(f"a logout was answered {told(answer)}")
-        return token
+        pair = self._post("/auth/login", 200, json={"email": email, "password": password}).json()
+        return {name: str(value) for name, value in pair.items()}
+
+    def _exchange(self, pair: Mapping[str, str]) -> str:
+        """The new token that the pair is exchanged for; empty if it is not."""
+        answer = self._http.ask("POST", GATEWAY, "/auth/refresh", json={"refresh_token": pair["refresh_token"]})
+        return str(answer.json()["access_token"]) if answer.status_code == 200 else ""
+
+    def _post(self, path: str, status: int, **more: Any) -> httpx.Response:
+        answer = self._http.ask("POST", GATEWAY, path, **more)
+        if answer.status_code != status:
+            raise PlatformError(f"POST {path} was answered {told(answer)}")
+        return answer
 
     def _with_session(self, user: EntityRef, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {**more.pop("headers", {}), "Authorization": f"Bearer {self._token(user)}"}

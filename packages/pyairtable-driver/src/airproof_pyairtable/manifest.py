@@ -111,7 +111,7 @@ ROUTES = (
     _route("user", "GET /api/v1/users/{owner}", USERS, Access.TENANT),
     _route("check", "POST /api/v1/permissions/check", PERMISSIONS, Access.TENANT, _CHECK),
     _route("sagas", "GET /sagas?tenant_id={tenant}", ORCHESTRATOR, Access.OPERATOR),
-    _route("saga", "GET /sagas/{id}", ORCHESTRATOR, Access.OPERATOR),
+    _route("saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR),
     _route("rename", f"PATCH {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, _RENAMING, changes=True),
 )
 

@@ -59,7 +59,7 @@ class PyAirtable:
         self._registration = Registration(self._http, self._databases, self._bus, seed)
         doors = Doors(self._http, cell.secrets)
         self._workspaces = Workspaces(self._registration, self._databases, doors)
-        self._requests = Requests(self._http, doors, cell)
+        self._requests = Requests(self._http, doors, self._databases, cell)
         self._cache = WorkspaceCache(cell, self._bus)
 
     @property

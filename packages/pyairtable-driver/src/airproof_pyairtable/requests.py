@@ -12,24 +12,28 @@ from airproof.environment.topology import CellDescription
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Route
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
+from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http
-from airproof_pyairtable.manifest import GATEWAY
+from airproof_pyairtable.manifest import GATEWAY, WORKSPACE, database_of
 
 CORRELATION = "X-Correlation-ID"
+_SAGA = "SELECT saga_id FROM workspaces WHERE id = %(id)s"
 
 
 class Requests:
     """See `airproof.platform.requests.RequestAccess`."""
 
-    def __init__(self, http: Http, doors: Doors, cell: CellDescription) -> None:
+    def __init__(self, http: Http, doors: Doors, databases: Databases, cell: CellDescription) -> None:
         self._http = http
+        self._databases = databases
         self._doors = doors
         self._cell = cell
 
     def path(self, route: Route, about: EntityRef) -> str:
         """The route's path for that entity."""
-        return _filled(route.path, about)
+        path = _filled(route.path, about)
+        return path.replace("{saga}", self._saga_of(about)) if "{saga}" in path else path
 
     def ask(self, request: Request) -> Answer:
         """Makes the request at the gateway."""
@@ -56,6 +60,11 @@ class Requests:
         answer = self._http.ask(route.method, service, path, headers=headers, **body)
         return Answer(answer.status_code, answer.text, _correlation_ids(answer))
 
+    def _saga_of(self, about: EntityRef) -> str:
+        """The registration that made the workspace; none there is for a workspace that is not there."""
+        row = self._databases.one(database_of(WORKSPACE.service), _SAGA, {"id": about.id})
+        return str(row["saga_id"]) if row else about.id
+
     def _session(self, session: Session, user: EntityRef) -> dict[str, str]:
         match session:
             case Session.NONE:
@@ -67,7 +76,9 @@ class Requests:
             case Session.FORGED:
                 token = "f" * 43
             case Session.LOGGED_OUT:
-                token = self._doors.lapsed(user)
+                token = self._doors.logged_out(user)
+            case Session.EXCHANGED:
+                token = self._doors.exchanged(user)
             case Session.USER:
                 token = self._doors.session(user)
         return {"Authorization": f"Bearer {token}"}

@@ -159,7 +159,7 @@ class Route:
     """A request about an entity that the gateway passes on.
 
     Attributes:
-        path: with `{id}`, `{owner}` and `{tenant}` of the entity in it.
+        path: with `{id}`, `{owner}` and `{tenant}` of the entity in it, and `{saga}`, which made it.
         body: as JSON, with the same in its texts; None for none.
         service: who answers it.
         access: who may make it.

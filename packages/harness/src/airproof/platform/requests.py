@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 class Session(StrEnum):
     """What a request to the gateway shows to say in whose name it is made.
 
-    `FORGED` and `LOGGED_OUT` are tokens that the platform did not give, or has taken back.
+    `FORGED`, `LOGGED_OUT` and `EXCHANGED` are tokens that the platform did not give, or has taken back.
     """
 
     NONE = "no token"
     FORGED = "a forged token"
-    LOGGED_OUT = "the token of a session that is over"
+    LOGGED_OUT = "the token of a session that is over, or one that was got with what is left of it"
+    EXCHANGED = "a token that was exchanged for another, or one that was got by exchanging it again"
     USER = "a user's token"
     OPERATOR = "an operator's key"
     NO_OPERATOR = "a wrong operator's key"

@@ -127,7 +127,12 @@ def commits_late(stage: Stage) -> None:
             outbox = stage.platform.outbox
             for early in (outbox.late_commit, outbox.postponed):
                 stage.allowance.foreign.add(waiting.enter_context(early(service, stage.tenant)))
-        stage.wait_end(stage.start())
+        saga_id = stage.start()
+        try:
+            stage.wait_end(saga_id)
+        except WaitTimeout as error:
+            promise = "a message that is not sent yet keeps only those of its own key waiting"
+            stage.anomalies.append(Anomaly("OUTBOX", "kept-waiting", promise, "the saga ends", str(error)))
 
 
 def killed_before_acknowledgement(stage: Stage) -> None:

@@ -78,7 +78,7 @@ class Stage:
     def demand_served(self, route: Route) -> None:
         """Somebody who may ask is answered."""
         answer, promise = self.ask(self.rightful(route)), "whoever may make a request is answered"
-        served = answer is not None and (answer.status < 400 or answer.status == 404)
+        served = answer is not None and answer.status < 400
         self.demand(served, "GATEWAY", "not-served", promise, "an answer", answer, self.rightful(route))
 
     def judge(self) -> None:

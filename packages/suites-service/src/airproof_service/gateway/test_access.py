@@ -77,6 +77,7 @@ def _intruders(stage: Stage, route: Route, colleague: EntityRef, stranger: Entit
     yield replace(nobody, session=Session.FORGED)
     yield replace(nobody, session=Session.NO_OPERATOR)
     yield replace(nobody, session=Session.LOGGED_OUT)
+    yield replace(nobody, session=Session.EXCHANGED)
     if route.access is Access.OPERATOR:
         yield replace(nobody, session=Session.USER)
     if route.access in {Access.OWNER, Access.TENANT}:
