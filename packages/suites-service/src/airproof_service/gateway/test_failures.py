@@ -15,7 +15,7 @@ from airproof.platform.requests import Answer
 from airproof.wire import Wire, http, on, postgres
 from airproof_service.gateway.stage import UNAVAILABLE, Stage
 
-SOON_S, LATEST_S = 5.0, 15.0
+SOON_S, LATEST_S = 8.0, 18.0
 BROKEN_OFF = 8
 
 
