@@ -161,7 +161,7 @@ def clients(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Damaged conversations of all protocols against the wire: `-- --minutes 60`."""
     install(session, ALL, "test", "backing", environment="local")
-    recorded = str(Path(session.create_tmp()) / "conversations.json")
+    recorded = str(Path(session.virtualenv.location) / "conversations.json")
     run(session, "python", "-m", "tests.clients.conversations", recorded)
     run(session, "python", "-m", "tests.clients.fuzz", recorded, *session.posargs)
 
@@ -203,7 +203,7 @@ def imports(session: nox.Session) -> None:
 @nox.session(reuse_venv=False, tags=["ci"])
 def wheels(session: nox.Session) -> None:
     """Builds the wheels and runs the packages' tests and a few scenarios from them, in a clean virtualenv."""
-    folder = Path(session.create_tmp()) / "wheels"
+    folder = Path(session.virtualenv.location) / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
     groups = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "wheels", "test")
     session.install("-c", str(CONSTRAINTS), *groups)
