@@ -39,14 +39,15 @@ kernel has accepted, so the client sees a reset right after its connect.
 
 **Limits.** A wire ends TCP on both sides: it neither sees nor makes lost packets, windows, keep-alives. What is
 encrypted with a key that it has not passes as bytes. Time in it is the loop's: a delay is exact to about a millisecond.
-An exchange that began before a rule came is not matched by it.
+An exchange that began before a rule came is not matched by it. What must not wait for the next message is a rule on
+connections that are `established`: it cuts or resets them at once, and a cut also takes what waits in the wire.
 
 **How fast, and why.** Plain non-blocking sockets on uvloop's readers. Of the ways measured once (`pgbench -S -M
 prepared`, 8 clients, two noisy cores, CPU of the wire for one transaction): transports of uvloop 25 µs, readers on
 uvloop 23 µs, a bare epoll loop 24 µs, readers on asyncio 31-35 µs. About 20 µs of that are the four system calls. The
 rest is Python that follows: a PostgreSQL transaction 6-9 µs on an idle core and up to 15 µs on a busy one, of which
-compiling with mypyc took about half away; it is not taken, because the sources would have to change for it. Beside
-Toxiproxy the wire is ahead except with many connections at once, where it has one thread (docs/testing/wires.md).
+compiling with mypyc took about half away; it is not taken, because the sources would have to change for it. How it
+stands beside Toxiproxy: docs/testing/wires.md.
 Putting the following off until all connections had been served did not help: the cores are busy with the database.
 """
 

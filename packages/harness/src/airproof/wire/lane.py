@@ -59,29 +59,6 @@ class Lane:
         latest: the exchange of the newest request, or reply; `previous`, of the client's lane only, is the one before.
     """
 
-    __slots__ = (
-        "_ahead",
-        "_arrived",
-        "_connection",
-        "_gathered",
-        "_gathered_bytes",
-        "_inside",
-        "_queue",
-        "_queued",
-        "_sender",
-        "_session",
-        "_task",
-        "_told_of_loss",
-        "ended",
-        "fast",
-        "is_busy",
-        "latest",
-        "noting",
-        "previous",
-        "sink",
-        "source",
-    )  # fmt: skip
-
     def __init__(self, connection: Connection, sender: Sender, source: Stream, sink: Stream) -> None:
         self._connection = connection
         self._session = connection.session
