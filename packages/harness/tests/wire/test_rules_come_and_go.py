@@ -171,3 +171,16 @@ def test_all_bytes_arrive_in_order_whenever_rules_come_and_go(
 
     assert to_client == b"".join(sent for sender, sent in turns if sender is Sender.SERVER)
     assert to_server == b"".join(sent for sender, sent in turns if sender is Sender.CLIENT)
+
+
+def test_a_reply_that_is_kept_when_the_connection_turns_opaque_goes_first() -> None:
+    endless, rest = b"HTTP/1.1 200 OK\r\n\r\nendless", b" to the end"
+    held_after = 2
+    steps: list[Step] = [
+        held_after,
+        (Sender.CLIENT, b"GET / HTTP/1.1\r\n\r\n"),
+        (Sender.SERVER, endless),
+        (Sender.CLIENT, b"not HTTP\r\n"),
+        (Sender.SERVER, rest),
+    ]
+    assert asyncio.run(play(HttpSession, steps, []))[0] == endless + rest

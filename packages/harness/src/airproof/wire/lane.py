@@ -265,7 +265,7 @@ class Lane:
         """What to pass on now and the rules that act on it; None while it is kept, or for good."""
         exchange = segment.exchange
         if exchange is None:
-            return self._look_at_bytes(segment.data)
+            return self._look_at_bytes(self._unfinished() + segment.data)
         if self._sender is Sender.SERVER:
             return self._look_at_reply(segment, exchange)
         if exchange is self.latest:
@@ -314,15 +314,32 @@ class Lane:
         if not segment.last and self._gathered_bytes < REQUEST_LIMIT_BYTES:
             return None
         del after[exchange.number]
-        data = b"".join(self._gathered)
-        self._gathered.clear()
-        self._gathered_bytes = 0
+        data = self._take_gathered()
         if segment.last:
             # Without an outcome it never came: the server ended.
             return data, exchange, self._acting(rules, exchange) if exchange.outcome is not None else []
-        for armed in rules:
-            self._connection.prove(armed, exchange, data, failure="the reply is too long to be kept")
+        self._fail(rules, exchange, data, "the reply is too long to be kept")
         return data, exchange, []
+
+    def _unfinished(self) -> bytes:
+        """What was kept of a reply whose end nobody will recognize, for the connection has turned opaque."""
+        if not (self._gathered and self._session.opaque and self.latest):
+            return b""
+        data = self._take_gathered()
+        rules = self._connection.after.pop(self.latest.number, [])
+        self._fail(rules, self.latest, data, "the connection turned opaque before the reply was complete")
+        return data
+
+    def _take_gathered(self) -> bytes:
+        data = b"".join(self._gathered)
+        self._gathered.clear()
+        self._gathered_bytes = 0
+        return data
+
+    def _fail(self, rules: Sequence[Armed], exchange: Exchange, data: bytes, why: str) -> None:
+        for armed in rules:
+            if armed.counted(exchange, self._connection.id):
+                self._connection.prove(armed, exchange, data, failure=why)
 
     def _acting(self, rules: Sequence[Armed], exchange: Exchange) -> list[Armed]:
         """From the first rule that acts on; those behind it are counted when it is their turn."""
