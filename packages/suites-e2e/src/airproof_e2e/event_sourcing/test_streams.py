@@ -131,6 +131,15 @@ def test_many_writers_lose_nothing(stream: Stream) -> None:
     assert len(stream.access.stream(stream.ref)) == 1 + WRITERS * UPDATES
 
 
+@pytest.mark.covers("ES-1", "ES-4")
+def test_who_has_not_seen_the_last_version_is_refused(stream: Stream) -> None:
+    """An update at a version that is past conflicts, also under the key of another update that was done."""
+    assert stream.update("the first", FIRST, key=f"key-{stream.ref.id}").outcome is UpdateOutcome.DONE
+    late = [stream.update("too late", FIRST), stream.update("another", FIRST, key=f"key-{stream.ref.id}")]
+    stream.judge()
+    assert [one.outcome for one in late] == [UpdateOutcome.CONFLICT] * 2
+
+
 @pytest.mark.destructive
 @pytest.mark.covers("ES-1")
 def test_an_update_that_died_before_its_commit_is_done_when_it_is_asked_for_again(stream: Stream) -> None:

@@ -484,6 +484,14 @@ MESSAGES = (
         blames="OUTBOX",
     ),
     Family(
+        "reply-taken-slowly",
+        Per.SAGA,
+        messages.reply_taken_slowly,
+        "{subject} goes on once though its timers run out while the orchestrator takes a reply",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
         "commits-unacknowledged",
         Per.SAGA,
         messages.commits_unacknowledged,

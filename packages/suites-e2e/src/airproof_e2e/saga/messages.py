@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from uuid import uuid4
 
 from airproof.environment.topology import CLIENT, Role
-from airproof.errors import FaultNotHealed, FaultNotObserved, PlatformError, StartRefused
+from airproof.errors import FaultNotHealed, FaultNotObserved, PlatformError, StartRefused, WaitTimeout
 from airproof.faults import wire
 from airproof.faults.moments import killed_at
 from airproof.platform.driver import Tenant
@@ -24,6 +24,7 @@ DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMT
 STATEMENTS_AT_MOST = 12
 STARTS_AT_MOST = 30
 PUT_OFF = 3
+LOOKS, LOOKS_WITHIN_S = 3, 2.0
 
 
 def replies_lost(stage: Stage) -> None:
@@ -68,6 +69,21 @@ def commit_late(stage: Stage) -> None:
         held.release()
         late.result(WAIT_S)
     stage.wait_end(stage.start(given, key=key))
+
+
+def reply_taken_slowly(stage: Stage) -> None:
+    """The orchestrator's commit with the last command is held, until whatever else drives the saga has looked at it."""
+    last = f"{stage.saga.steps[-1].name}.{stage.action}"
+    committed = postgres.commit(containing=[stage.tenant.id, last])
+    with _applied(stage, on(stage.orchestrator, DATABASE).when(committed).times(1).hold()) as held:
+        saga_id = stage.start()
+        held.wait_until_held(WAIT_S)
+        looks = on(stage.orchestrator, DATABASE).when(postgres.query(containing=saga_id))
+        with _applied(stage, looks.observe().preventable()) as seen:
+            with suppress(WaitTimeout):
+                seen.wait_until_fired(LOOKS_WITHIN_S, LOOKS)
+            held.release()
+            stage.wait_end(saga_id)
 
 
 def commits_unacknowledged(stage: Stage) -> None:

@@ -52,6 +52,8 @@ def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> No
     with killed(stage.cell, stage.cell.platform.manifest.identity):
         for route in stage.reading:
             _demand_unavailable(stage, route)
+    with suspended(stage.cell, Role.REDIS.value):
+        _demand_unavailable(stage, stage.reading[0], or_served=True)
     for route in stage.reading:
         stage.demand_served(route)
     stage.judge()
@@ -112,9 +114,12 @@ def test_a_database_that_breaks_off_is_no_fault_of_the_service(stage: Stage, wir
         broken = on(route.service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.about.id))
         with applied(stage.cell, broken.times(1).reset()):
             answer = stage.ask(request)
-        honest = answer is not None and (answer.status < 400 or answer.status in UNAVAILABLE)
-        promise = "a database that is away for a moment is told as such"
-        stage.demand(honest, "GATEWAY", "wrong-status", promise, "success, or 503", answer, request)
+        truth = stage.cell.platform.entities(route.entity).truth(stage.about)
+        changed = truth is not None and truth.version > 1
+        honest = answer is not None and (answer.status in UNAVAILABLE or (answer.status < 400 and changed))
+        promise = "a database that is away for a moment is told as such, unless the change was made all the same"
+        seen = f"{answer or 'no answer'}, and the change was {'' if changed else 'not '}made"
+        stage.demand(honest, "GATEWAY", "wrong-status", promise, "success, or 503", seen, request)
     stage.judge()
 
 
@@ -123,9 +128,9 @@ def _timed(stage: Stage, route: Route) -> tuple[Answer | None, float]:
     return stage.ask(stage.rightful(route)), time.monotonic() - began
 
 
-def _demand_unavailable(stage: Stage, route: Route) -> None:
+def _demand_unavailable(stage: Stage, route: Route, *, or_served: bool = False) -> None:
     request = stage.rightful(route)
     answer = stage.ask(request)
-    told = answer is not None and answer.status in UNAVAILABLE
+    told = answer is not None and (answer.status in UNAVAILABLE or (or_served and answer.status < 400))
     promise = "what cannot be answered because a service is away is told as unavailable"
     stage.demand(told, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
