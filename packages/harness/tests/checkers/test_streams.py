@@ -53,6 +53,11 @@ def test_one_key_is_one_update() -> None:
     assert names(make_stream(1, 2), Snapshot("1", 2, "a"), *tries) == []
 
 
+def test_one_key_is_not_two_updates() -> None:
+    both = attempt(1, "a", DONE, "k"), attempt(1, "b", DONE, "k")
+    assert "CONTRACT/key-reused" in names(make_stream(1, 2), Snapshot("1", 2, "a"), *both)
+
+
 def test_a_version_that_is_there_twice_or_missing_is_a_gap() -> None:
     both = attempt(1, "a", DONE), attempt(1, "b", DONE)
     assert names(make_stream(1, 2, 2), Snapshot("1", 2, "b"), *both) == ["ES/version-gap", "ES/two-winners"]

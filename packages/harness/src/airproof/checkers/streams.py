@@ -12,6 +12,7 @@ from airproof.platform.observation import Snapshot, StoredEvent, Update, UpdateO
 CATEGORY = "ES"
 CONTIGUOUS = "the events of a stream have the versions 1, 2, 3, …, each once, in this order"
 ONE_WINNER = "of all updates at one expected version one is done"
+ONE_KEY = "the key of an update is good for no other one"
 KEPT = "an update that was done is in the stream, and one that was refused is not"
 STATE = "the entity is what the last event of its stream made of it"
 
@@ -51,8 +52,8 @@ class EntityStream:
 def check_stream(seen: EntityStream) -> Verdict:
     """Judges the stream against the answers that were given and the state that came of it."""
     events, attempts = seen.events, seen.attempts
-    anomalies = [*_gaps(events), *_winners(attempts), *_kept(events, attempts), *_state(events, attempts, seen.truth)]
-    return judged("stream", anomalies)
+    answers = [*_winners(attempts), *_keys(attempts), *_kept(events, attempts)]
+    return judged("stream", [*_gaps(events), *answers, *_state(events, attempts, seen.truth)])
 
 
 def _gaps(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
@@ -68,6 +69,15 @@ def _winners(attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
         if count > 1:
             witness = tuple(str(one) for one in attempts if one.expected_version == version)
             yield Anomaly(CATEGORY, "two-winners", ONE_WINNER, "1 done", f"{count} done", witness)
+
+
+def _keys(attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
+    done = [one for one in attempts if one.key and _is(one, UpdateOutcome.DONE)]
+    for key in sorted({one.key for one in done}):
+        values = sorted({one.value for one in done if one.key == key})
+        if len(values) > 1:
+            seen, witness = f"{len(values)} done", tuple(str(one) for one in done if one.key == key)
+            yield Anomaly("CONTRACT", "key-reused", ONE_KEY, "1 done, the others refused", seen, witness)
 
 
 def _kept(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
