@@ -21,6 +21,7 @@ from airproof.waiting import wait_until
 from airproof_service.cache.stage import WAIT_S, Stage
 
 READERS, UPDATES = 4, 6
+MISSES = 25
 SLOWEST_READ_S = 5.0
 
 
@@ -118,6 +119,15 @@ def test_an_entry_that_cannot_be_read_is_as_good_as_none(stage: Stage) -> None:
     _read_from_the_cache(stage)
     stage.cache.spoil(stage.ref)
     for _ in range(2):
+        _demand_truth(stage, stage.access)
+    stage.judge()
+
+
+@pytest.mark.covers("CA-1")
+def test_reads_past_the_cache_use_nothing_up(stage: Stage) -> None:
+    """Of many reads in a row that the cache cannot answer each is answered, the last like the first."""
+    for _ in range(MISSES):
+        stage.cache.forget(stage.ref)
         _demand_truth(stage, stage.access)
     stage.judge()
 

@@ -13,6 +13,8 @@ from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request, Session
 from airproof_service.gateway.stage import REFUSALS, Stage
 
+IN_A_ROW = 15
+
 
 @pytest.fixture
 def stage(cell: Cell, tenant: Tenant) -> Stage:
@@ -52,6 +54,17 @@ def test_no_spelling_of_a_path_opens_it(stage: Stage) -> None:
             closed = answer is not None and 400 <= answer.status < 500
             promise = "no spelling of a path lets somebody in who is not logged in"
             stage.demand(closed, "GATEWAY", "open-variant", promise, "a refusal", answer, request)
+    stage.judge()
+
+
+@pytest.mark.covers("GW-1", "XS-3")
+def test_requests_use_nothing_up(stage: Stage) -> None:
+    """Of many requests of a kind in a row each is answered, the last like the first."""
+    for route in (one for one in stage.routes if not one.changes):
+        for _ in range(IN_A_ROW):
+            stage.demand_served(route)
+            if stage.anomalies:
+                stage.judge()
     stage.judge()
 
 
