@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from airproof.wire.protocols.kafka import KafkaSession
@@ -128,7 +128,6 @@ def same_route(host: str, port: int) -> tuple[str, int]:
     return host, port
 
 
-@settings(deadline=None)
 @given(st.data(), st.booleans())
 def test_any_split_gives_the_same_exchanges_and_the_same_bytes(data: st.DataObject, watched: bool) -> None:
     pieces = []
@@ -180,7 +179,6 @@ def test_exchanges_tell_what_they_are_about() -> None:
     assert exchanges[6]["fields"].items() >= {"transactional_id": "tx", "committed": "commit"}.items()
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Sender)), st.binary(max_size=80)), max_size=20), st.booleans())
 def test_garbage_ends_the_connection_or_waits_for_more(pieces: list[tuple[Sender, bytes]], watched: bool) -> None:
     session = make_session(watched=watched)
@@ -190,7 +188,6 @@ def test_garbage_ends_the_connection_or_waits_for_more(pieces: list[tuple[Sender
         session.finish(sender)
 
 
-@settings(deadline=None)
 @given(st.data(), st.booleans())
 def test_a_conversation_with_wrong_bytes_never_fails(data: st.DataObject, watched: bool) -> None:
     session = KafkaSession(route=same_route, names=TopicNames())
@@ -205,7 +202,6 @@ def test_a_conversation_with_wrong_bytes_never_fails(data: st.DataObject, watche
             session.edit(segment.exchange, segment.data, lambda topic, partition, record: record)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 400), st.integers(0, 255))
 def test_a_flipped_byte_never_lets_the_broker_s_address_through(at: int, value: int) -> None:
     answer = bytearray(metadata(1))

@@ -166,7 +166,7 @@ def follow(make: type[Session], turns: Iterable[Turn], *, watched: bool) -> tupl
 
 
 @PROTOCOLS
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data(), st.booleans())
 def test_any_split_gives_the_same_exchanges_and_bytes(
     protocol: str, make: type[Session], strategy: st.SearchStrategy[list[Turn]], data: st.DataObject, watched: bool
@@ -182,7 +182,7 @@ def test_any_split_gives_the_same_exchanges_and_bytes(
 
 
 @PROTOCOLS
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.data(),
     st.lists(st.tuples(st.sampled_from(Sender), st.binary(min_size=1, max_size=50)), min_size=1, max_size=8),

@@ -162,7 +162,7 @@ def test_recordings_hold_every_kind_of_exchange(recordings: list[list[Piece]]) -
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), longest=st.sampled_from([1, 3, 7, 50, 1000, 20000]), watched=st.booleans())
 def test_any_split_gives_the_same_exchanges_and_bytes(
     recordings: list[list[Piece]], seed: int, longest: int, watched: bool
@@ -176,7 +176,7 @@ def test_any_split_gives_the_same_exchanges_and_bytes(
     assert followed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_being_watched_changes_neither_events_nor_outcomes(recordings: list[list[Piece]], seed: int) -> None:
     recording = recordings[seed % len(recordings)]
@@ -185,7 +185,7 @@ def test_being_watched_changes_neither_events_nor_outcomes(recordings: list[list
     assert described(unwatched, watched=False) == described(watched, watched=False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 2**32))
 def test_a_stream_with_wrong_bytes_in_it_loses_nothing(recordings: list[list[Piece]], seed: int) -> None:
     chance = random.Random(seed)
@@ -200,7 +200,7 @@ def test_a_stream_with_wrong_bytes_in_it_loses_nothing(recordings: list[list[Pie
     assert out == in_both_directions(recording)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.sampled_from(Sender), st.binary(min_size=1, max_size=60)), max_size=20),
     st.booleans(),
@@ -212,7 +212,7 @@ def test_garbage_loses_nothing(pieces: list[Piece], started: bool, watched: bool
     assert out == in_both_directions(pieces)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(
