@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -112,3 +114,21 @@ def test_what_native_processes_do_not_offer_is_found(environment: Environment, d
 def test_an_environment_that_is_not_disposable_is_pointed_out(environment: Environment, driver: Driver) -> None:
     kept = environment.model_copy(update={"disposable": False})
     assert "destructive suites will refuse it" in found(kept, driver, "disposable").detail
+
+
+@pytest.mark.parametrize(("namespaces", "ok"), [("1000\n", True), ("0\n", False)])
+def test_a_user_without_a_name_needs_a_namespace(
+    environment: Environment,
+    driver: Driver,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    namespaces: str,
+    ok: bool,
+) -> None:
+    (tmp_path / "max").write_text(namespaces)
+    monkeypatch.setattr(findings, "USER_NAMESPACES", tmp_path / "max")
+    monkeypatch.setattr(findings, "has_name", lambda uid: False)
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    finding = found(environment, driver, "user")
+    assert finding.ok is ok
+    assert finding.detail.startswith("uid 4711 has no name in /etc/passwd")

@@ -27,7 +27,7 @@ from airproof.providers.native.identity import label_of
 from airproof.providers.native.prepared import Cache, cache_root
 from airproof.providers.native.start_archive import Training
 from airproof.providers.protocol import Progress, Provision
-from airproof.supervision import Supervisor
+from airproof.supervision import ProcessSpec, Supervisor
 from airproof.supervision.runs import list_runs
 
 OpenNative = Callable[..., Provision]
@@ -248,3 +248,16 @@ def test_where_memory_is_small_data_lies_on_disk_and_it_is_said(own_environment:
     done = subprocess.run([*namespace, "sh", "-c", command, *arguments], capture_output=True, text=True, check=False)
     assert done.stderr == ""
     assert "/dev/shm is too small for the data directories; they lie on disk" in done.stdout
+
+
+def test_what_initdb_says_to_a_user_without_a_name_is_one_line_with_the_remedy(
+    jars_only: Path, open_native: OpenNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_supervisor: Supervisor, spec: ProcessSpec, *, timeout_s: float) -> None:
+        said = "Last lines of initdb.log:\ninitdb: could not look up effective user ID 4711: user does not exist"
+        raise ProviderUnavailable(f"{spec.name} ended with status 1; {said}")
+
+    monkeypatch.setattr(postgres_cluster, "run_to_end", refuse)
+    with pytest.raises(ProviderUnavailable, match="add a line for it to /etc/passwd, or run as another") as refused:
+        open_native()
+    assert "\n" not in str(refused.value)

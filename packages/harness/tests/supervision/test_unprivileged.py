@@ -10,9 +10,10 @@ import pytest
 
 import airproof
 from airproof.supervision import ProcessSpec, Supervisor
-from airproof.supervision.kernel import NOBODY, user_namespaces_work
+from airproof.supervision.kernel import NOBODY, has_name, user_namespaces_work
 
 TIMEOUT_S = 20.0
+STRANGER = 54321
 SOURCES = str(Path(next(iter(airproof.__path__))).parent)
 
 WHO = "id -u; echo written > file; stat -c %u file"
@@ -77,27 +78,36 @@ def test_where_user_namespaces_are_forbidden_it_becomes_nobody(runtime: Path) ->
 
 
 def test_an_ordinary_user_can_do_everything(runtime: Path) -> None:
-    python = _python_of_everybody()
-    become = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-    if become:
-        os.chown(runtime, NOBODY, NOBODY)
-    environment = {"PATH": os.environ["PATH"], "AIRPROOF_RUNTIME_DIR": str(runtime)}
+    uid = NOBODY if os.getuid() == 0 else os.getuid()
+    assert _live(runtime, uid).startswith(f"['{uid}', '{uid}']")
+    assert list((runtime / "runs").iterdir()) == []
 
+
+@needs_root
+@pytest.mark.skipif(not user_namespaces_work(), reason="this machine forbids user namespaces")
+def test_a_user_without_a_name_has_one_in_a_namespace(runtime: Path) -> None:
+    assert not has_name(STRANGER)
+    assert _live(runtime, STRANGER).startswith(("['1000', '1000']", f"['{NOBODY}', '{NOBODY}']"))
+    assert list((runtime / "runs").iterdir()) == []
+
+
+def _live(runtime: Path, uid: int) -> str:
+    """What the program says, run by that user."""
+    become = {"user": uid, "group": uid, "extra_groups": []} if os.getuid() == 0 else {}
+    if become:
+        os.chown(runtime, uid, uid)
     done = subprocess.run(
-        [python, "-c", LIFE],
+        [_python_of_everybody(), "-c", LIFE],
         cwd="/",
-        env=environment,
+        env={"PATH": os.environ["PATH"], "AIRPROOF_RUNTIME_DIR": str(runtime)},
         capture_output=True,
         text=True,
         check=False,
         **become,  # type: ignore[call-overload]
     )
     os.chown(runtime, os.getuid(), os.getgid())
-
     assert done.returncode == 0, done.stderr
-    uid = str(NOBODY if become else os.getuid())
-    assert done.stdout.startswith(f"['{uid}', '{uid}']")
-    assert list((runtime / "runs").iterdir()) == []
+    return str(done.stdout)
 
 
 def _python_of_everybody() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 LINUX = sys.platform.startswith("linux")
 NOBODY = 65534
+_FIRST_USER = 1000
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _CLONE_NEWUSER = 0x10000000
 
@@ -57,15 +59,26 @@ def name_process(name: str) -> None:
         _prctl(_PR_SET_NAME, name.encode()[:15])
 
 
+def has_name(uid: int) -> bool:
+    """Whether the user database knows the user. Containers run as any uid, and some programs ask who they are."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
 def enter_user_namespace() -> None:
-    """Makes this root process uid and gid 1000 of a new user namespace; outside it still counts as root.
+    """Makes this process an ordinary user with a name in a new user namespace; outside it still counts as its own user.
 
     Raises:
         OSError: the machine does not allow it.
     """
+    uid, gid = os.getuid(), os.getgid()
+    inside = next((one for one in (_FIRST_USER, NOBODY) if has_name(one)), _FIRST_USER)
     if _libc().unshare(_CLONE_NEWUSER):
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWUSER)")
-    for file, text in (("uid_map", "1000 0 1"), ("setgroups", "deny"), ("gid_map", "1000 0 1")):
+    for file, text in (("uid_map", f"{inside} {uid} 1"), ("setgroups", "deny"), ("gid_map", f"{inside} {gid} 1")):
         descriptor = os.open(f"/proc/self/{file}", os.O_WRONLY)
         os.write(descriptor, text.encode())
         os.close(descriptor)

@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from airproof.errors import ProviderUnavailable
-from airproof.supervision.kernel import NOBODY, become_nobody, die_with, enter_user_namespace, user_namespaces_work
+from airproof.supervision.kernel import (
+    NOBODY,
+    become_nobody,
+    die_with,
+    enter_user_namespace,
+    has_name,
+    user_namespaces_work,
+)
 from airproof.supervision.runs import OWNER_VARIABLE, Run
 
 Become = Callable[[], None]
@@ -63,16 +70,18 @@ def launch_program(
 
 
 def without_privileges(run: Run, directory: str | None) -> Become | None:
-    """How a program that refuses root is started on this machine.
+    """How a program that refuses root, and a user without a name, is started on this machine.
 
     Args:
         directory: its working directory. If it has to run as `nobody`, the directory that was made for its group and
             holds this one is given to `nobody`.
     """
-    if os.getuid():
+    if os.getuid() and has_name(os.getuid()):
         return None
     if user_namespaces_work():
         return enter_user_namespace
+    if os.getuid():
+        return None
     if directory:
         _give_to_nobody(run, Path(directory))
     return become_nobody

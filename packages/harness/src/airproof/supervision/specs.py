@@ -18,9 +18,10 @@ class ProcessSpec:
         argv: the program and its arguments; a program without a slash is looked up on `PATH` of `environment`.
         environment: the complete environment.
         directory: the working directory; the run directory if None.
-        unprivileged: for programs that refuse root. As root it runs as uid 1000 of a user namespace of its own, so that
-            its files still belong to root; where namespaces are forbidden it runs as `nobody`, which is then given the
-            directory of the group that holds `directory`. Without effect for an ordinary user.
+        unprivileged: for programs that refuse root, or a user whom the user database does not know. Then it runs as
+            somebody else in a user namespace of its own, so that its files still belong to us; where namespaces are
+            forbidden, root's runs as `nobody`, which is given the directory of the group that holds `directory`.
+            Without effect for other users.
     """
 
     name: str

@@ -15,6 +15,7 @@ from airproof.providers.native.kafka import HOME_VARIABLE, kafka_home
 from airproof.providers.native.platform_processes import unsupported
 from airproof.providers.native.prepared import Cache, cache_root
 from airproof.providers.protocol import Finding
+from airproof.supervision.kernel import has_name
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - where data directories go; nothing is written here
 CELL_MB = 300
@@ -107,11 +108,20 @@ def _memory(environment: Environment) -> Finding:
 
 
 def _user() -> Finding:
+    if os.getuid() != 0 and not has_name(os.getuid()):
+        return _nameless()
     if os.getuid() != 0:
         return Finding("user", ok=True, detail=f"uid {os.getuid()}, nothing special needed")
     if _has_user_namespaces():
         return Finding("user", ok=True, detail="root; PostgreSQL runs in a user namespace")
     return Finding("user", ok=True, detail="root without user namespaces; PostgreSQL runs as nobody")
+
+
+def _nameless() -> Finding:
+    what = f"uid {os.getuid()} has no name in /etc/passwd"
+    if _has_user_namespaces():
+        return Finding("user", ok=True, detail=f"{what}; PostgreSQL runs in a user namespace, where it has one")
+    return Finding("user", ok=False, detail=f"{what}, which PostgreSQL wants", remedy="add it to /etc/passwd")
 
 
 def _has_user_namespaces() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,9 @@ INITDB = (
     "--wal-segsize=1",
     f"--username={postgres.SUPERUSER}",
 )
+NAMELESS = "could not look up effective user ID"
+"""What initdb says when the user database does not know its user."""
+
 LITTLE_WAL = ("wal_keep_size=0", "max_wal_size=8MB")
 
 
@@ -120,7 +124,16 @@ def _initialise(supervisor: Supervisor, server: PostgresServer, data: Path) -> N
         directory=str(data),
         unprivileged=True,
     )
-    run_to_end(supervisor, spec, timeout_s=INITDB_TIMEOUT_S)
+    try:
+        run_to_end(supervisor, spec, timeout_s=INITDB_TIMEOUT_S)
+    except ProviderUnavailable as error:
+        if NAMELESS in str(error):
+            raise ProviderUnavailable(
+                f"initdb of PostgreSQL wants its user to have a name; uid {os.getuid()} has none in /etc/passwd, and"
+                " this machine forbids user namespaces, in which it could borrow one; add a line for it to /etc/passwd,"
+                " or run as another user"
+            ) from error
+        raise
     lines = "".join(f"{name} = {value}\n" for name, value in postgres.SETTINGS.items())
     with (data / "postgresql.conf").open("a") as configuration:
         configuration.write(lines)
