@@ -7,7 +7,9 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -261,3 +263,34 @@ def test_what_initdb_says_to_a_user_without_a_name_is_one_line_with_the_remedy(
     with pytest.raises(ProviderUnavailable, match="add a line for it to /etc/passwd, or run as another") as refused:
         open_native()
     assert "\n" not in str(refused.value)
+
+
+class Told:
+    """Progress that remembers what was begun."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        self.steps.append(what)
+        yield
+
+
+def test_of_two_who_open_an_environment_to_be_kept_at_once_the_second_waits_for_the_first(
+    own_environment: Environment, driver: Driver
+) -> None:
+    told = Told()
+
+    def open_it() -> Provision:
+        return NativeProvider().open(own_environment, driver, keep=True, progress=told)
+
+    with ThreadPoolExecutor(2) as processes:
+        first, second = [opening.result() for opening in [processes.submit(open_it), processes.submit(open_it)]]
+    try:
+        assert first.handle == second.handle
+        assert told.steps.count("waiting for another process, which is bringing the environment up") == 1
+        assert len(runs_of(own_environment)) == 1
+    finally:
+        second.close()
+        first.stop()

@@ -2,6 +2,7 @@
 
 ```
 <runtime>/ports/<port>       locked by the run that has the port
+<runtime>/openings/<label>   locked while somebody looks for a kept run of that label, or makes one
 <runtime>/runs/<id>/label    JSON, locked by the supervisor as long as it lives
                    /socket   clients connect here
                    /undo     undo commands not yet run
@@ -18,6 +19,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -159,6 +161,19 @@ def find_kept(label: str) -> Run | None:
         if run.keep and run.label == label and is_alive(run):
             return run
     return None
+
+
+@contextmanager
+def one_at_a_time(label: str) -> Iterator[None]:
+    """Waits until no other process of this user looks for a kept run of that label, or makes one."""
+    directory = runtime_directory() / "openings"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(directory / label.encode().hex(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def runtime_directory() -> Path:

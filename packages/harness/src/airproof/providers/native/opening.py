@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 from airproof.environment.capabilities import ProcessStatus
 from airproof.environment.model import Environment
 from airproof.environment.topology import Endpoint
-from airproof.errors import NotReady
+from airproof.errors import NotReady, SupervisorGone
 from airproof.platform.driver import Driver
 from airproof.providers.native import kafka
 from airproof.providers.native.description import DATABASE_USER, LOOPBACK, SHARED, ZYGOTE
@@ -27,6 +28,8 @@ from airproof.providers.native.start_archive import Training, archive_flags
 from airproof.providers.native.together import together
 from airproof.providers.protocol import Progress
 from airproof.supervision import Supervisor
+from airproof.supervision.runs import one_at_a_time
+from airproof.waiting import wait_until
 
 PLAN = "plan"
 FINGERPRINT = "fingerprint"
@@ -42,13 +45,14 @@ def open_environment(environment: Environment, driver: Driver, *, keep: bool, pr
     """
     demand_supported(environment)
     keep = keep or environment.keep
-    kept = find_kept(environment, driver, replace=keep, progress=progress)
-    if kept is not None:
-        return NativeProvision(kept[0], kept[1], environment, driver, progress)
-    supervisor = Supervisor.start(label=label_of(environment), keep=keep)
+    with one_at_a_time(label_of(environment)) if keep else nullcontext():
+        kept = find_kept(environment, driver, replace=keep, progress=progress)
+        if kept is not None:
+            return NativeProvision(kept[0], kept[1], environment, driver, progress)
+        supervisor = Supervisor.start(label=label_of(environment), keep=keep)
+        supervisor.lease(OPENING)
     try:
         notes = limit_run(environment.limits, supervisor.process_id, supervisor.run_directory.name)
-        supervisor.lease(OPENING)
         plan, training = Opening(supervisor, environment, driver, progress, notes).run()
         supervisor.put(FINGERPRINT, fingerprint_of(environment, driver))
         supervisor.put(PLAN, plan.to_json())
@@ -65,7 +69,7 @@ def attach_environment(environment: Environment, driver: Driver, progress: Progr
     supervisor = Supervisor.find(label_of(environment))
     if supervisor is None:
         return None
-    plan = _plan(supervisor)
+    plan = _plan(supervisor, progress)
     if plan is None:
         supervisor.close()
         return None
@@ -86,13 +90,14 @@ def find_kept(
     supervisor = Supervisor.find(label_of(environment))
     if supervisor is None:
         return None
-    plan = _plan(supervisor)
-    if (
-        plan is not None
-        and _shared_run(supervisor)
-        and supervisor.get(FINGERPRINT) == fingerprint_of(environment, driver)
-    ):
-        return supervisor, plan
+    try:
+        plan = _plan(supervisor, progress)
+        if plan is not None and _is_the_same(supervisor, environment, driver):
+            return supervisor, plan
+    except SupervisorGone:
+        # Whoever was bringing it up has failed, and has said why.
+        supervisor.close()
+        return None
     if replace:
         with progress.step("ending the kept environment, which is not the same any more"):
             supervisor.stop()
@@ -101,11 +106,25 @@ def find_kept(
     return None
 
 
-def _plan(supervisor: Supervisor) -> Plan | None:
+def _plan(supervisor: Supervisor, progress: Progress) -> Plan | None:
     """The plan of a kept environment; None if the process that opened it did not live to the end."""
-    opening = any(group.name == OPENING and group.leased for group in supervisor.groups())
-    found = supervisor.get(PLAN, timeout_s=OPENING_TIMEOUT_S if opening else 0)
+    if _is_being_opened(supervisor):
+        with progress.step("waiting for another process, which is bringing the environment up"):
+            wait_until(
+                lambda: not _is_being_opened(supervisor),
+                timeout_s=OPENING_TIMEOUT_S,
+                describe="the other process to bring the environment up",
+            )
+    found = supervisor.get(PLAN)
     return Plan.from_json(found) if found else None
+
+
+def _is_being_opened(supervisor: Supervisor) -> bool:
+    return any(group.name == OPENING and group.leased for group in supervisor.groups())
+
+
+def _is_the_same(supervisor: Supervisor, environment: Environment, driver: Driver) -> bool:
+    return _shared_run(supervisor) and supervisor.get(FINGERPRINT) == fingerprint_of(environment, driver)
 
 
 def _shared_run(supervisor: Supervisor) -> bool:
