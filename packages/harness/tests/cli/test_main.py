@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -104,3 +105,18 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
     assert ended.stderr == ""
     assert ended.stdout.endswith("0\n")
+
+
+class Interrupted(ModuleType):
+    """A module in the import of which Ctrl-C comes."""
+
+    def __getattr__(self, name: str) -> object:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_command_is_still_being_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "airproof.cli.commands", Interrupted("commands"))
+    assert main(["environments"]) == ExitStatus.INTERRUPTED
+    assert capsys.readouterr().err == "airproof: interrupted\n"

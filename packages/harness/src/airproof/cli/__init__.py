@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from airproof.cli.commands import run
 from airproof.errors import AirproofError, ExitStatus
 
 __all__ = ["main"]
@@ -15,6 +14,9 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns its exit status; an error that was foreseen is one message and no traceback."""
     try:
+        # Here, so that Ctrl-C is answered in one line from the first import on.
+        from airproof.cli.commands import run
+
         return run(sys.argv[1:] if arguments is None else list(arguments))
     except AirproofError as error:
         print(f"airproof: {error}", file=sys.stderr)
