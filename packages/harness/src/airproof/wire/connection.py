@@ -65,10 +65,8 @@ class Connection:
     @property
     def unsettled(self) -> bool:
         """Whether something is still to be done with replies that come."""
-        session = self.session
-        return bool(
-            session.rewrites or self.after or self.repeats or self._answers or any(lane.is_busy for lane in self._lanes)
-        )
+        expected = self.after or self.replied or self.repeats or self._answers
+        return bool(self.session.rewrites or expected or any(lane.is_busy for lane in self._lanes))
 
     @property
     def is_answering(self) -> bool:
