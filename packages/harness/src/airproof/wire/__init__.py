@@ -9,8 +9,8 @@
 **The parts.** `rules`, `matches`, `building`, `actions`: what a test says, checked on its side and again in the wire.
 `control`, `holding`: how it says it, and waits. Everything else is the wire: `process`, `server`, `service` hold
 `link`s; a `link` listens and keeps `connection`s; a connection has two `stream`s (its sockets), a session
-(`protocols`), which says what the bytes mean, and two `lane`s, one for each direction. `armed` rules act on a `passage`
-by `effects`, and the `journal` keeps what happened.
+(`protocols`), which says what the bytes mean, and two `lane`s, one for each direction. `deciding` finds the `armed`
+rules that act on a `passage`, by `effects`, and the `journal` keeps what happened.
 
 **A lane is a queue.** What came first leaves first, in each direction. A rule that delays or holds a message keeps all
 that follows it in that direction, as a slow network does, and nothing in the other direction or on other connections.

@@ -90,7 +90,7 @@ class Connection:
 
     def answer(self, exchange: Exchange, reply: bytes) -> None:
         """Sends a reply of the wire's own when all earlier requests have been answered."""
-        previous = self._lanes[Sender.CLIENT].previous
+        previous = self._lanes[Sender.CLIENT].decider.previous
         if previous is not None and previous.outcome is None and previous.number > self._answered:
             behind = previous.number
         else:

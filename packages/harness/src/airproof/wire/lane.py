@@ -16,11 +16,12 @@ from itertools import pairwise
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from airproof.wire.armed import Armed, Candidates, candidates
+from airproof.wire.armed import Armed
+from airproof.wire.deciding import Decider
 from airproof.wire.effects import apply
 from airproof.wire.passage import Passage, Then
 from airproof.wire.rules import BYTES
-from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender
+from airproof.wire.session import Exchange, Segment, Sender
 from airproof.wire.stream import Stream
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 QUEUE_LIMIT_BYTES = 256 * 1024
 """When so much waits behind a message that a rule keeps, the sender is not read from any more."""
-
-REPEATED = "repeated"
-"""The event of the reply to a request that the wire itself has sent a second time."""
 
 
 class Ending(IntEnum):
@@ -56,7 +54,7 @@ class Lane:
         fast: whether pieces are written before they are looked at.
         ended: whether the end has been passed on.
         is_busy: whether rules are at work on a message; all that follows waits.
-        latest: the exchange of the newest request, or reply; `previous`, of the client's lane only, is the one before.
+        decider: says which rules act on what has come.
     """
 
     def __init__(self, connection: Connection, sender: Sender, source: Stream, sink: Stream) -> None:
@@ -69,8 +67,7 @@ class Lane:
         self.noting = False
         self._told_of_loss: Armed | None = None
         self.ended = False
-        self.latest: Exchange | None = None
-        self.previous: Exchange | None = None
+        self.decider = Decider(connection, sender)
         self._inside = 0
         self._ahead = 0
         self._queue: deque[tuple[Item, float]] = deque()
@@ -78,8 +75,6 @@ class Lane:
         self.is_busy = False
         self._task: asyncio.Task[None] | None = None
         self._arrived: asyncio.Future[None] | None = None
-        self._gathered: list[bytes] = []
-        self._gathered_bytes = 0
         source.received = self.receive
         source.ended = self.finish
         sink.drained = self._go_on
@@ -114,7 +109,7 @@ class Lane:
             self.fast
             or self._queue
             or self._inside
-            or self._gathered
+            or self.decider.gathered
             or self.sink.silent
             or self.sink.shut
             or self.ended
@@ -164,7 +159,7 @@ class Lane:
         if segments:
             if self.noting:
                 self._connection.note(self._sender, segments)
-            self.latest = segments[-1][1] or self.latest
+            self.decider.latest = segments[-1][1] or self.decider.latest
 
     def _finish(self, reset: bool) -> None:
         now = monotonic()
@@ -212,7 +207,7 @@ class Lane:
             sent = min(self._ahead, len(segment.data))
             self._ahead -= sent
             if sent and segment.exchange and self._sender is Sender.CLIENT:
-                self.latest = segment.exchange
+                self.decider.latest = segment.exchange
             left.append(segment._replace(data=segment.data[sent:]) if sent else segment)
         return left
 
@@ -229,7 +224,7 @@ class Lane:
                 self._lose(item)
                 continue
             if isinstance(item, Ending):
-                self._write([*out, *self._gathered])
+                self._write([*out, *self.decider.gathered])
                 self._end(item)
                 return
             if self.sink.shut:
@@ -237,7 +232,7 @@ class Lane:
             if isinstance(item, Injected):
                 out.append(item.data)
                 continue
-            seen = self._look(item)
+            seen = self.decider.look(item)
             if seen is None:
                 continue
             data, exchange, rules = seen
@@ -261,100 +256,6 @@ class Lane:
         if armed and isinstance(item, Segment):
             self._connection.prove(armed, item.exchange or Exchange(0, BYTES), item.data)
 
-    def _look(self, segment: Segment) -> tuple[bytes, Exchange, list[Armed]] | None:
-        """What to pass on now and the rules that act on it; None while it is kept, or for good."""
-        exchange = segment.exchange
-        if exchange is None:
-            return self._look_at_bytes(self._unfinished() + segment.data)
-        if self._sender is Sender.SERVER:
-            return self._look_at_reply(segment, exchange)
-        if exchange is self.latest:
-            return segment.data, exchange, []
-        self.previous, self.latest = self.latest, exchange
-        before, after = self._connection.link.rules_for(exchange.event)
-        late = exchange.event in self._session.told_by_replies
-        if after and not late and (waiting := self._waiting(after, exchange)):
-            self._connection.after[exchange.number] = waiting
-        if before and (meant := candidates(before, exchange)):
-            return segment.data, exchange, self._acting(meant, exchange)
-        return segment.data, exchange, []
-
-    def _waiting(self, after: Candidates, exchange: Exchange) -> list[Armed]:
-        """The rules that may act on the reply to this request."""
-        identity = self._connection.id
-        return [
-            armed for armed in candidates(after, exchange) if not armed.exhausted and armed.matches(exchange, identity)
-        ]
-
-    def _look_at_bytes(self, data: bytes) -> tuple[bytes, Exchange, list[Armed]]:
-        before, _ = self._connection.link.rules_for(BYTES)
-        if not before or not data:
-            return data, _NO_EXCHANGE, []
-        fields: dict[str, str | int] = {"sender": self._sender.name.lower(), "size": len(data)}
-        exchange = Exchange(0, BYTES, fields, data)
-        return data, exchange, self._acting(candidates(before, exchange), exchange)
-
-    def _look_at_reply(self, segment: Segment, exchange: Exchange) -> tuple[bytes, Exchange, list[Armed]] | None:
-        if exchange.event == REPEATED:
-            self._connection.repeats -= segment.last
-            return None
-        if segment.last and (do := self._connection.replied.pop(exchange.number, None)):
-            do()
-        after = self._connection.after
-        begins, self.latest = exchange is not self.latest, exchange
-        if begins and exchange.event in self._session.told_by_replies:
-            _, told = self._connection.link.rules_for(exchange.event)
-            if rules := [armed for *_, armed in told if not armed.exhausted]:
-                after[exchange.number] = rules
-        rules = after.get(exchange.number, []) if after else []
-        if not rules:
-            return segment.data, exchange, []
-        self._gathered.append(segment.data)
-        self._gathered_bytes += len(segment.data)
-        if not segment.last and self._gathered_bytes < REQUEST_LIMIT_BYTES:
-            return None
-        del after[exchange.number]
-        data = self._take_gathered()
-        if segment.last:
-            # Without an outcome it never came: the server ended.
-            return data, exchange, self._acting(rules, exchange) if exchange.outcome is not None else []
-        self._fail(rules, exchange, data, "the reply is too long to be kept")
-        return data, exchange, []
-
-    def _unfinished(self) -> bytes:
-        """What was kept of a reply whose end nobody will recognize, for the connection has turned opaque."""
-        if not (self._gathered and self._session.opaque and self.latest):
-            return b""
-        data = self._take_gathered()
-        rules = self._connection.after.pop(self.latest.number, [])
-        self._fail(rules, self.latest, data, "the connection turned opaque before the reply was complete")
-        return data
-
-    def _take_gathered(self) -> bytes:
-        data = b"".join(self._gathered)
-        self._gathered.clear()
-        self._gathered_bytes = 0
-        return data
-
-    def _fail(self, rules: Sequence[Armed], exchange: Exchange, data: bytes, why: str) -> None:
-        for armed in rules:
-            if armed.counted(exchange, self._connection.id):
-                self._connection.prove(armed, exchange, data, failure=why)
-
-    def _acting(self, rules: Sequence[Armed], exchange: Exchange) -> list[Armed]:
-        """From the first rule that acts on; those behind it are counted when it is their turn."""
-        identity = self._connection.id
-        for at, armed in enumerate(rules):
-            if (
-                not (armed.exhausted or armed.over.is_set())
-                and armed.matches(exchange, identity)
-                and armed.counted(exchange, identity)
-            ):
-                if armed.rule.action.kind != "observe":
-                    return list(rules[at:])
-                self._connection.prove(armed, exchange, b"")
-        return []
-
     async def _apply(self, rules: Sequence[Armed], passage: Passage) -> None:
         try:
             await self._act(rules, passage)
@@ -366,7 +267,7 @@ class Lane:
         for _, armed in pairwise(rules):
             if passage.is_gone:
                 break
-            if not self._acting([armed], passage.exchange):
+            if not self.decider.acting([armed], passage.exchange):
                 continue
             await apply(armed, passage)
         if self._connection.closed:
@@ -395,7 +296,7 @@ class Lane:
             self.source.read()
 
     def _end(self, ending: Ending) -> None:
-        self._gathered.clear()
+        self.decider.gathered.clear()
         self.ended = True
         if ending is Ending.RESET:
             self._connection.reset()
@@ -405,6 +306,3 @@ class Lane:
 
     def _sink_failed(self) -> None:
         self._connection.failed(self._sender)
-
-
-_NO_EXCHANGE = Exchange(0, "")
