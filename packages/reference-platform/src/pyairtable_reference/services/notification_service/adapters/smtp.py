@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import aiosmtplib
@@ -34,15 +35,25 @@ class SmtpServer:
             MailPostponed: a 4xx answer, or none.
         """
         try:
-            await aiosmtplib.send(
-                message, hostname=self._host, port=self._port, timeout=self._timeout_s, start_tls=False, use_tls=False
-            )
+            await self._deliver(message)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             _raise(refused.recipients[0].code, refused.recipients[0].message, refused)
         except aiosmtplib.SMTPResponseException as answer:
             _raise(answer.code, answer.message, answer)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as failure:
             raise MailPostponed(f"{type(failure).__name__}: {failure}") from failure
+
+    async def _deliver(self, message: EmailMessage) -> None:
+        server = aiosmtplib.SMTP(
+            hostname=self._host, port=self._port, timeout=self._timeout_s, start_tls=False, use_tls=False
+        )
+        async with server:
+            try:
+                await server.send_message(message)
+            except asyncio.CancelledError:
+                # Left open, it would say QUIT and wait for that answer too.
+                server.close()
+                raise
 
 
 def _raise(code: int, text: str, cause: Exception) -> None:

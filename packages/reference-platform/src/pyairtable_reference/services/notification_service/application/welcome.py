@@ -77,7 +77,10 @@ class Mailer:
         return Later()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sends what is queued until told to stop; what is being sent then is finished."""
+        """Sends what is queued until told to stop; what is being sent then is finished, or broken off with the worker.
+
+        What is broken off stays claimed and is sent again by the next run.
+        """
         async with self._units_of_work.begin() as work:
             await Mails(work.connection).recover(self._owner)
         try:
@@ -90,8 +93,16 @@ class Mailer:
                 else:
                     await pause(self._queued, min(LONGEST_SLEEP_S, max(due_s or LONGEST_SLEEP_S, 0.01)))
         finally:
-            if self._sending:
+            await self._finish_sending()
+
+    async def _finish_sending(self) -> None:
+        worker = asyncio.current_task()
+        try:
+            if self._sending and not (worker and worker.cancelling()):
                 await asyncio.wait(self._sending)
+        finally:
+            for unfinished in self._sending:
+                unfinished.cancel()
 
     async def _next_due_s(self) -> float | None:
         async with self._units_of_work.begin() as work:

@@ -1,0 +1,107 @@
+"""The mailer, with a queue that lives in memory and a mail server that keeps its answer to itself."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from pyairtable_reference.kit.runtime import FINISH_S, _finish
+from pyairtable_reference.services.notification_service.adapters.smtp import SmtpServer
+from pyairtable_reference.services.notification_service.application import welcome
+from pyairtable_reference.services.notification_service.domain.mail import WELCOME, Mail, message_id
+
+from .test_envelope import make_command
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import pytest
+
+OWNER = "notification-service-1"
+PATIENCE_S = 5.0
+
+
+class MemoryQueue:
+    """The mails that are due, and those somebody has claimed; each is its own transaction."""
+
+    def __init__(self, mail: Mail) -> None:
+        self.due, self.claimed = [mail], list[Mail]()
+        self.changed: list[str] = []
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Any]:
+        yield self
+
+    @property
+    def connection(self) -> MemoryQueue:
+        return self
+
+    async def recover(self, owner: str) -> None:
+        assert owner == OWNER
+        self.due, self.claimed = self.due + self.claimed, []
+
+    async def next_due_s(self) -> float | None:
+        return 0.0 if self.due else None
+
+    async def claim(self, *_: object) -> list[Mail]:
+        self.due, self.claimed = [], self.due
+        return self.claimed
+
+    async def postpone(self, mail: Mail, error: str, delay_s: float) -> None:
+        self.changed.append(error)
+
+
+class HoldingServer:
+    """A mail server that reads a mail, notes it, and does not answer."""
+
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[str] = asyncio.Queue()
+        self.left: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready\r\n")
+        while not (await reader.readline()).startswith(b"DATA"):
+            writer.write(b"250 yes\r\n")
+        writer.write(b"354 go on\r\n")
+        self.received.put_nowait((await reader.readuntil(b"\r\n.\r\n")).decode())
+        self.left.put_nowait(await reader.read())
+        writer.close()
+
+
+def make_mail() -> Mail:
+    saga = uuid4()
+    payload = {"first_name": "Ada", "user_id": "1", "recipient": "ada@example.org"}
+    command = make_command(saga_id=saga, payload=payload).payload_json()
+    return Mail(uuid4(), "acme", saga, payload["recipient"], WELCOME, message_id(saga, WELCOME), command)
+
+
+async def send_and_stop(queue: MemoryQueue, server: HoldingServer, port: int, finish_s: float) -> str:
+    """Runs a mailer until the server holds a mail back, then stops it as the runtime does; returns the mail."""
+    mailer = welcome.Mailer(queue, SmtpServer("127.0.0.1", port, 60), OWNER, 180)  # type: ignore[arg-type]
+    stopping = asyncio.Event()
+    running = asyncio.create_task(mailer.run(stopping))
+    mail = await asyncio.wait_for(server.received.get(), PATIENCE_S)
+    stopping.set()
+    await _finish([running], finish_s)
+    assert running.done()
+    assert await asyncio.wait_for(server.left.get(), PATIENCE_S) == b""
+    return mail
+
+
+def test_a_mail_in_doubt_holds_up_no_stop_and_is_sent_again_under_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(welcome, "Mails", lambda connection: connection)
+    mail = make_mail()
+    queue = MemoryQueue(mail)
+
+    async def scenario() -> None:
+        server = HoldingServer()
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        async with listening:
+            sent = [await send_and_stop(queue, server, port, finish_s) for finish_s in (0, FINISH_S)]
+        assert all(mail.message_id in one for one in sent)
+
+    asyncio.run(scenario())
+    assert (queue.claimed, queue.changed) == ([mail], [])
