@@ -66,5 +66,12 @@ class ServiceClient:
             )
         except httpx.TimeoutException as failure:
             raise ApiError(504, "upstream-timeout", f"{service} did not answer in time") from failure
-        except httpx.TransportError as failure:
+        except (httpx.TransportError, AttributeError) as failure:
+            if isinstance(failure, AttributeError) and not _reset_at_once(failure):
+                raise
             raise ApiError(503, "upstream-unavailable", f"{service} cannot be reached") from failure
+
+
+def _reset_at_once(failure: AttributeError) -> bool:
+    """Whether a connection was reset as soon as it stood: then uvloop has no socket any more that anyio could ask."""
+    return failure.obj is None and failure.name == "getpeername"

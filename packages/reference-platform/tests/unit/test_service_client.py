@@ -1,0 +1,61 @@
+"""The client for other services, on the event loop the services run on."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+
+import httpx
+import pytest
+import uvloop
+
+from pyairtable_reference.kit.http.errors import ApiError
+from pyairtable_reference.kit.service_client import ServiceClient
+from pyairtable_reference.kit.settings import Settings
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def client_of(port: int) -> ServiceClient:
+    environment = {
+        "SERVICE_NAME": "api-gateway",
+        "PORT": "1",
+        "SERVICE_SECRET": "s" * 40,
+        "ADMIN_KEY": "operator",
+        "UPSTREAMS": f'{{"user-service": "http://127.0.0.1:{port}"}}',
+    }
+    return ServiceClient(Settings.from_environment(environment))
+
+
+async def reset_all(listening: socket.socket) -> None:
+    while True:
+        connection, _ = await asyncio.get_running_loop().sock_accept(listening)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        connection.close()
+
+
+def test_a_service_that_dies_as_it_is_reached_is_unavailable() -> None:
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.setblocking(False)
+            dying = asyncio.create_task(reset_all(listening))
+            client = client_of(listening.getsockname()[1])
+            for _ in range(5):
+                with pytest.raises(ApiError) as answer:
+                    await client.call("user-service", "GET", "/api/v1/users/1")
+                assert (answer.value.status, answer.value.code) == (503, "upstream-unavailable")
+            await client.close()
+            dying.cancel()
+            await asyncio.wait({dying})
+
+    uvloop.run(scenario())
+
+
+def test_a_mistake_of_our_own_is_not_taken_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def mistaken(*_: object, **__: object) -> None:
+        raise AttributeError("a mistake", name="mistaken", obj=None)
+
+    monkeypatch.setattr(httpx.AsyncClient, "request", mistaken)
+    with pytest.raises(AttributeError, match="a mistake"):
+        uvloop.run(client_of(1).call("user-service", "GET", "/"))
