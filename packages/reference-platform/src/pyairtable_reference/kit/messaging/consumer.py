@@ -132,6 +132,9 @@ class Consumer:
             await consumer.commit({partition: done})
         except kafka.KafkaError as failure:
             log.warning("offset %d of %s not committed, records will come again: %s", done, partition.topic, failure)
+        except asyncio.CancelledError:
+            _expect_no_commit()
+            raise
 
     async def _handle(self, raw: ConsumerRecord, stopping: asyncio.Event) -> bool:
         """Handles one record to the end; returns false if told to stop before."""
@@ -172,3 +175,10 @@ class Consumer:
                 log.error("message %s of %s is a dead letter: %s", record.header("message-id"), record.topic, cause)
                 metrics.DEAD_LETTERS.labels("consumer").inc()
                 return True
+
+
+def _expect_no_commit() -> None:
+    """Retrieves what becomes of commits that nobody waits for any more: aiokafka shields them from cancellation."""
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__name__", "") == "_do_commit_offsets":
+            task.add_done_callback(lambda commit: commit.cancelled() or commit.exception())
