@@ -83,3 +83,41 @@ def test_a_commit_that_is_broken_off_by_the_end_leaves_no_exception_behind(monke
     asyncio.run(scenario())
     gc.collect()
     assert complaints == []
+
+
+@pytest.mark.parametrize(
+    ("message", "again"), [("<TCPTransport closed=True>; the handler is closed", True), ("a bug", False)]
+)
+def test_a_connection_that_was_closed_beneath_it_is_opened_again_and_a_bug_is_told(
+    monkeypatch: pytest.MonkeyPatch, message: str, again: bool
+) -> None:
+    class Closed(Member):
+        async def getmany(self, **_: object) -> dict[TopicPartition, list[ConsumerRecord]]:
+            raise RuntimeError(message)
+
+        async def stop(self) -> None:
+            pass
+
+    async def scenario() -> None:
+        stopping, made = asyncio.Event(), 0
+
+        def new_consumer() -> Any:
+            nonlocal made
+            made += 1
+            if made == 2:
+                stopping.set()
+            return Closed(SilentBroker())
+
+        nothing: Any = None
+        consumer = Consumer(
+            "nowhere:1", {"orders": handled}, nothing, group="g", instance="i", topic_prefix="", session_ms=6000
+        )
+        monkeypatch.setattr(consumer, "_new_consumer", new_consumer)
+        await asyncio.wait_for(consumer.run(stopping), 5)
+        assert made == 2
+
+    if again:
+        asyncio.run(scenario())
+    else:
+        with pytest.raises(RuntimeError, match=message):
+            asyncio.run(scenario())

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka import errors as kafka
 
 from pyairtable_reference.kit import logs, metrics
 from pyairtable_reference.kit.backoff import Backoff
 from pyairtable_reference.kit.database import is_transient
 from pyairtable_reference.kit.envelope import DEAD_LETTERS, Record, Unprocessable
+from pyairtable_reference.kit.messaging.connection import is_lost
 from pyairtable_reference.kit.outbox import dead_letter_headers
 from pyairtable_reference.kit.relay import Refused, Unreachable
 
@@ -76,7 +76,9 @@ class Consumer:
                 self._consumer = consumer
                 backoff.reset()
                 await self._consume(consumer, stopping)
-            except kafka.KafkaError as failure:
+            except RuntimeError as failure:
+                if not is_lost(failure):
+                    raise
                 log.warning("consumer starts again: %s: %s", type(failure).__name__, failure)
             finally:
                 self._consumer = None
@@ -130,7 +132,9 @@ class Consumer:
             return
         try:
             await consumer.commit({partition: done})
-        except kafka.KafkaError as failure:
+        except RuntimeError as failure:
+            if not is_lost(failure):
+                raise
             log.warning("offset %d of %s not committed, records will come again: %s", done, partition.topic, failure)
         except asyncio.CancelledError:
             _expect_no_commit()
