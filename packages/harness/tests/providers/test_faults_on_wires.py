@@ -51,7 +51,7 @@ def target(provision: Provision, leased: CellDescription) -> Iterator[Target]:
     target = Target(leased, provision.capabilities(leased))
     yield target
     assert target.wire.health()["rules"] == 0
-    # A wire takes a moment to listen again when what is behind it has come back.
+    # What was cut off from its database takes a moment to connect again.
     wait_until(lambda: ready(target) == 200, timeout_s=SOON_S, describe="the keeper to answer through its wire")
 
 
@@ -71,6 +71,24 @@ def ready(target: Target, timeout_s: float = 10.0) -> int:
 def counting() -> Selected:
     """The keeper has counted its things, and does not know how many there are."""
     return on("keeper", "postgres-primary").when(postgres.query(containing="count(*)")).after()
+
+
+def test_a_cell_is_leased_when_all_its_wires_listen(provision: Provision) -> None:
+    cell = provision.lease_cell(CellKind.WIRED)
+    try:
+        target = Target(cell, provision.capabilities(cell))
+        assert [link["name"] for link in target.wire.links() if not link["listening"]] == []
+    finally:
+        provision.return_cell(cell, reusable=False)
+
+
+def test_a_node_is_back_when_its_wires_listen_again(target: Target) -> None:
+    assert target.capabilities.processes
+    for _ in range(3):
+        target.capabilities.processes.kill("keeper")
+        assert ready(target) == 0
+        target.capabilities.processes.start("keeper")
+        assert ready(target) == 200
 
 
 def test_a_service_dies_between_its_querys_end_and_the_answer(target: Target) -> None:

@@ -11,7 +11,7 @@ from airproof.platform.manifest import Manifest
 from airproof.providers.native import kafka, postgres, readiness
 from airproof.providers.native.plan import Plan
 from airproof.providers.native.readiness import Probe
-from airproof.providers.native.wires import connections
+from airproof.providers.native.wires import connections, listening_probe
 from airproof.supervision import Supervisor
 
 SHARED = "shared"
@@ -41,8 +41,13 @@ def process_names(cell: CellDescription) -> dict[str, str]:
 
 
 def node_probes(cell: CellDescription, driver: Driver) -> dict[str, Probe]:
-    """Node to what asks it whether it is ready."""
-    return {node.name: probe(cell, node, driver.manifest) for node in cell.nodes}
+    """Node to what asks it, and then the links to it, whether they are ready."""
+    linked = {link.target for link in cell.links}
+    found = {node.name: probe(cell, node, driver.manifest) for node in cell.nodes}
+    return {
+        name: readiness.all_of(own, listening_probe(cell, name)) if name in linked else own
+        for name, own in found.items()
+    }
 
 
 def probe(cell: CellDescription, node: Node, manifest: Manifest) -> Probe:

@@ -79,6 +79,11 @@ def _demand_alive(supervisor: Supervisor, group: str, names: Mapping[str, Probe]
             )
 
 
+def all_of(*probes: Probe) -> Probe:
+    """Ready when all of them are; those behind the first that is not are not asked."""
+    return lambda: next((seen for probe in probes if (seen := probe())), "")
+
+
 def redis_probe(endpoint: Endpoint) -> Probe:
     """PING is answered PONG."""
 

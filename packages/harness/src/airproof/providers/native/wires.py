@@ -10,6 +10,7 @@ from typing import Any
 
 from airproof.environment.topology import CLIENT, CellDescription, Role
 from airproof.platform.manifest import Manifest
+from airproof.providers.native.readiness import Probe
 
 WIRE_ENTRY = f"{__name__}:main"
 CONFIGURATION = "WIRE_CONFIGURATION"
@@ -25,6 +26,26 @@ def connections(manifest: Manifest) -> list[tuple[str, str, str]]:
         called = [(name, "smtp" if name == Role.SMTP.value else "http") for name in service.calls]
         found += [(service.name, target, protocol) for target, protocol in (*backing, *called)]
     return found + [(CLIENT, service.name, "http") for service in manifest.services]
+
+
+def listening_probe(cell: CellDescription, node: str) -> Probe:
+    """Every link to the node listens. A wire looks for a node that was not there only every so often.
+
+    A wire that does not run is no reason to wait: it looks for all of its nodes before it says that it is ready.
+    """
+
+    def ask() -> str:
+        from airproof.wire.control import Wire, WireGone
+
+        endpoint = cell.node(Role.WIRE.value).endpoint
+        try:
+            links = Wire(endpoint.host, endpoint.port, cell.secrets["wire_token"]).links()
+        except WireGone:
+            return ""
+        silent = [link["name"] for link in links if link["target"] == node and not link["listening"]]
+        return f"no wire listens yet on {', '.join(silent)}" if silent else ""
+
+    return ask
 
 
 def write_configuration(cell: CellDescription, directory: Path) -> dict[str, str]:
