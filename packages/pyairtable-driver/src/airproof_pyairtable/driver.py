@@ -17,7 +17,6 @@ from airproof_pyairtable.manifest import GATEWAY, MANIFEST, TOPICS
 TUNABLES = {
     "SAGA_RESEND_S": "0.25",
     "SAGA_DEADLINE_S": "120",
-    "OUTBOX_POLL_S": "0.25",
     "OUTBOX_MAX_ATTEMPTS": "3",
     "OUTBOX_RETRY_S": "0.05",
     "CONSUMER_SESSION_MS": "30000",

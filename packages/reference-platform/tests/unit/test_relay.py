@@ -109,6 +109,23 @@ def test_an_outage_is_waited_out_and_not_counted() -> None:
     assert queue.parked == []
 
 
+def test_a_postponed_message_goes_when_it_is_due_and_waits_for_no_poll() -> None:
+    queue, broker = FakeQueue(message()), FakeBroker(Unreachable("away"), Refused("not now"))
+
+    async def scenario() -> None:
+        stopping = asyncio.Event()
+        relay = Relay(queue, broker, poll_s=60, max_attempts=3, retry_s=0.001)
+        running = asyncio.create_task(relay.run(stopping))
+        while not queue.published_ids:
+            await asyncio.sleep(0)
+        stopping.set()
+        relay.wake()
+        await running
+
+    run(scenario())
+    assert broker.sent == queue.published_ids == [message().id]
+
+
 def test_a_refused_message_is_parked_after_the_last_attempt_and_the_others_flow() -> None:
     class PickyBroker(FakeBroker):
         async def send(self, message: Message) -> None:

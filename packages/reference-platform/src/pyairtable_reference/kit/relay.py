@@ -62,7 +62,7 @@ class Relay:
     """Sends the outbox of one database, many messages at a time, one at a time per topic and key.
 
     Args:
-        poll_s: how often to look for rows that nobody announced.
+        poll_s: how often to look for rows that nobody announced, such as those whose process died.
         max_attempts, retry_s: how often a refused message is tried, and the first wait between; it doubles.
     """
 
@@ -136,7 +136,7 @@ class Relay:
             self._outages += 1
             wait_s = delay_s(self._outages, self._retry_s, LONGEST_WAIT_S)
             log.warning("message %s not acknowledged, again in %.1f s: %s", message.id, wait_s, outage)
-            await self._record(partial(self._queue.postpone, claimed, str(outage), wait_s, refused=False))
+            await self._postpone(claimed, str(outage), wait_s, refused=False)
         else:
             self._outages = 0
             await self._record(partial(self._queue.published, message.id))
@@ -147,11 +147,16 @@ class Relay:
         if attempt < self._max_attempts:
             wait_s = delay_s(attempt, self._retry_s, 30.0)
             log.warning("broker refused %s %s, attempt %d: %s", message.type, message.id, attempt, cause)
-            await self._record(partial(self._queue.postpone, claimed, cause, wait_s, refused=True))
+            await self._postpone(claimed, cause, wait_s, refused=True)
         else:
             log.error("broker refused %s %s %d times, parked: %s", message.type, message.id, attempt, cause)
             await self._record(partial(self._queue.park, claimed, cause))
             metrics.DEAD_LETTERS.labels("outbox").inc()
+
+    async def _postpone(self, claimed: Claimed, cause: str, wait_s: float, *, refused: bool) -> None:
+        """Looks again when the message is due, not only at the next poll."""
+        await self._record(partial(self._queue.postpone, claimed, cause, wait_s, refused=refused))
+        asyncio.get_running_loop().call_later(wait_s, self._news.set)
 
     async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
         """Writes down what became of a message, also when the database is away just then."""

@@ -97,7 +97,7 @@ class Settings:
     log_level: str = _variable(_level, "info")
     saga_resend_s: float = _variable(_positive, 1.0)
     saga_deadline_s: float = _variable(_positive, 30.0)
-    outbox_poll_s: float = _variable(_positive, 0.25)
+    outbox_poll_s: float = _variable(_positive, 1.0)
     outbox_max_attempts: int = _variable(_integer(1, 1000), 5)
     outbox_retry_s: float = _variable(_positive, 0.1)
     consumer_session_ms: int = _variable(_integer(6000, 300_000), 10_000)

@@ -66,10 +66,14 @@ class UnitsOfWork:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         """A unit of work that commits when the block ends and rolls back when it raises."""
-        async with self._engine.begin() as connection:
-            work = UnitOfWork(connection)
-            yield work
-            announce = await work.outbox.flush()
-        if announce:
-            self.announce()
+        announce = False
+        try:
+            async with self._engine.begin() as connection:
+                work = UnitOfWork(connection)
+                yield work
+                announce = await work.outbox.flush()
+        finally:
+            # Also when the commit failed: it may have been applied, and only its answer was lost.
+            if announce:
+                self.announce()
         work.committed()
