@@ -110,14 +110,20 @@ def test_an_outage_is_waited_out_and_not_counted() -> None:
 
 
 def test_a_postponed_message_goes_when_it_is_due_and_waits_for_no_poll() -> None:
-    queue, broker = FakeQueue(message()), FakeBroker(Unreachable("away"), Refused("not now"))
+    class AnsweringQueue(FakeQueue):
+        done: asyncio.Event
+
+        async def published(self, message_id: UUID) -> None:
+            await super().published(message_id)
+            self.done.set()
+
+    queue, broker = AnsweringQueue(message()), FakeBroker(Unreachable("away"), Refused("not now"))
 
     async def scenario() -> None:
-        stopping = asyncio.Event()
+        queue.done, stopping = asyncio.Event(), asyncio.Event()
         relay = Relay(queue, broker, poll_s=60, max_attempts=3, retry_s=0.001)
         running = asyncio.create_task(relay.run(stopping))
-        while not queue.published_ids:
-            await asyncio.sleep(0)
+        await queue.done.wait()
         stopping.set()
         relay.wake()
         await running
