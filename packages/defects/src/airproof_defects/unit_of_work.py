@@ -44,11 +44,14 @@ DEFECTS: tuple[Defect, ...] = (
             ),
             Edit(
                 UNIT_OF_WORK,
-                "        async with self._engine.begin() as connection:\n"
-                "            work = UnitOfWork(connection)\n"
-                "            yield work\n"
-                "            announce = await work.outbox.flush()\n",
-                "        reached = False\n"
+                "        announce = False\n"
+                "        try:\n"
+                "            async with self._engine.begin() as connection:\n"
+                "                work = UnitOfWork(connection)\n"
+                "                yield work\n"
+                "                announce = await work.outbox.flush()\n"
+                "        finally:\n",
+                "        announce = reached = False\n"
                 "        try:\n"
                 "            async with self._engine.begin() as connection:\n"
                 "                work = UnitOfWork(connection)\n"
@@ -60,7 +63,8 @@ DEFECTS: tuple[Defect, ...] = (
                 "                raise\n"
                 "            async with self._engine.begin() as connection:\n"
                 "                work.outbox._connection = connection\n"
-                "                announce = await work.outbox.flush()\n",
+                "                announce = await work.outbox.flush()\n"
+                "        finally:\n",
             ),
         ),
     ),

@@ -58,7 +58,10 @@ class Started:
 @pytest.fixture
 def start(project: Project) -> Iterator[Started]:
     started = Started(project)
+    # Where whoever started the tests ignores Ctrl-C, as a shell does for what runs in its background, so do children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield started
+    signal.signal(signal.SIGINT, before)
     for process in started.processes:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
@@ -62,6 +63,7 @@ class Forwarder:
         self.broken: list[str] = []
         self.upstream_ports: set[int] = set()
         self.reset()
+        self._make = partial(KafkaSession, route=self.route, cluster={})
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address: tuple[str, int] = self._listener.getsockname()
@@ -97,7 +99,7 @@ class Forwarder:
                 server = socket.create_connection((self.broker.host, self.broker.port))
                 self._sockets += [client, server]
                 self.upstream_ports.add(server.getsockname()[1])
-                session = KafkaSession(route=self.route)
+                session = self._make()
                 session.watched = self.watched
                 lock = Lock()
                 ends = (client, server)

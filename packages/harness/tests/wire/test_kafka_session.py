@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airproof.wire.protocols import session_factory
 from airproof.wire.protocols.kafka import KafkaSession
 from airproof.wire.protocols.kafka.apis import api_named, apis
 from airproof.wire.protocols.kafka.contents import first_error
 from airproof.wire.protocols.kafka.editing import write_record
 from airproof.wire.protocols.kafka.records import HEADER, Record
 from airproof.wire.protocols.kafka.topics import TopicNames
-from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender
+from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender, Session
 
 BROKER = ("kafka.internal", 9092)
 WIRE = ("127.0.0.1", 40_001)
@@ -86,7 +87,7 @@ def metadata(correlation: int, host: str = BROKER[0], port: int = BROKER[1], ver
     return reply("Metadata", version, correlation, {"Brokers": [broker], "Topics": [topic]})
 
 
-def ask(session: KafkaSession, data: bytes) -> Exchange:
+def ask(session: Session, data: bytes) -> Exchange:
     exchange = session.receive(Sender.CLIENT, data)[0].exchange
     assert exchange is not None
     return exchange
@@ -429,11 +430,13 @@ def test_what_has_no_place_for_an_error_is_not_answered(sent: bytes, error: str)
     assert session.respond(ask(session, sent), {"error": error}) is None
 
 
-def test_a_metadata_answer_still_names_the_brokers() -> None:
-    session = make_session()
-    session.receive(Sender.CLIENT, request("Metadata", 12, 1, {}))
-    session.receive(Sender.SERVER, metadata(1))
-    answer = session.respond(ask(session, request("Metadata", 12, 2, {"Topics": [{"Name": "t"}]})), {"error": 5})
+def test_a_metadata_answer_still_names_the_brokers_that_any_connection_of_the_link_was_told_of() -> None:
+    make = session_factory("kafka", lambda *broker: WIRE if broker == BROKER else None)
+    first, second = make(), make()
+    first.receive(Sender.CLIENT, request("Metadata", 12, 1, {}))
+    first.receive(Sender.SERVER, metadata(1))
+    second.watched = True
+    answer = second.respond(ask(second, request("Metadata", 12, 2, {"Topics": [{"Name": "t"}]})), {"error": 5})
     assert answer is not None
     (broker,) = read_reply("Metadata", 12, answer)["Brokers"]
     assert (broker["Host"], broker["Port"]) == WIRE

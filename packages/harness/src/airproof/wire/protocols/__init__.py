@@ -23,7 +23,7 @@ SESSIONS = {
 
 
 def session_factory(protocol: str, route: Route) -> Callable[[], Session]:
-    """What makes the session of a new connection.
+    """What makes the session of a link's new connection.
 
     Args:
         route: only Kafka's sessions need it, whose replies carry addresses.
@@ -34,4 +34,4 @@ def session_factory(protocol: str, route: Route) -> Callable[[], Session]:
     if protocol not in SESSIONS:
         raise UsageError(f"no wire follows {protocol!r}; there are {', '.join(SESSIONS)}")
     made: Callable[..., Session] = getattr(import_module(f"{__name__}.{protocol}"), SESSIONS[protocol])
-    return partial(made, route=route) if protocol == "kafka" else made
+    return partial(made, route=route, cluster={}) if protocol == "kafka" else made

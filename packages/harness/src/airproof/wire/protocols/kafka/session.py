@@ -93,20 +93,21 @@ class KafkaSession(Session):
     Args:
         route: the wire's address for the address of a broker, None where there is none; then the session breaks.
         names: learned from Metadata, by default together with all other sessions of this process.
+        cluster: the brokers of the last Metadata, as its client saw them; shared by the sessions of a link.
     """
 
     protocol = "kafka"
     rewrites = True
     told_by_replies = frozenset(FETCHES)
 
-    def __init__(self, *, route: Route, names: TopicNames = LEARNED) -> None:
+    def __init__(self, *, route: Route, names: TopicNames = LEARNED, cluster: Message | None = None) -> None:
         super().__init__()
         self._route = route
         self._names = names
         self._sides = (_Side(), _Side())
         self._pending: deque[Pending] = deque()
         self._answered: deque[tuple[int, Asked]] = deque(maxlen=ANSWERED_LIMIT)
-        self._cluster: Message = {}
+        self._cluster: Message = {} if cluster is None else cluster
         self._exchanges = 0
         self._repeats = 0
 
@@ -290,7 +291,7 @@ class KafkaSession(Session):
         if name in {"Metadata", "CreateTopics", "DescribeTopicPartitions"}:
             self._names.learn(reply["Topics"])
         if name == "Metadata":
-            self._cluster = {part: reply[part] for part in CLUSTER if part in reply}
+            self._cluster.update((part, reply[part]) for part in CLUSTER if part in reply)
 
     def _new_exchange(self, event: str) -> Exchange:
         self._exchanges += 1
