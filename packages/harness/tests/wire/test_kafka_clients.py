@@ -19,8 +19,6 @@ from airproof.environment.topology import Endpoint
 from airproof.supervision import Supervisor
 from airproof.waiting import wait_until
 from airproof.wire.protocols.kafka import KafkaSession
-from airproof.wire.protocols.kafka.editing import Change
-from airproof.wire.protocols.kafka.records import Record
 from airproof.wire.session import Exchange, Segment, Sender
 
 aiokafka = pytest.importorskip("aiokafka")
@@ -77,7 +75,6 @@ class Forwarder:
         self.exchanges.clear()
         self.answer: Callable[[Exchange], Mapping[str, str | int] | None] = lambda exchange: None
         self.repeated: Callable[[Exchange], bool] = lambda exchange: False
-        self.change: Change | None = None
         self.watched = True
 
     def route(self, host: str, port: int) -> tuple[str, int] | None:
@@ -129,8 +126,7 @@ class Forwarder:
         exchange = segment.exchange
         assert exchange is not None
         if sender is Sender.SERVER:
-            changed = session.edit(exchange, segment.data, self.change) if self.change else None
-            return b"" if exchange.event == "repeated" else changed or segment.data
+            return b"" if exchange.event == "repeated" else segment.data
         self.exchanges.append(exchange)
         answer = self.answer(exchange)
         if answer is not None:
@@ -364,17 +360,6 @@ def end_of(forwarder: Forwarder, topic: str) -> int:
     with closing(consumer):
         _, end = consumer.get_watermark_offsets(confluent.TopicPartition(topic, 0), PATIENCE_S)
         return int(end)
-
-
-@pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_edited_records_are_what_a_consumer_reads(forwarder: Forwarder, topic: str, compression: str) -> None:
-    def change(name: str, partition: int, record: Record) -> Record | None:
-        assert (name, partition) == (topic, 0)
-        return None if record.value == b"left out" else record._replace(value=b"not " + (record.value or b""))
-
-    produce(forwarder, topic, ["one", "left out", "two"], **{"compression.type": compression})
-    forwarder.change = change
-    assert consume(forwarder, topic, 2, **{"check.crcs": True}) == ["not one", "not two"]
 
 
 def test_a_client_that_would_learn_another_address_is_cut_off(broker: Broker) -> None:

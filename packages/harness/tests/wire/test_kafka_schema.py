@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from airproof.wire.protocols.kafka import apis as apis_module
 from airproof.wire.protocols.kafka.apis import ADDRESSED, ADDRESSED_SINCE, Api, api_named, apis
-from airproof.wire.protocols.kafka.primitives import MalformedMessage, read_signed, write_signed
+from airproof.wire.protocols.kafka.primitives import MalformedMessage, read_signed
 from airproof.wire.protocols.kafka.schema import Codec, versions
+
+from .batches import write_signed
 
 DESCRIPTIONS = json.loads(Path(apis_module.__file__).with_name("messages.json").read_text())
 APPLICATIONS_OWN = {"StreamsGroupHeartbeat", "StreamsGroupDescribe"}

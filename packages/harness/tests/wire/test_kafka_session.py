@@ -15,10 +15,11 @@ from airproof.wire.protocols import session_factory
 from airproof.wire.protocols.kafka import KafkaSession
 from airproof.wire.protocols.kafka.apis import api_named, apis
 from airproof.wire.protocols.kafka.contents import first_error
-from airproof.wire.protocols.kafka.editing import write_record
-from airproof.wire.protocols.kafka.records import HEADER, Record
+from airproof.wire.protocols.kafka.records import Record
 from airproof.wire.protocols.kafka.topics import TopicNames
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender, Session
+
+from .batches import write_batch
 
 BROKER = ("kafka.internal", 9092)
 WIRE = ("127.0.0.1", 40_001)
@@ -56,9 +57,7 @@ def read_reply(name: str, version: int, data: bytes) -> dict[str, Any]:
 
 
 def records(*values: bytes) -> bytes:
-    packed = b"".join(write_record(Record(at, 0, b"key", value)) for at, value in enumerate(values))
-    length = HEADER.size - 12 + len(packed)
-    return HEADER.pack(0, length, 0, 2, 0, 0, len(values) - 1, 0, 0, -1, -1, -1, len(values)) + packed
+    return write_batch(*(Record(at, 0, b"key", value) for at, value in enumerate(values)))
 
 
 def produce(correlation: int, *values: bytes, version: int = 9, acks: int = -1) -> bytes:
@@ -200,7 +199,6 @@ def test_a_conversation_with_wrong_bytes_never_fails(data: st.DataObject, watche
         for segment in session.receive(sender, bytes(wrong)):
             assert segment.exchange is not None
             session.respond(segment.exchange, {"error": "UNKNOWN_SERVER_ERROR"})
-            session.edit(segment.exchange, segment.data, lambda topic, partition, record: record)
 
 
 @given(st.integers(0, 400), st.integers(0, 255))

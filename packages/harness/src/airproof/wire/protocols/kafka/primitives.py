@@ -48,11 +48,6 @@ def read_signed(data: bytes, at: int) -> tuple[int, int]:
     return (value >> 1) ^ -(value & 1), at
 
 
-def write_signed(out: bytearray, value: int) -> None:
-    """A zigzag number of at most 64 bits."""
-    write_varint(out, (value << 1) ^ (value >> 63))
-
-
 def take(data: bytes, at: int, size: int) -> tuple[bytes, int]:
     """The next `size` bytes."""
     end = at + size

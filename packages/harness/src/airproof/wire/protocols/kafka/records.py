@@ -20,9 +20,6 @@ producer id, producer epoch, base sequence, number of records."""
 LENGTH_END = 12
 """A batch's length counts from here."""
 
-CRC_END = 21
-"""Its checksum is that of all that follows here."""
-
 MAGIC = 2
 CODEC_MASK = 0x07
 CONTROL = 0x20

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from airproof.wire.actions import KAFKA_REPEATABLE
 from airproof.wire.protocols.kafka.answers import error_reply
 from airproof.wire.protocols.kafka.contents import first_error, take_fetched
-from airproof.wire.protocols.kafka.editing import Change, edited
 from airproof.wire.protocols.kafka.errors import error_code, error_name
 from airproof.wire.protocols.kafka.primitives import MalformedMessage
 from airproof.wire.protocols.kafka.replies import Leak, Route, rewritten
@@ -175,21 +174,6 @@ class KafkaSession(Session):
         else:
             self._pending.append(Pending(head.api, head.version, correlation, exchange=repetition))
         return request[:CORRELATION_AT] + struct.pack(">i", correlation) + request[CORRELATION_AT + 4 :]
-
-    def edit(self, exchange: Exchange, reply: bytes, change: Change) -> bytes | None:
-        """A whole reply to a watched Fetch with its records changed: lengths and checksums are right again.
-
-        Args:
-            change: given topic, partition and record; returns the record to have instead, or None to leave it out, as
-                compaction does. Offsets stay as they are.
-
-        Returns:
-            None for what is no such reply, or holds records that cannot be unpacked.
-        """
-        version = exchange.fields.get("version")
-        if exchange.event != "Fetch" or not isinstance(version, int):
-            return None
-        return edited(version, reply, change, self._names)
 
     def _follow(self, sender: Sender, data: bytes, segments: list[Segment]) -> None:
         side = self._sides[sender]
