@@ -39,10 +39,6 @@ class EnvironmentFileError(UsageError):
     """An environment file (or an override of it) is wrong: correct the field it names."""
 
 
-class NotDisposable(UsageError):
-    """A destructive suite was pointed at an environment that does not say `disposable: true`."""
-
-
 class ProviderUnavailable(AirproofError):
     """What an environment needs cannot be had on this machine: install what the message names."""
 

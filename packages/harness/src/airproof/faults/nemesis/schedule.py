@@ -7,7 +7,7 @@ schedule that made a test fail does so again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -93,10 +93,6 @@ class Schedule:
 
     disturbances: tuple[Disturbance, ...]
     seed: int = 0
-
-    def only(self, numbers: Iterable[int]) -> Schedule:
-        """The same with some of its disturbances, by their places from 0."""
-        return Schedule(tuple(self.disturbances[number] for number in sorted(numbers)), self.seed)
 
     def __len__(self) -> int:
         return len(self.disturbances)
