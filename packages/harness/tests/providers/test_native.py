@@ -31,6 +31,7 @@ from airproof.providers.native.start_archive import Training
 from airproof.providers.protocol import Progress, Provision
 from airproof.supervision import ProcessSpec, Supervisor
 from airproof.supervision.runs import list_runs
+from airproof.waiting import wait_until
 
 OpenNative = Callable[..., Provision]
 TOY = Path(__file__).parent / "toy" / "airproof_toy"
@@ -196,17 +197,24 @@ def test_the_start_archive_is_made_in_the_background_and_used_by_the_next_run(
     monkeypatch.setattr(Training, "start", TRAINING_START)
     monkeypatch.setattr(provision_module, "ARCHIVE_TIMEOUT_S", 120.0)
 
-    def run() -> str:
+    def run(*, trains: bool) -> str:
         opened = NativeProvider().open(own_environment, driver, progress=progress)
         cell = opened.lease_cell(CellKind.PRIVATE_BROKER)
+        if trains:
+            with Supervisor.attach(Path(opened.handle)) as supervisor:
+                wait_until(lambda: _has_group(supervisor, start_archive.GROUP), timeout_s=30, describe="the training")
         arguments = Path(f"/proc/{_pid(opened, cell)}/cmdline").read_text()
         opened.close()
         return arguments
 
-    assert start_archive.FILE not in run()
+    assert start_archive.FILE not in run(trains=True)
     (archive,) = jars_only.glob(f"{start_archive.KIND}/*/content/{start_archive.FILE}")
     assert archive.stat().st_size > 10 * 2**20
-    assert str(archive) in run()
+    assert str(archive) in run(trains=False)
+
+
+def _has_group(supervisor: Supervisor, name: str) -> bool:
+    return any(group.name == name for group in supervisor.groups())
 
 
 def _pid(opened: Provision, cell: CellDescription) -> int:

@@ -118,6 +118,19 @@ def test_a_reset_of_the_client_is_a_reset_for_the_server(wire: Wire, connect: Co
     assert wire.links()[0]["connections"] == 0
 
 
+def test_a_client_that_arrives_as_its_link_closes_is_reset(running: Any, port: int) -> None:
+    (link,) = running.service.links.values()
+
+    def arrive_and_close() -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", port))
+        link._accept()
+        link.close()
+        return client
+
+    with running.run(arrive_and_close) as client, pytest.raises(ConnectionResetError):
+        client.recv(1)
+
+
 def test_much_passes_unchanged_both_ways(wire: Wire, open_link: Connect, plain_server: Connect) -> None:
     def echo(sock: socket.socket) -> None:
         while data := sock.recv(65536):

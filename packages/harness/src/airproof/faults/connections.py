@@ -53,9 +53,8 @@ def _of_postgres(cell: CellDescription, node: Node, leaving: int, record: OpenFa
     taken: list[psycopg.Connection[Any]] = []
     with ExitStack() as stack:
         refused = _take_all(cell, node, taken, stack)
-        for connection in taken[len(taken) - leaving :] if leaving else ():
-            connection.close()
         held = max(0, len(taken) - leaving)
+        _give_back(taken[held:], taken[:held])
         record.evidence(f"{held} connections taken, then refused: {refused}", taken=held, sqlstate=_TOO_MANY)
         yield held
     _await_accepted(node.name, lambda: _postgres_refusal(cell, node), record)
@@ -73,6 +72,15 @@ def _take_all(cell: CellDescription, node: Node, taken: list[psycopg.Connection[
         except psycopg.OperationalError as error:
             return _first_line(error)
     raise FaultNotObserved(f"{node.name!r} accepted {len(taken)} connections, more than its {most}, and goes on")
+
+
+def _give_back(spare: list[psycopg.Connection[Any]], held: list[psycopg.Connection[Any]]) -> None:
+    """Ends the spare ones, and sees their processes end: only then the server has room for others."""
+    for connection in spare:
+        if held:
+            awaited = "SELECT pg_terminate_backend(%s, %s)"
+            held[0].execute(awaited, (connection.info.backend_pid, int(_HEALED_WITHIN_S * 1000)))
+        connection.close()
 
 
 def _connect(cell: CellDescription, node: Node) -> psycopg.Connection[Any]:

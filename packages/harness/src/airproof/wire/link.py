@@ -53,7 +53,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._rules: list[Armed] = []
         self._by_event: dict[str, tuple[Candidates, Candidates]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._arriving: dict[asyncio.Task[None], Stream] = {}
         self._listener: socket.socket | None = None
         self._probe: asyncio.Task[None] | None = None
         self._looked = asyncio.Event()
@@ -122,8 +122,11 @@ class Link:
     def close(self) -> None:
         """Stops listening and resets all connections."""
         self._stop_listening()
-        for task in [*self._tasks, *([self._probe] if self._probe else [])]:
+        if self._probe:
+            self._probe.cancel()
+        for task, client in list(self._arriving.items()):
             task.cancel()
+            client.reset()  # a task that is cancelled before its first step does nothing at all
         for connection in list(self.connections.values()):
             connection.reset()
         self._place.close()
@@ -154,17 +157,17 @@ class Link:
                 self._loop.remove_reader(self._listener)
                 self._loop.call_later(PAUSE_WITHOUT_FILES_S, self._accept_again)
                 return
-            task = self._loop.create_task(self._serve(prepare(sock), peer))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            client = Stream(self._loop, prepare(sock))
+            task = self._loop.create_task(self._serve(client, peer))
+            self._arriving[task] = client
+            task.add_done_callback(self._arriving.pop)
 
     def _accept_again(self) -> None:
         if self._listener is not None:
             self._loop.add_reader(self._listener, self._accept)
 
-    async def _serve(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+    async def _serve(self, client: Stream, peer: tuple[str, int]) -> None:
         identity = next(self._numbers)
-        client = Stream(self._loop, sock)
         try:
             rules, _ = self.rules_for(CONNECT)
             struck, _ = self.rules_for(ESTABLISHED)
