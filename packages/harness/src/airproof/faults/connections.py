@@ -78,8 +78,8 @@ def _give_back(spare: list[psycopg.Connection[Any]], held: list[psycopg.Connecti
     """Ends the spare ones, and sees their processes end: only then the server has room for others."""
     for connection in spare:
         if held:
-            awaited = "SELECT pg_terminate_backend(%s, %s)"
-            held[0].execute(awaited, (connection.info.backend_pid, int(_HEALED_WITHIN_S * 1000)))
+            ended = (connection.info.backend_pid, int(_HEALED_WITHIN_S * 1000))
+            held[0].execute("SELECT pg_terminate_backend(%s, %s)", ended)
         connection.close()
 
 

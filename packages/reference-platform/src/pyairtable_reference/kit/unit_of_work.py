@@ -56,7 +56,7 @@ class UnitsOfWork:
     """Opens units of work on one database.
 
     Attributes:
-        announce: says that the outbox holds something new; called after a commit.
+        announce: says that the outbox may hold something new; called after a commit, a failed one too.
     """
 
     def __init__(self, engine: AsyncEngine, announce: Callable[[], None]) -> None:
@@ -73,7 +73,7 @@ class UnitsOfWork:
                 yield work
                 announce = await work.outbox.flush()
         finally:
-            # Also when the commit failed: it may have been applied, and only its answer was lost.
+            # A commit that failed may have been applied, and only its answer was lost.
             if announce:
                 self.announce()
         work.committed()
