@@ -238,7 +238,11 @@ class Bus:
 
     def send_poison(self, service: str, tenant: Tenant) -> tuple[BusMessage, ...]:
         """Sends messages that are addressed to the service and that it can do nothing with."""
-        return tuple(self._send(message, *encoded(message)) for message in poisons(service, tenant.id))
+        return self.send_new(poisons(service, tenant.id))
+
+    def send_new(self, messages: Iterable[BusMessage]) -> tuple[BusMessage, ...]:
+        """Sends messages of our own."""
+        return tuple(self._send(message, *encoded(message)) for message in messages)
 
     def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
         """Waits until the message lies among the dead letters."""

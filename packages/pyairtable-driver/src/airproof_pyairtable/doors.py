@@ -39,6 +39,11 @@ class Doors:
         with self._lock:
             self._credentials[user_id] = email, password
 
+    def credentials(self, user_id: str) -> tuple[str, str]:
+        """E-mail address and password of a user; of nobody for one that is not known."""
+        with self._lock:
+            return self._credentials.get(user_id, (f"{user_id}@nobody.example", "nobody"))
+
     def through_the_gateway(self, user: EntityRef, method: str, path: str, **more: Any) -> httpx.Response:
         """Asks with the user's session; with a new one where the platform has forgotten it."""
         answer = self._with_session(user, method, path, **more)
@@ -71,9 +76,11 @@ class Doors:
         return self._token(user)
 
     def logged_out(self, user: EntityRef) -> str:
-        """The token of a session of the user that has been ended, or what its other token is still good for."""
+        """The token of a session of the user that was used and ended, or what its other token is still good for."""
         pair = self._new_session(user)
-        self._post("/auth/logout", 204, headers={"Authorization": f"Bearer {pair['access_token']}"})
+        bearer = {"Authorization": f"Bearer {pair['access_token']}"}
+        self._http.ask("GET", GATEWAY, "/auth/me", headers=bearer)
+        self._post("/auth/logout", 204, headers=bearer)
         return self._exchange(pair) or pair["access_token"]
 
     def exchanged(self, user: EntityRef) -> str:
@@ -84,8 +91,7 @@ class Doors:
         return self._exchange(pair) or pair["access_token"]
 
     def _new_session(self, user: EntityRef) -> dict[str, str]:
-        with self._lock:
-            email, password = self._credentials[user.owner]
+        email, password = self.credentials(user.owner)
         pair = self._post("/auth/login", 200, json={"email": email, "password": password}).json()
         return {name: str(value) for name, value in pair.items()}
 

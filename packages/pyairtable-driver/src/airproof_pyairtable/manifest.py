@@ -83,9 +83,30 @@ REGISTRATION = Saga(
     entrance=AUTH,
     needs_attention="user.registration.needs_attention",
     sends_mail_in="send_welcome_mail",
+    invalid={
+        "email": ("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", f"{'x' * 250}@c.example"),
+        "password": ("", "short", "x" * 257, "nul\x00nul"),
+        "first_name": ("", "x" * 101, "a\nb", "\x00"),
+        "last_name": ("", "x" * 101),
+        "tenant_id": ("", "a/b", "x" * 65),
+        "role": ("admin",),
+    },
+    unusual={
+        "password": (" 8 chars", "pässwörter", '"quoted"\'', "x" * 256),
+        "first_name": ("O'Brien", "Zoë 😀", "x" * 100, "Robert'); DROP TABLE profiles;--", "<b>Ann</b>", "%s {0} \\n"),
+        "last_name": ("x", "de la Cruz-Müller, Jr.", "名前"),
+    },
 )
 
-WORKSPACE = Entity("workspace", WORKSPACES, "workspace.created", "workspace.renamed", "workspace.removed")
+WORKSPACE = Entity(
+    "workspace",
+    WORKSPACES,
+    created="workspace.created",
+    changed="workspace.renamed",
+    removed="workspace.removed",
+    granted=("read", "write", "list", "delete"),
+    denied=("create", "own"),
+)
 
 _WORKSPACES = "/api/v1/workspaces"
 _CHECK = {
@@ -96,23 +117,46 @@ _CHECK = {
     "tenant_id": "{tenant}",
 }
 _RENAMING = {"name": "renamed", "expected_version": 1}
+_LOGIN = {"email": "{email}", "password": "{password}"}
+_NO_TEXT: tuple[object, ...] = (None, 5, True, ["x"], {"x": "y"})
+_INVALID_CHECK = {"user_id": (*_NO_TEXT, "", "nobody"), "action": (*_NO_TEXT, "", "a\x00b"), "role": ("owner",)}
+_INVALID_RENAMING = {
+    "name": (*_NO_TEXT, "", "x" * 101, "a\x00b", "a\nb"),
+    "expected_version": (None, "one", "", 0, -1, 1.5, 2**31, 2**63, 2**70, [1]),
+    "tenant_id": ("{tenant}-other",),
+    "owner_id": ("{owner}",),
+    "version": (7,),
+}
+_INVALID_LOGIN = {
+    "email": (*_NO_TEXT, "", "nobody@nowhere.example", "' OR '1'='1' --", "%", "a\x00b", "x" * 300),
+    "password": (*_NO_TEXT, "", "wrong", "' OR '1'='1' --", "nul\x00nul", "x" * 300),
+    "role": ("admin",),
+}
+PERMISSION_CHECK = "/api/v1/permissions/check"
 
 
-def _route(
-    name: str, request: str, service: str, access: Access, body: dict[str, Any] | None = None, *, changes: bool = False
-) -> Route:
+def _route(name: str, request: str, service: str, access: Access, **more: Any) -> Route:
     method, _, path = request.partition(" ")
-    return Route(name, method, path, WORKSPACE.name, service, access, body, changes)
+    return Route(name, method, path, WORKSPACE.name, service, access, **more)
 
 
 ROUTES = (
     _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER),
     _route("list", f"GET {_WORKSPACES}", WORKSPACES, Access.USER),
     _route("user", "GET /api/v1/users/{owner}", USERS, Access.TENANT),
-    _route("check", "POST /api/v1/permissions/check", PERMISSIONS, Access.TENANT, _CHECK),
+    _route("check", f"POST {PERMISSION_CHECK}", PERMISSIONS, Access.TENANT, body=_CHECK, invalid=_INVALID_CHECK),
     _route("sagas", "GET /sagas?tenant_id={tenant}", ORCHESTRATOR, Access.OPERATOR),
     _route("saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR),
-    _route("rename", f"PATCH {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, _RENAMING, changes=True),
+    _route("login", "POST /auth/login", AUTH, Access.ANYBODY, body=_LOGIN, invalid=_INVALID_LOGIN),
+    _route(
+        "rename",
+        f"PATCH {_WORKSPACES}/{{id}}",
+        WORKSPACES,
+        Access.OWNER,
+        body=_RENAMING,
+        changes=True,
+        invalid=_INVALID_RENAMING,
+    ),
 )
 
 MANIFEST = Manifest(
@@ -136,6 +180,7 @@ MANIFEST = Manifest(
     routes=ROUTES,
     gateway=GATEWAY,
     identity=AUTH,
+    largest_request=1_000_000,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,15 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
     for event_type in dict.fromkeys(one.event for one in MANIFEST.subscriptions if one.service == service):
         event = {"event_type": event_type, "aggregate_type": event_type.partition(".")[0], "version": 1, "payload": {}}
         yield _message(MessageKind.EVENT, EVENT_TOPICS[event_type], event_type, tenant_id, event)
+
+
+def forged_replies(saga_id: str, step: str, of: str, other: str) -> Iterator[BusMessage]:
+    """Refusals of a step of the tenant's saga that speak of the other tenant in their head, in their body, in both."""
+    refusal = {"step": step, "action": "execute", "outcome": "refused", "reason": "forged", "result": {}}
+    for head, body in ((other, other), (other, of), (of, other)):
+        told = {**refusal, "saga_id": saga_id, "in_reply_to": str(uuid.uuid4())}
+        message = _message(MessageKind.REPLY, CONSUMPTION[ORCHESTRATOR][0], f"{step}.execute", body, told)
+        yield replace(message, key=saga_id, tenant_id=head, headers={**message.headers, "tenant-id": head})
 
 
 def encoded(message: BusMessage) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:

@@ -30,6 +30,7 @@ from airproof_pyairtable.bus import Bus
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.http import Http
 from airproof_pyairtable.manifest import EFFECTS, REGISTRATION, database_of, written_table
+from airproof_pyairtable.poison import forged_replies
 from airproof_pyairtable.readouts import Whose, read_holdings
 
 FIRST_NAMES = ("Ada", "Alan", "Barbara", "Edsger", "Frances", "Grace", "Ivan", "Jürgen", "Leslie", "Zoë")
@@ -201,6 +202,11 @@ class Registration:
         if topic != to.topic:
             raise ValueError(f"the record is of {to.topic!r}, not of {topic!r}")
         self._bus.rewind(group_of, to)
+
+    def forge_replies(self, saga_id: str, step: str, other: Tenant) -> tuple[BusMessage, ...]:
+        """Sends refusals of the step in the other tenant's name."""
+        of = self._started[saga_id].given.tenant
+        return self._bus.send_new(forged_replies(saga_id, step, of.id, other.id))
 
     def observe(self, tenant: Tenant) -> SagaObservation:
         """Reads everything the tenant's sagas left behind, everywhere."""

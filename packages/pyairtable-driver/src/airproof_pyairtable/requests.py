@@ -9,13 +9,14 @@ from typing import Any
 import httpx
 
 from airproof.environment.topology import CellDescription
+from airproof.errors import PlatformError
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Route
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
-from airproof_pyairtable.http import Http
-from airproof_pyairtable.manifest import GATEWAY, WORKSPACE, database_of
+from airproof_pyairtable.http import Http, told
+from airproof_pyairtable.manifest import GATEWAY, PERMISSION_CHECK, WORKSPACE, database_of
 
 CORRELATION = "X-Correlation-ID"
 _SAGA = "SELECT saga_id FROM workspaces WHERE id = %(id)s"
@@ -44,21 +45,43 @@ class Requests:
         if request.correlation_id:
             headers[CORRELATION] = request.correlation_id
         path = request.path or self.path(request.route, request.about)
-        return self._ask(request.route, request.about, GATEWAY, path, headers)
+        return self._ask(request, GATEWAY, path, headers)
 
     def ask_service(self, route: Route, about: EntityRef, token: ServiceToken) -> Answer:
         """Makes the request in the gateway's place."""
         headers = self._doors.identity(about, route.service, token)
-        return self._ask(route, about, route.service, self.path(route, about), headers)
+        return self._ask(Request(route, about), route.service, self.path(route, about), headers)
 
     def probe(self, service: str, path: str) -> int:
         """The status of a probe."""
         return self._http.ask("GET", service, path).status_code
 
-    def _ask(self, route: Route, about: EntityRef, service: str, path: str, headers: dict[str, str]) -> Answer:
-        body = {"json": _body(route, about)} if route.body is not None else {}
+    def allowed(self, user: EntityRef, about: EntityRef, action: str) -> bool:
+        """What permission-service says to the user."""
+        asked = {"user_id": user.owner, "tenant_id": user.tenant.id, "action": action}
+        about_it = {"resource_type": WORKSPACE.name, "resource_id": about.id}
+        answer = self._doors.through_the_gateway(user, "POST", PERMISSION_CHECK, json=asked | about_it)
+        if answer.status_code != 200:
+            raise PlatformError(f"who may {action} workspace {about.id} was answered {told(answer)}")
+        return bool(answer.json()["allowed"])
+
+    def _ask(self, request: Request, service: str, path: str, headers: dict[str, str]) -> Answer:
+        route = request.route
+        body: dict[str, Any] = {}
+        if request.raw is not None:
+            headers, body = {**headers, "Content-Type": "application/json"}, {"content": request.raw}
+        elif route.body is not None:
+            body = {"json": {**self._body(route, request.about), **request.fields}}
         answer = self._http.ask(route.method, service, path, headers=headers, **body)
-        return Answer(answer.status_code, answer.text, _correlation_ids(answer))
+        return Answer(answer.status_code, answer.text, _correlation_ids(answer), _error(answer), _is_readable(answer))
+
+    def _body(self, route: Route, about: EntityRef) -> dict[str, Any]:
+        email, password = self._doors.credentials(about.owner)
+        named = {"{email}": email, "{password}": password}
+        return {
+            name: named.get(value) or _filled(value, about) if isinstance(value, str) else value
+            for name, value in (route.body or {}).items()
+        }
 
     def _saga_of(self, about: EntityRef) -> str:
         """The registration that made the workspace; none there is for a workspace that is not there."""
@@ -88,14 +111,24 @@ def _filled(text: str, about: EntityRef) -> str:
     return text.replace("{id}", about.id).replace("{owner}", about.owner).replace("{tenant}", about.tenant.id)
 
 
-def _body(route: Route, about: EntityRef) -> dict[str, Any]:
-    return {
-        name: _filled(value, about) if isinstance(value, str) else value for name, value in (route.body or {}).items()
-    }
-
-
 def _correlation_ids(answer: httpx.Response) -> tuple[str, ...]:
     named = [answer.headers.get(CORRELATION)]
     with suppress(json.JSONDecodeError, KeyError, TypeError):
         named.append(answer.json()["error"]["correlation_id"])
     return tuple(one for one in named if one is not None)
+
+
+def _error(answer: httpx.Response) -> str:
+    with suppress(json.JSONDecodeError, KeyError, TypeError):
+        error = answer.json()["error"]
+        return str(error["code"]) if error["message"] else ""
+    return ""
+
+
+def _is_readable(answer: httpx.Response) -> bool:
+    if not answer.content:
+        return True
+    with suppress(json.JSONDecodeError):
+        answer.json()
+        return str(answer.headers.get("Content-Type", "")).partition(";")[0] == "application/json"
+    return False

@@ -99,7 +99,9 @@ class Workspaces:
             with self._registration.block_effect("assign_permissions") as block:
                 saga_id = self._registration.start(given)
                 block.wait_blocked(timeout_s=MADE_TIMEOUT_S)
-                yield self._made(saga_id, tenant)
+                made = self._made(saga_id, tenant)
+                self._doors.learn(made.owner, given.subject, given.fields["password"])
+                yield made
             self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
 
     @contextmanager

@@ -168,6 +168,10 @@ class SagaAccess(Protocol):
         """Sets a stopped service's consumer group to the record, so that this is what it gets next."""
         ...
 
+    def forge_replies(self, saga_id: str, step: str, other: Tenant) -> tuple[BusMessage, ...]:
+        """Sends refusals of the step that say, in head, body or both, that they are of the other tenant."""
+        ...
+
     def observe(self, tenant: Tenant) -> SagaObservation:
         """Reads everything the tenant's sagas left behind. Wait for the barrier first."""
         ...

@@ -73,7 +73,7 @@ class EntityAccess(Protocol):
     def passing(self, tenant: Tenant) -> AbstractContextManager[EntityRef]:
         """A new entity that the platform itself removes when the context ends; wait for its event to see it gone.
 
-        It is read behind the gateway.
+        Its owner is removed with it.
         """
         ...
 

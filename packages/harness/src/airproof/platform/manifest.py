@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -69,6 +69,8 @@ class Saga:
         started, completed, failed, compensated: event types of the saga itself.
         needs_attention: event type that says that a compensation failed for good; None if the platform has none.
         sends_mail_in: the step that sends a mail, if one does.
+        invalid: values of a field of a start with which it is refused.
+        unusual: values of a field of a start that are right, however odd they look.
     """
 
     name: str
@@ -82,6 +84,8 @@ class Saga:
     entrance: str = ""
     needs_attention: str | None = None
     sends_mail_in: str | None = None
+    invalid: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unusual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def step(self, name: str) -> Step:
         """The step of that name."""
@@ -119,6 +123,7 @@ class Entity:
         name: the type of the stream's aggregate: `workspace`.
         service: its owner, whose event store has the stream.
         created, changed, removed: the types of its events. The first has version 1.
+        granted, denied: what its owner may do with it, and what not even they may, as the platform calls it.
     """
 
     name: str
@@ -126,6 +131,8 @@ class Entity:
     created: str
     changed: str
     removed: str
+    granted: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ class Access(StrEnum):
     TENANT = "every user of the entity's tenant"
     USER = "every user, who sees what is theirs"
     OPERATOR = "operators"
+    ANYBODY = "everybody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +168,11 @@ class Route:
 
     Attributes:
         path: with `{id}`, `{owner}` and `{tenant}` of the entity in it, and `{saga}`, which made it.
-        body: as JSON, with the same in its texts; None for none.
+        body: as JSON, with the same in its texts; None for none. In that of a login also `{email}` and `{password}`.
         service: who answers it.
         access: who may make it.
         changes: whether it changes the entity, so that it may be made once only.
+        invalid: values of a field of the body, which the body need not have, with which the request is refused.
     """
 
     name: str
@@ -174,6 +183,7 @@ class Route:
     access: Access
     body: Mapping[str, Any] | None = None
     changes: bool = False
+    invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +211,8 @@ class Manifest:
     Attributes:
         gateway: the service at which users and operators make their requests.
         identity: the service that says whose token it is.
+        attempts: how often at most the gateway asks a service for what one request wants.
+        largest_request: how many bytes the body of a request may have; 0: the platform does not say.
     """
 
     name: str
@@ -212,6 +224,8 @@ class Manifest:
     routes: tuple[Route, ...] = ()
     gateway: str = ""
     identity: str = ""
+    attempts: int = 1
+    largest_request: int = 0
 
     def entity(self, name: str) -> Entity:
         """The entity of that name."""

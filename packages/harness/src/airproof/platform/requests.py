@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from airproof.platform.entities import EntityRef
@@ -43,11 +44,15 @@ class Answer:
 
     Attributes:
         correlation_ids: every correlation id that its head and its body name.
+        error: what the platform calls the error, in the one shape that its errors have; empty for none.
+        readable: whether it is what its head says that it is.
     """
 
     status: int
     text: str
     correlation_ids: tuple[str, ...] = ()
+    error: str = ""
+    readable: bool = True
 
     def __str__(self) -> str:
         return f"{self.status} {self.text[:200]}"
@@ -63,6 +68,8 @@ class Request:
         path: another spelling of the route's path; empty: the route's own.
         pretended: an entity of the user, and of the tenant, that the request says in its headers it comes from.
         correlation_id: the request's own; empty sends none.
+        fields: of the body, other than the route's.
+        raw: what is sent in the place of the body; None for what the route says.
     """
 
     route: Route
@@ -72,6 +79,8 @@ class Request:
     path: str = ""
     pretended: EntityRef | None = None
     correlation_id: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    raw: bytes | None = None
 
 
 class RequestAccess(Protocol):
@@ -90,6 +99,10 @@ class RequestAccess(Protocol):
 
     def ask_service(self, route: Route, about: EntityRef, token: ServiceToken) -> Answer:
         """Makes the request in the gateway's place, at the route's service, once."""
+        ...
+
+    def allowed(self, user: EntityRef, about: EntityRef, action: str) -> bool:
+        """Whether the platform says that the owner of `user` may do that with `about`."""
         ...
 
     def probe(self, service: str, path: str) -> int:

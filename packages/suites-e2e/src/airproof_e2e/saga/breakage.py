@@ -9,7 +9,7 @@ from airproof.errors import FaultNotObserved
 from airproof.faults import process
 from airproof.faults.process import NodeFault
 from airproof.history import Explanation
-from airproof.platform.driver import EffectBlock, SagaInput, Write
+from airproof.platform.driver import EffectBlock, SagaInput, Tenant, Write
 from airproof.platform.manifest import Step
 from airproof.platform.observation import BusMessage
 from airproof.waiting import wait_until
@@ -91,11 +91,21 @@ def publishing_refused(stage: Stage, service: str, event_type: str, *, larger_th
 
 def poison(stage: Stage, service: str) -> tuple[BusMessage, ...]:
     """Sends the service messages that it cannot process. What it parks is logged as an error."""
+    return _unprocessable(stage, service, lambda: stage.platform.bus.send_poison(service, stage.tenant))
+
+
+def forged(stage: Stage, saga_id: str, step: Step, other: Tenant) -> tuple[BusMessage, ...]:
+    """Sends the orchestrator refusals of the step in another tenant's name. What it parks is logged as an error."""
+    return _unprocessable(stage, stage.orchestrator, lambda: stage.access.forge_replies(saga_id, step.name, other))
+
+
+def _unprocessable(stage: Stage, service: str, send: Callable[[], tuple[BusMessage, ...]]) -> tuple[BusMessage, ...]:
     explains = Explanation(service, logger="*", because="a message that is parked is an error")
     with _declared(stage, "poison messages", service, explains) as seen:
-        messages = stage.platform.bus.send_poison(service, stage.tenant)
+        messages = send()
         seen("they are on the bus", ids=[message.message_id for message in messages])
-    stage.allowance.parked.update(message.message_id for message in messages)
+    for message in messages:
+        stage.allowances[Tenant(message.tenant_id)].parked.add(message.message_id)
     return messages
 
 

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from enum import Enum
 
 from airproof.environment.topology import CellKind
-from airproof_e2e.saga import crowds, messages, moments, networks, orchestration, participants, publishing, repetition
+from airproof_e2e.saga import (
+    crowds,
+    inputs,
+    messages,
+    moments,
+    networks,
+    orchestration,
+    participants,
+    publishing,
+    repetition,
+)
 from airproof_e2e.saga.stage import Stage
 
 
@@ -287,6 +297,22 @@ REPETITION = (
         "the key of one start is refused for another, and free for another tenant",
     ),
     Family(
+        "start-invalid",
+        Per.SAGA,
+        inputs.invalid_starts,
+        "a start that is not right is refused and begins nothing",
+        ("SAGA-1", "SEC-3"),
+        blames="CONTRACT",
+    ),
+    Family(
+        "start-unusual",
+        Per.SAGA,
+        inputs.unusual_starts,
+        "a start that is right is taken as it is, however odd it looks",
+        ("SAGA-1", "SEC-3"),
+        blames="CONTRACT",
+    ),
+    Family(
         "start-by-a-stranger",
         Per.SAGA,
         repetition.start_by_a_stranger,
@@ -396,6 +422,14 @@ PUBLISHING = (
         "what a service cannot process is parked with its cause, and the rest flows",
         ("OUT-4", "EB-2", "FI-4"),
         blames="BUS",
+    ),
+    Family(
+        "replies-forged",
+        Per.SAGA,
+        publishing.replies_are_forged,
+        "no message of one tenant moves a saga of another",
+        ("SAGA-1", "DATA-2", "FI-4"),
+        blames="TENANCY",
     ),
     Family(
         "order-kept",

@@ -11,10 +11,10 @@ from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import witness
 from airproof.environment.topology import Role
 from airproof.errors import FaultNotObserved, WaitTimeout
-from airproof.platform.driver import Write
+from airproof.platform.driver import Tenant, Write
 from airproof.platform.observation import BusMessage, OutboxRow
 from airproof.waiting import wait_until
-from airproof_e2e.saga.breakage import held, killed, poison, publishing_refused, suspended
+from airproof_e2e.saga.breakage import forged, held, killed, poison, publishing_refused, suspended
 from airproof_e2e.saga.moments import demand_silence, services_of
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
@@ -107,11 +107,21 @@ def poison_arrives(stage: Stage) -> None:
             _demand_parked(stage, service, message, max(until - time.monotonic(), SHOWS_ITSELF_S))
 
 
+def replies_are_forged(stage: Stage) -> None:
+    """While a participant is at its step, refusals of it arrive in another tenant's name."""
+    first, other = stage.saga.steps[0], Tenant(f"{stage.tenant.id}-other")
+    with held(stage, first.participant, Write.BUSINESS):
+        saga_id = stage.start()
+        stage.command(saga_id, first)
+        for message in forged(stage, saga_id, first, other):
+            _demand_parked(stage, stage.orchestrator, message, WAIT_S)
+
+
 def _demand_parked(stage: Stage, service: str, message: BusMessage, timeout_s: float) -> None:
     try:
         stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=timeout_s)
     except WaitTimeout as error:
-        stage.allowance.parked.discard(message.message_id)
+        stage.allowances[Tenant(message.tenant_id)].parked.discard(message.message_id)
         promise = "a message that a service cannot process is parked with its cause, and never just dropped"
         expected, facts = f"{message.type} for {service} among the dead letters", witness([message])
         stage.anomalies.append(Anomaly("BUS", "dropped", promise, expected, str(error), facts))

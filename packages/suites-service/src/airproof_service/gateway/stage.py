@@ -50,11 +50,12 @@ class Stage:
 
     def rightful(self, route: Route) -> Request:
         """The request of somebody who may make it."""
-        return Request(route, self.about, Session.OPERATOR if route.access is Access.OPERATOR else Session.USER)
+        sessions = {Access.OPERATOR: Session.OPERATOR, Access.ANYBODY: Session.NONE}
+        return Request(route, self.about, sessions.get(route.access, Session.USER))
 
     def ask(self, request: Request) -> Answer | None:
         """Makes the request; None if nobody answers."""
-        shown = {"route": request.route.name, "as": request.session.value, "path": request.path}
+        shown = {"route": request.route.name, "as": request.session.value, "path": request.path, **request.fields}
         with self.cell.history.operation(f"ask {request.route.name}", args=shown) as operation:
             try:
                 answer = self.cell.platform.requests.ask(request)
@@ -72,13 +73,15 @@ class Stage:
             told = request.path or self.cell.platform.requests.path(request.route, request.about)
             asked = f"{request.route.method} {told} with {request.session.value}"
             facts = [asked, f"as the owner of {request.user.id}" if request.user else ""]
+            facts += [f"{name} {str(value)[:60]!r}" for name, value in request.fields.items()]
+            facts += [f"the body {request.raw[:60]!r}"] if request.raw is not None else []
             witness = tuple(filter(None, facts))
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
 
     def demand_served(self, route: Route) -> None:
         """Somebody who may ask is answered."""
         answer, promise = self.ask(self.rightful(route)), "whoever may make a request is answered"
-        served = answer is not None and answer.status < 400
+        served = answer is not None and answer.status < 400 and answer.readable
         self.demand(served, "GATEWAY", "not-served", promise, "an answer", answer, self.rightful(route))
 
     def judge(self) -> None:

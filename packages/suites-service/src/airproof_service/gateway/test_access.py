@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from airproof.cells import Cell
+from airproof.checkers.verdict import Anomaly
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
@@ -46,7 +47,7 @@ def test_nobody_gets_what_is_not_theirs(stage: Stage) -> None:
 @pytest.mark.covers("GW-1", "GW-2", "SEC-1")
 def test_no_spelling_of_a_path_opens_it(stage: Stage) -> None:
     """However the path of something that is not public is spelled, nobody without a token is served."""
-    for route in stage.routes:
+    for route in (one for one in stage.routes if one.access is not Access.ANYBODY):
         path, query, parameters = stage.cell.platform.requests.path(route, stage.about).partition("?")
         for spelled in _spellings(path):
             request = Request(route, stage.about, Session.NONE, path=f"{spelled}{query}{parameters}")
@@ -82,8 +83,48 @@ def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> N
     stage.judge()
 
 
+@pytest.mark.covers("SEC-2")
+def test_what_somebody_may_do_is_said_truly(stage: Stage) -> None:
+    """Who may do what with something is said as it is: its owner what is granted, and nobody else anything."""
+    entity = stage.cell.platform.manifest.entity(stage.routes[0].entity)
+    entities = stage.cell.platform.entities(entity.name)
+    stranger = entities.create(Tenant(f"{stage.about.tenant.id}-other"))
+    others = {"a colleague": entities.create(stage.about.tenant), "a stranger": stranger}
+    for who, user in {"the owner": stage.about, **others}.items():
+        for action in (*entity.granted, *entity.denied):
+            right = user is stage.about and action in entity.granted
+            said = stage.cell.platform.requests.allowed(user, stage.about, action)
+            promise = f"{who} may {'' if right else 'not '}{action} {entity.name} {stage.about.id}"
+            if said is not right:
+                stage.anomalies.append(Anomaly("SECURITY", "wrong-permission", promise, str(right), str(said)))
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "SEC-1")
+def test_a_session_ends_with_its_account(cell: Cell, tenant: Tenant) -> None:
+    """Whoever was logged in when the platform removed them is nobody from then on."""
+    personal = [
+        one for one in cell.platform.manifest.routes if one.access in {Access.OWNER, Access.USER, Access.TENANT}
+    ]
+    if not personal:
+        pytest.skip("the manifest declares no routes for users")
+    with cell.platform.entities(personal[0].entity).passing(tenant) as ref:
+        stage = Stage(cell, ref)
+        stage.demand_served(next(one for one in personal if one.access is Access.USER))
+    for route in personal:
+        request = Request(route, ref)
+        answer = stage.ask(request)
+        closed = answer is not None and answer.status == 401
+        promise = "a session ends with its account"
+        stage.demand(closed, "SECURITY", "served-to-nobody", promise, "401", answer, request)
+    stage.judge()
+
+
 def _intruders(stage: Stage, route: Route, colleague: EntityRef, stranger: EntityRef) -> Iterator[Request]:
     """Requests of all those who may not make it."""
+    if route.access is Access.ANYBODY:
+        return
     nobody = Request(route, stage.about, Session.NONE)
     yield nobody
     yield replace(nobody, pretended=stage.about)

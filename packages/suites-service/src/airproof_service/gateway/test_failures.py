@@ -82,6 +82,28 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage) -> None:
 
 
 @pytest.mark.destructive
+@pytest.mark.covers("XS-3")
+def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: Wire) -> None:
+    """What a service cannot answer is asked of it so often as the manifest says, and then told as it is."""
+    del wire
+    most = stage.cell.platform.manifest.attempts
+    for route in stage.reading:
+        request = stage.rightful(route)
+        path = stage.cell.platform.requests.path(route, stage.about).partition("?")[0]
+        asked = on(stage.cell.platform.manifest.gateway, route.service).when(http.request(path=path))
+        for failing in (asked.respond(status=503, body="{}"), asked.reset()):
+            with applied(stage.cell, asked.observe()) as passed, applied(stage.cell, failing):
+                answer = stage.ask(request)
+            promise, seen = "a call that fails is repeated a few times at most", f"{passed.fired} times"
+            often = 1 <= passed.fired <= most
+            stage.demand(often, "XSERVICE", "retry-storm", promise, f"1 to {most} times", seen, request)
+            told = answer is not None and answer.status in UNAVAILABLE
+            promise = "what a service cannot answer is told as unavailable"
+            stage.demand(told, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
+    stage.judge()
+
+
+@pytest.mark.destructive
 @pytest.mark.covers("GW-4", "XS-3")
 def test_a_change_whose_answer_is_lost_is_asked_for_once(stage: Stage, wire: Wire) -> None:
     """The gateway does not know whether a change was made whose answer it lost, so it says so and repeats nothing."""

@@ -1,0 +1,60 @@
+"""What a saga is started with: what is not right, and what is right and looks odd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from airproof.checkers.verdict import Anomaly
+from airproof.errors import PlatformError, StartRefused
+from airproof.platform.driver import SagaInput
+from airproof_e2e.saga.stage import Stage
+
+
+def invalid_starts(stage: Stage) -> None:
+    """The saga is started with every value that the manifest calls invalid, one at a time."""
+    for name, value, given in _inputs(stage, stage.saga.invalid):
+        try:
+            seen = f"saga {stage.access.start(given)}"
+        except StartRefused:
+            continue
+        except PlatformError as error:
+            seen = str(error)
+        promise, facts = "a start that is not right is refused", (f"{name} {value[:40]!r}",)
+        stage.anomalies.append(Anomaly("CONTRACT", "invalid-accepted", promise, "a refusal", seen, facts))
+    stage.start()
+
+
+def unusual_starts(stage: Stage) -> None:
+    """The saga is started with every value that the manifest calls unusual, and is told of as it was said."""
+    started = {}
+    for name, value, given in _inputs(stage, stage.saga.unusual):
+        try:
+            started[stage.start(given)] = name, value, given
+        except PlatformError as error:
+            _note(stage, name, value, str(error))
+    for saga_id, (name, value, given) in started.items():
+        stage.wait_end(saga_id)
+        told = [one.body for one in stage.platform.bus.messages(saga_id)]
+        if value not in given.secrets and not any(_holds(body, value) for body in told):
+            _note(stage, name, value, f"no message of saga {saga_id} that has it")
+
+
+def _inputs(stage: Stage, values: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str, SagaInput]]:
+    for name, wanted in values.items():
+        for value in wanted:
+            given = stage.make_input()
+            secrets = tuple(value if secret == given.fields.get(name) else secret for secret in given.secrets)
+            yield name, value, replace(given, fields={**given.fields, name: value}, secrets=secrets)
+
+
+def _holds(body: Any, value: str) -> bool:
+    if isinstance(body, Mapping):
+        return any(_holds(one, value) for one in body.values())
+    return bool(body == value)
+
+
+def _note(stage: Stage, name: str, value: str, seen: str) -> None:
+    promise, facts = "a start that is right is taken as it is", (f"{name} {value[:40]!r}",)
+    stage.anomalies.append(Anomaly("CONTRACT", "refused-or-changed", promise, "the value as it was said", seen, facts))
