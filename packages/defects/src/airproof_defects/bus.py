@@ -34,4 +34,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB05",
+        category="BUS",
+        what="a service whose place on a topic is not known begins with what is sent from now on",
+        trigger="the broker forgets a group whose service is down",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                'auto_offset_reset="earliest"',
+                'auto_offset_reset="latest"',
+            ),
+        ),
+    ),
 )

@@ -144,4 +144,27 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA13",
+        category="CACHE",
+        what="the gateway remembers whose token it is",
+        trigger="somebody logs out, or their account is removed, and their token is shown again",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '    answer = await client.call("auth-service", "POST", "/auth/validate", headers=authorization)\n',
+                '    token = authorization["authorization"]\n'
+                "    answer = _KNOWN.get(token) or await client.call(\n"
+                '        "auth-service", "POST", "/auth/validate", headers=authorization\n'
+                "    )\n"
+                "    if answer.status_code == 200:\n"
+                "        _KNOWN[token] = answer\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "MAX_BODY_BYTES = 1_000_000\n",
+                "MAX_BODY_BYTES = 1_000_000\n_KNOWN: dict = {}\n",
+            ),
+        ),
+    ),
 )

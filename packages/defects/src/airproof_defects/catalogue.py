@@ -12,6 +12,7 @@ from airproof.errors import UsageError
 from airproof_defects import (
     bus,
     cache,
+    contract,
     cross_service,
     event_sourcing,
     gateway,
@@ -43,7 +44,19 @@ def failure_modes() -> dict[str, FailureMode]:
 
 def defects() -> dict[str, Defect]:
     """Every seeded defect, in the order of the modules."""
-    modules = (saga, outbox, bus, event_sourcing, unit_of_work, cache, gateway, cross_service, security, tenancy)
+    modules = (
+        saga,
+        outbox,
+        bus,
+        event_sourcing,
+        unit_of_work,
+        cache,
+        gateway,
+        cross_service,
+        contract,
+        security,
+        tenancy,
+    )
     return {defect.id: defect for module in modules for defect in module.DEFECTS}
 
 

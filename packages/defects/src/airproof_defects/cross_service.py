@@ -44,4 +44,27 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS03",
+        category="XSERVICE",
+        what="a read is repeated until it succeeds, many times and at once",
+        trigger="a service cannot answer",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "        try:\n"
+                "            return await self._client.request(\n"
+                "                method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
+                "            )\n",
+                "        try:\n"
+                "            for left in reversed(range(25)):\n"
+                "                answer = await self._client.request(\n"
+                "                    method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
+                "                )\n"
+                '                if method != "GET" or answer.status_code < 500 or not left:\n'
+                "                    return answer\n"
+                '            raise AssertionError("unreachable")\n',
+            ),
+        ),
+    ),
 )

@@ -31,4 +31,32 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE07",
+        category="SECURITY",
+        what="an e-mail address is put into a statement as text",
+        trigger="somebody logs in with an address that has a quote in it",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "        return await self._one(credentials.c.email == email)\n",
+                "        from sqlalchemy import text\n\n        return await self._one(text(f\"email = '{email}'\"))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE09",
+        category="SECURITY",
+        what="a login says whether there is such an account",
+        trigger="somebody logs in with an address that nobody has",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "        if credential is None or not matches:\n",
+                "        if credential is None:\n"
+                '            raise ApiError(401, "invalid-credentials", "there is no such account")\n'
+                "        if not matches:\n",
+            ),
+        ),
+    ),
 )

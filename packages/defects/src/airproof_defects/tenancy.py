@@ -36,4 +36,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE04",
+        category="TENANCY",
+        what="whose tenant a reply is of is not asked",
+        trigger="a reply arrives in another tenant's name",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "saga is None or saga.tenant_id != reply.tenant_id or saga.step(reply.step) is None",
+                "saga is None or saga.step(reply.step) is None",
+            ),
+        ),
+    ),
 )

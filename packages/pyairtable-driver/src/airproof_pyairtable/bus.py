@@ -264,15 +264,29 @@ class Bus:
 
     def rewind(self, service: str, to: BusMessage) -> None:
         """Sets the group of a service that is down back to the record."""
-        group, partition = f"{self._prefix}{service}", TopicPartition(f"{self._prefix}{to.topic}", to.partition)
+        partition = TopicPartition(f"{self._prefix}{to.topic}", to.partition)
         with self._lock:
-            members = self._admin.describe_groups([group])[group]["members"]
-            if members:
-                self._admin.remove_group_members(group, [MemberToRemove(member_id=one["member_id"]) for one in members])
+            group = self._left(service)
             answer = self._admin.alter_group_offsets(group, {partition: OffsetAndMetadata(to.offset, "", None)})
         failed = {str(one): error.__name__ for one, error in answer.items() if error.errno}
         if failed:
             raise PlatformError(f"group {group!r} could not be rewound: {failed}")
+
+    def forget_group(self, service: str) -> None:
+        """Deletes the group of a service that is down, with all its offsets."""
+        with self._lock:
+            group = self._left(service)
+            answer = self._admin.delete_groups([group])
+        if answer.get(group) != "OK":
+            raise PlatformError(f"group {group!r} could not be deleted: {answer}")
+
+    def _left(self, service: str) -> str:
+        """The group of a service that is down, when all its members have left it."""
+        group = f"{self._prefix}{service}"
+        members = self._admin.describe_groups([group])[group]["members"]
+        if members:
+            self._admin.remove_group_members(group, [MemberToRemove(member_id=one["member_id"]) for one in members])
+        return group
 
     def close(self) -> None:
         """Closes all connections."""

@@ -230,6 +230,10 @@ class BusAccess(Protocol):
         """Makes the broker refuse, for good, larger records on the topic that events of this type go to."""
         ...
 
+    def forget_group(self, service: str) -> None:
+        """Has the broker forget how far a service that is down has read, as it does after days."""
+        ...
+
     def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
         """Waits until the message lies among the dead letters.
 

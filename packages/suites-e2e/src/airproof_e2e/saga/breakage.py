@@ -109,6 +109,13 @@ def _unprocessable(stage: Stage, service: str, send: Callable[[], tuple[BusMessa
     return messages
 
 
+def group_forgotten(stage: Stage, service: str) -> None:
+    """Has the broker forget how far a service that is down has read."""
+    with _declared(stage, "group forgotten", service) as seen:
+        stage.platform.bus.forget_group(service)
+        seen("the group is deleted")
+
+
 def redelivered(stage: Stage, message: BusMessage) -> BusMessage:
     """Sends the record once more."""
     with _declared(stage, "redelivered", message.type) as seen:

@@ -118,6 +118,14 @@ PARTICIPANTS = (
         blames="BUS",
     ),
     Family(
+        "participant-forgotten",
+        Per.SAGA,
+        participants.forgotten_by_the_broker,
+        "every step is done once though the broker has forgotten how far its participant has read",
+        ("SAGA-1", "EB-2"),
+        blames="BUS",
+    ),
+    Family(
         "participant-killed-when-asked",
         Per.SAGA,
         in_turn(participants.killed_when_asked),

@@ -12,7 +12,16 @@ from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
-from airproof_e2e.saga.breakage import break_off_writes, commits_held, held, killed, stopped, suspended, undo_refused
+from airproof_e2e.saga.breakage import (
+    break_off_writes,
+    commits_held,
+    group_forgotten,
+    held,
+    killed,
+    stopped,
+    suspended,
+    undo_refused,
+)
 from airproof_e2e.saga.moments import answer, before_deadline, demand_silence, last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 
@@ -55,6 +64,19 @@ def stopped_at_work(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
             seen = str(fault.state.exit_code)
             stage.anomalies.append(Anomaly("UOW", "unclean-exit", promise, "exit code 0", seen, (participant,)))
     stage.wait_for(saga_id, answer(stage))
+
+
+def forgotten_by_the_broker(stage: Stage) -> None:
+    """While a participant is down the broker forgets how far it has read, and its command arrives."""
+    for step in stage.saga.steps:
+        if step.participant != stage.saga.entrance:
+            with stopped(stage, step.participant) as down:
+                group_forgotten(stage, step.participant)
+                saga_id = stage.start()
+                stage.command(saga_id, step)
+                with suspended(stage, stage.orchestrator):
+                    down.heal()
+                    stage.reply(saga_id, step)
 
 
 def killed_when_asked(stage: Stage, saga_id: str, _: NodeFault) -> None:

@@ -12,7 +12,7 @@ from airproof.checkers.view import witness
 from airproof.environment.topology import Role
 from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.platform.driver import Tenant, Write
-from airproof.platform.observation import BusMessage, OutboxRow
+from airproof.platform.observation import BusMessage, OutboxRow, SagaState
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import forged, held, killed, poison, publishing_refused, suspended
 from airproof_e2e.saga.moments import demand_silence, services_of
@@ -115,6 +115,10 @@ def replies_are_forged(stage: Stage) -> None:
         stage.command(saga_id, first)
         for message in forged(stage, saga_id, first, other):
             _demand_parked(stage, stage.orchestrator, message, WAIT_S)
+        state = stage.access.read(saga_id).state
+        if state is not SagaState.RUNNING:
+            promise = "no message of one tenant moves a saga of another"
+            stage.anomalies.append(Anomaly("TENANCY", "moved-by-another", promise, "a saga that runs", state.value))
 
 
 def _demand_parked(stage: Stage, service: str, message: BusMessage, timeout_s: float) -> None:

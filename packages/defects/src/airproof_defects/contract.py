@@ -1,0 +1,52 @@
+"""Seeded defects of what a service takes, and of the form of what it says."""
+
+from __future__ import annotations
+
+from airproof_defects.defect import Defect, Edit
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        id="CT08",
+        category="CONTRACT",
+        what="a number that no column holds reaches the database",
+        trigger="a workspace is renamed at version 2^70",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "expected_version: int = Field(ge=1, lt=2**31 - 1)",
+                "expected_version: int = Field(ge=1)",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT09",
+        category="CONTRACT",
+        what="a workspace may have any name, and the gateway takes a request of any size",
+        trigger="a workspace gets a name with a line break, or one of a million letters",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                'name: str = Field(min_length=1, max_length=100, pattern=r"^[^\\x00-\\x1f\\x7f]+$")',
+                "name: str",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "        if len(body) > MAX_BODY_BYTES:\n",
+                "        if len(body) > 1000 * MAX_BODY_BYTES:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT12",
+        category="CONTRACT",
+        what="an invalid request is told as such in a shape of its own",
+        trigger="a field is missing",
+        edits=(
+            Edit(
+                "kit/http/errors.py",
+                "        RequestValidationError: _invalid,\n",
+                "",
+            ),
+        ),
+    ),
+)
