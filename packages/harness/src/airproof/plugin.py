@@ -27,6 +27,7 @@ _MARKERS = (
     "promise(text, family=None): what the test proves, where its docstring does not say; the report groups by family",
     "destructive: breaks the environment, which must say `disposable: true`",
     "private_broker: needs a Kafka of its own, because it breaks it",
+    "doubled: needs two instances of every service in its cell",
     "wired: needs wires on the links of its cell; a test with the fixture `wire` has them",
     "smoke: belongs to the quick check of a pull request",
 )

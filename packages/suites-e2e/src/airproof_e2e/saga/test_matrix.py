@@ -23,10 +23,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _parameter(scenario: Scenario) -> object:
     marks = [pytest.mark.promise(scenario.promise), pytest.mark.covers(*scenario.family.covers)]
-    if scenario.family.cell is CellKind.PRIVATE_BROKER:
-        marks.append(pytest.mark.private_broker)
-    if scenario.family.cell is CellKind.WIRED:
-        marks.append(pytest.mark.wired)
+    if scenario.family.cell is not CellKind.PLAIN:
+        marks.append(getattr(pytest.mark, scenario.family.cell.name.lower()))
     if scenario.family.smoke:
         marks.append(pytest.mark.smoke)
     return pytest.param(scenario, id=scenario.id, marks=marks)

@@ -160,7 +160,7 @@ class CellStart:
         with self._progress.step("services"):
             for node in cell.services():
                 launch = self._driver.launch(node.name, cell.as_seen_by(node.name))
-                settings = self._environment.service(node.name).settings
+                settings = self._environment.service(node.service).settings
                 self._fork(node.name, launch.entry, {**launch.environment, **settings})
             self._await(sink.name, *(node.name for node in cell.services()))
 

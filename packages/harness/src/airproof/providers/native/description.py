@@ -17,7 +17,12 @@ from airproof.supervision import Supervisor
 SHARED = "shared"
 ZYGOTE = f"{SHARED}/zygote"
 SHARED_KAFKA = f"{SHARED}/{kafka.NODE}"
-PREFIXES = {CellKind.PLAIN: "cell-", CellKind.WIRED: "wired-", CellKind.PRIVATE_BROKER: "solo-"}
+PREFIXES = {
+    CellKind.PLAIN: "cell-",
+    CellKind.WIRED: "wired-",
+    CellKind.DOUBLED: "twin-",
+    CellKind.PRIVATE_BROKER: "solo-",
+}
 LOOPBACK = "127.0.0.1"
 DATABASE_USER = "airproof"
 
@@ -60,7 +65,7 @@ def probe(cell: CellDescription, node: Node, manifest: Manifest) -> Probe:
         Role.SMTP: readiness.smtp_probe,
     }
     if node.role is Role.SERVICE:
-        return readiness.http_probe(node.endpoint, manifest.service(node.name).ready_path)
+        return readiness.http_probe(node.endpoint, manifest.service(node.service).ready_path)
     if node.role is Role.WIRE:
         return readiness.http_probe(node.endpoint, "/health", token=cell.secrets["wire_token"])
     return by_role[node.role](node.endpoint)
@@ -73,7 +78,7 @@ def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, kind: Cell
     supervisor.lease(group)
     services = [service.name for service in driver.manifest.services]
     private_broker = kind is CellKind.PRIVATE_BROKER
-    ports = iter(supervisor.take_ports(group, len(services) + 8))
+    ports = iter(supervisor.take_ports(group, 2 * len(services) + 8))
     broker = Endpoint(LOOPBACK, next(ports)) if private_broker else plan.kafka
     stand_in = plan.broker.stand_in is not None
     backing = (
@@ -97,12 +102,16 @@ def describe_cell(supervisor: Supervisor, plan: Plan, driver: Driver, kind: Cell
         ),
     )
     own = tuple(Node(name, Role.SERVICE, Endpoint(LOOPBACK, next(ports)), "forked") for name in services)
+    more = [
+        Node(f"{name}.2", Role.SERVICE, Endpoint(LOOPBACK, next(ports)), "forked", instance_of=name)
+        for name in services
+    ]
     wire = (Node(Role.WIRE.value, Role.WIRE, Endpoint(LOOPBACK, next(ports)), "airproof.wire"),)
     between = connections(driver.manifest) if kind is CellKind.WIRED else ()
     listening = [Endpoint(LOOPBACK, port) for port in supervisor.take_ports(group, len(between))] if between else []
     return CellDescription(
         name=group,
-        nodes=backing + own + (wire if between else ()),
+        nodes=(*backing, *own, *(more if kind is CellKind.DOUBLED else ()), *(wire if between else ())),
         topic_prefix=f"c{identity}.",
         database_user=DATABASE_USER,
         database_admin=postgres.SUPERUSER,

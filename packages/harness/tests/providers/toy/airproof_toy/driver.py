@@ -26,8 +26,9 @@ class ToyDriver:
     def databases(self) -> Sequence[str]:
         return ["toy"]
 
-    def launch(self, service: str, cell: CellDescription) -> ServiceLaunch:
-        variables = {"SERVICE_NAME": service, "PORT": str(cell.node(service).endpoint.port)}
+    def launch(self, node: str, cell: CellDescription) -> ServiceLaunch:
+        service = cell.node(node).service
+        variables = {"SERVICE_NAME": service, "PORT": str(cell.node(node).endpoint.port)}
         if self.manifest.service(service).database:
             variables["DATABASE_URL"] = cell.postgres_url("toy")
         return ServiceLaunch("airproof_toy.service:serve", variables)

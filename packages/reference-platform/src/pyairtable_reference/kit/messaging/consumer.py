@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 
 from pyairtable_reference.kit import logs, metrics
 from pyairtable_reference.kit.backoff import Backoff
@@ -29,6 +29,19 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Record], Awaitable[None]]
 MAX_ATTEMPTS = 3
+
+
+class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Whether this member of a group knows its part."""
+
+    def __init__(self) -> None:
+        self.is_known = False
+
+    async def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002 - the protocol's
+        self.is_known = False
+
+    async def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002 - the protocol's
+        self.is_known = True
 
 
 class Consumer:
@@ -59,12 +72,12 @@ class Consumer:
         self._prefix = topic_prefix
         self._session_ms = session_ms
         self._longest_retry_s = longest_retry_s
-        self._consumer: AIOKafkaConsumer | None = None
+        self._membership = _Membership()
 
     @property
     def assigned(self) -> bool:
-        """Whether the group has given this member partitions."""
-        return self._consumer is not None and bool(self._consumer.assignment())
+        """Whether the group has told this member its part; that is none where it has more members than partitions."""
+        return self._membership.is_known
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Consumes until told to stop; what has been handled by then is committed."""
@@ -73,7 +86,6 @@ class Consumer:
             consumer = self._new_consumer()
             try:
                 await consumer.start()
-                self._consumer = consumer
                 backoff.reset()
                 await self._consume(consumer, stopping)
             except RuntimeError as failure:
@@ -81,13 +93,12 @@ class Consumer:
                     raise
                 log.warning("consumer starts again: %s: %s", type(failure).__name__, failure)
             finally:
-                self._consumer = None
+                self._membership.is_known = False
                 await consumer.stop()
             await backoff.wait(stopping)
 
     def _new_consumer(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
-            *(self._prefix + topic for topic in self._handlers),
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             client_id=self._instance,
             group_id=self._group,
@@ -101,6 +112,8 @@ class Consumer:
             fetch_max_wait_ms=500,
             retry_backoff_ms=50,
         )
+        consumer.subscribe([self._prefix + topic for topic in self._handlers], listener=self._membership)
+        return consumer
 
     async def _consume(self, consumer: AIOKafkaConsumer, stopping: asyncio.Event) -> None:
         stop = asyncio.create_task(stopping.wait())
