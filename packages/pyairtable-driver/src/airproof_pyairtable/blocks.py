@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from psycopg import sql
@@ -13,6 +14,7 @@ from airproof_pyairtable.databases import APPLICATION, Databases
 LOCK_TIMEOUT = "10s"
 TERMINATION_TIMEOUT_MS = 5000
 NOBODY = "airproof_nobody"
+_TRIAL = "SELECT pg_logical_emit_message(true, 'airproof', '')"
 LOOK_AGAIN_S = 0.01
 
 
@@ -106,9 +108,15 @@ def in_transaction(databases: Databases, database: str) -> bool:
 def hold_commits(databases: Databases, database: str) -> Iterator[WriteBlock]:
     """Holds every commit of the cluster once it is durable: each then waits for a standby that does not exist.
 
-    The block tells of the commits of one database.
+    The server's checkpointer is what puts that in force and ends it, in its own time. So commits of our own show when
+    they are held and when they are not any more. The block tells of the commits of one database.
     """
-    with databases.connect_admin(database) as admin:
+    with (
+        databases.connect_admin(database) as admin,
+        databases.connect_admin(database) as trial,
+        ThreadPoolExecutor(1, thread_name_prefix="trial-commit") as thread,
+    ):
+        pid, trying = trial.info.backend_pid, [thread.submit(trial.execute, _TRIAL)]
 
         def standby() -> str:
             row = admin.execute("SHOW synchronous_standby_names").fetchone()
@@ -118,11 +126,21 @@ def hold_commits(databases: Databases, database: str) -> Iterator[WriteBlock]:
             admin.execute(sql.SQL("ALTER SYSTEM SET synchronous_standby_names = {}").format(name))
             admin.execute("SELECT pg_reload_conf()")
 
+        def release() -> None:
+            ask_for(before)
+            admin.execute(_TRIAL)
+
+        def is_held() -> bool:
+            if trying[0].done():
+                trying[0] = thread.submit(trial.execute, _TRIAL)
+            waits = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'"
+            return admin.execute(waits, [pid]).fetchone() is not None
+
         before = standby()
-        block = WriteBlock(databases, database, "wait_event = 'SyncRep'", lambda: ask_for(before))
+        block = WriteBlock(databases, database, "wait_event = 'SyncRep'", release)
         ask_for(NOBODY)
         try:
-            wait_until(lambda: standby() == NOBODY, timeout_s=10, describe="PostgreSQL to hold commits")
+            wait_until(is_held, timeout_s=10, describe="PostgreSQL to hold commits", longest_interval_s=LOOK_AGAIN_S)
             yield block
         finally:
             block.release()
