@@ -149,4 +149,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB06",
+        category="OUTBOX",
+        what="whoever looks into the outbox takes what others have taken already",
+        trigger="two instances of a service look at the same moment",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                ".where(or_(row.c.claimed_until.is_(None), row.c.claimed_until < func.now()), ~waits)",
+                ".where(~waits)",
+            ),
+            Edit(
+                "kit/outbox.py",
+                "        .with_for_update(skip_locked=True)\n",
+                "",
+            ),
+        ),
+    ),
 )
