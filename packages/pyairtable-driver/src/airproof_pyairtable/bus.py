@@ -205,14 +205,25 @@ class Bus:
             ends = self._ends()
             committed = self._admin.list_group_offsets([f"{self._prefix}{name}" for name in CONSUMPTION])
         behind = []
-        for name, topics in CONSUMPTION.items():
+        for name in CONSUMPTION:
             offsets = committed.get(f"{self._prefix}{name}", {})
             for partition, end in ends.items():
-                if partition.topic.removeprefix(self._prefix) in topics:
-                    done = max(offsets[partition].offset, 0) if partition in offsets else 0
+                if self._is_read_by(name, partition):
+                    done = max(offsets[partition].offset, 0) if partition in offsets else self._begin(partition, end)
                     if done < end:
                         behind.append(f"{name} is {end - done} records behind on {partition.topic}")
         return behind
+
+    def _is_read_by(self, group: str, partition: TopicPartition) -> bool:
+        return partition.topic.removeprefix(self._prefix) in CONSUMPTION[group]
+
+    def _begin(self, partition: TopicPartition, end: int) -> int:
+        """Where a group begins that the broker does not know: where nothing was ever sent that is the end."""
+        if end == 0:
+            return 0
+        with self._lock:
+            found = self._admin.list_partition_offsets({partition: OffsetSpec.EARLIEST})
+        return int(found[partition].offset)
 
     def wait_consumed(self, group: str, message: BusMessage, *, timeout_s: float) -> None:
         """Waits until the group has handled the record.
@@ -273,8 +284,11 @@ class Bus:
             raise PlatformError(f"group {group!r} could not be rewound: {failed}")
 
     def forget_group(self, service: str) -> None:
-        """Deletes the group of a service that is down, with all its offsets."""
+        """Deletes the group of a service that is down, and all that its topics hold: who begins there begins now."""
+        self.fence()
+        ends = {one: end for one, end in self._ends().items() if self._is_read_by(service, one)}
         with self._lock:
+            self._admin.delete_records(ends)
             group = self._left(service)
             answer = self._admin.delete_groups([group])
         if answer.get(group) != "OK":

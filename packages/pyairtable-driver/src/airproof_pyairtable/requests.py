@@ -95,7 +95,7 @@ class Requests:
             case Session.OPERATOR:
                 return {"X-API-Key": self._cell.secrets["admin_key"]}
             case Session.NO_OPERATOR:
-                return {"X-API-Key": "0" * len(self._cell.secrets["admin_key"])}
+                return {"X-API-Key": self._cell.secrets["admin_key"][:-1]}
             case Session.FORGED:
                 token = "f" * 43
             case Session.LOGGED_OUT:

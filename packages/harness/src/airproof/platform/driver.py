@@ -232,7 +232,7 @@ class BusAccess(Protocol):
         ...
 
     def forget_group(self, service: str) -> None:
-        """Has the broker forget how far a service that is down has read, as it does after days."""
+        """Has the broker forget how far a service that is down has read, and what there was, as it does after days."""
         ...
 
     def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:

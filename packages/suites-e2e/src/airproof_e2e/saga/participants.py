@@ -70,6 +70,7 @@ def forgotten_by_the_broker(stage: Stage) -> None:
     """While a participant is down the broker forgets how far it has read, and its command arrives."""
     for step in stage.saga.steps:
         if step.participant != stage.saga.entrance:
+            stage.cell.barrier(WAIT_S)
             with stopped(stage, step.participant) as down:
                 group_forgotten(stage, step.participant)
                 saga_id = stage.start()
@@ -77,6 +78,7 @@ def forgotten_by_the_broker(stage: Stage) -> None:
                 with suspended(stage, stage.orchestrator):
                     down.heal()
                     stage.reply(saga_id, step)
+                stage.wait_end(saga_id)
 
 
 def killed_when_asked(stage: Stage, saga_id: str, _: NodeFault) -> None:
