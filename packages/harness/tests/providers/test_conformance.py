@@ -258,6 +258,25 @@ def test_a_private_broker_may_be_killed_and_keeps_what_it_acknowledged(provision
         provision.return_cell(cell, reusable=False)
 
 
+def test_a_doubled_cell_has_two_instances_of_every_service_and_each_may_die_alone(provision: Provision) -> None:
+    cell = provision.lease_cell(CellKind.DOUBLED)
+    try:
+        assert CellDescription.from_json(json.loads(json.dumps(cell.to_json()))) == cell
+        first, second = (node.name for node in cell.instances("greeter"))
+        assert first == "greeter"
+        assert get(cell, first, "/health")["pid"] != get(cell, second, "/health")["pid"]
+        processes = provision.capabilities(cell).processes
+        if processes is None:
+            return
+        processes.kill(second)
+        assert not answers(cell.node(second).endpoint)
+        assert answers(cell.node(first).endpoint)
+        processes.start(second)
+        assert get(cell, second, "/ready")["service"] == "greeter"
+    finally:
+        provision.return_cell(cell, reusable=False)
+
+
 def test_a_returned_cell_is_leased_again(provision: Provision) -> None:
     first = provision.lease_cell()
     provision.return_cell(first, reusable=True)
