@@ -124,7 +124,7 @@ def toxiproxy(supervisor: Supervisor, name: str, program: str, proxies: list[tup
 def find_toxiproxy() -> str:
     """The program: named by TOXIPROXY, installed, or built by Go into the user's cache; empty if there is none."""
     built = Path(platformdirs.user_cache_dir("airproof")) / "toxiproxy"
-    found = os.environ.get("TOXIPROXY") or shutil.which("toxiproxy-server") or shutil.which(built / "server")
+    found = os.environ.get("TOXIPROXY") or shutil.which("toxiproxy-server") or shutil.which(str(built / "server"))
     go = shutil.which("go")
     if found or not go:
         return found or ""

@@ -75,32 +75,17 @@ class Lane:
         self.is_busy = False
         self._task: asyncio.Task[None] | None = None
         self._arrived: asyncio.Future[None] | None = None
-        source.received = self.receive
-        source.ended = self.finish
+        source.received = self._follow
+        source.ended = self._finish
+        source.defect = connection.fail
         sink.drained = self._go_on
         sink.failed = self._sink_failed
-
-    def receive(self, data: bytes) -> None:
-        """A piece has come."""
-        try:
-            if self.fast:
-                self._pass_on(data)
-            else:
-                self._follow(data)
-        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
-            self._connection.fail(error)
-
-    def finish(self, reset: bool) -> None:
-        """Nothing more will come."""
-        try:
-            self._finish(reset)
-        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
-            self._connection.fail(error)
 
     def slow_down(self) -> None:
         """From now on nothing passes that was not looked at."""
         if self.fast:
             self.fast = False
+            self.source.received = self._follow
             self._ahead = self._inside
 
     def settle(self) -> None:
@@ -116,6 +101,7 @@ class Lane:
             or self._connection.unsettled
         ):
             self.fast = True
+            self.source.received = self._pass_on
 
     def cut(self, armed: Armed) -> None:
         """From now on everything vanishes, the end too; the first that does is evidence."""

@@ -32,6 +32,7 @@ class Stream:
     Attributes:
         congested: whether written bytes wait for the other side to read.
         closed: nothing is read or written any more.
+        defect: called with what `received` or `ended` raised.
         received: called with what was read.
         ended: called once when nothing more comes; whether it was a reset.
         drained: called when the last waiting byte has left.
@@ -52,6 +53,7 @@ class Stream:
         "_waiting",
         "closed",
         "congested",
+        "defect",
         "drained",
         "ended",
         "failed",
@@ -77,6 +79,7 @@ class Stream:
         self.closed = False
         self.received: Callable[[bytes], None] = _ignore
         self.ended: Callable[[bool], None] = _ignore
+        self.defect: Callable[[Exception], None] = _raise
         self.drained: Callable[[], None] = _nothing
         self.failed: Callable[[], None] = _nothing
 
@@ -159,15 +162,21 @@ class Stream:
         except OSError:
             self._finish(reset=True)
             return
-        if data:
-            self.received(data)
-        else:
+        if not data:
             self._finish(reset=False)
+            return
+        try:
+            self.received(data)
+        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
+            self.defect(error)
 
     def _finish(self, *, reset: bool) -> None:
         self.pause()
         self.finished = True
-        self.ended(reset)
+        try:
+            self.ended(reset)
+        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
+            self.defect(error)
 
     def _writable(self) -> None:
         try:
@@ -200,6 +209,10 @@ class Stream:
 
 def _ignore(_: object) -> None:
     pass
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _nothing() -> None:

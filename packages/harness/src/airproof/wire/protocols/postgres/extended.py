@@ -13,7 +13,7 @@ def take(conversation: Conversation, turn: Turn, kind: int, data: bytes, at: int
     """Takes a Parse, Bind, Describe, Execute or Close into the turn; its body stands from `at` to `stop`."""
     turn.extended = True
     if kind == BIND:
-        _bind(conversation, turn, data, at, stop)
+        bind(conversation, turn, data, at, stop)
     elif kind == EXECUTE:
         name = b"" if data[at : at + 1] == b"\0" else data[at : data.find(b"\0", at, stop)]
         execute(conversation, turn, conversation.prepared.portals.get(name, UNKNOWN))
@@ -35,7 +35,8 @@ def execute(conversation: Conversation, turn: Turn, prepared: Prepared) -> None:
             turn.execute(followed)
 
 
-def _bind(conversation: Conversation, turn: Turn, data: bytes, at: int, stop: int) -> None:
+def bind(conversation: Conversation, turn: Turn, data: bytes, at: int, stop: int) -> None:
+    """Takes a Bind into the turn; its body stands from `at` to `stop`."""
     prepared = conversation.prepared
     portal_end = at if data[at : at + 1] == b"\0" else data.find(b"\0", at, stop)
     name_end = data.find(b"\0", portal_end + 1, stop)
