@@ -53,13 +53,11 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(
                 "kit/service_client.py",
                 "        try:\n"
-                "            return await self._client.request(\n"
-                "                method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
-                "            )\n",
+                "            return await self._client.request(method, url, headers=sent, content=content, json=json)\n",
                 "        try:\n"
                 "            for left in reversed(range(25)):\n"
                 "                answer = await self._client.request(\n"
-                "                    method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
+                "                    method, url, headers=sent, content=content, json=json\n"
                 "                )\n"
                 '                if method != "GET" or answer.status_code < 500 or not left:\n'
                 "                    return answer\n"
