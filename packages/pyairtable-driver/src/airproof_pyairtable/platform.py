@@ -57,10 +57,10 @@ class PyAirtable:
         self._bus = Bus(cell)
         self._outboxes = Outboxes(self._databases, self._http)
         self._registration = Registration(self._http, self._databases, self._bus, seed)
-        doors = Doors(self._http, cell.secrets)
+        self._cache = WorkspaceCache(cell, self._bus)
+        doors = Doors(self._http, cell.secrets, self._cache.connection)
         self._workspaces = Workspaces(self._registration, self._databases, doors)
         self._requests = Requests(self._http, doors, self._databases, cell)
-        self._cache = WorkspaceCache(cell, self._bus)
 
     @property
     def bus(self) -> BusAccess:
