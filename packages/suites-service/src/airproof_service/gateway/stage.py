@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -29,6 +30,11 @@ class Stage:
     cell: Cell
     about: EntityRef
     anomalies: list[Anomaly] = field(default_factory=list)
+    _log_mark: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if logs := self.cell.capabilities.logs:
+            self._log_mark = logs.mark()
 
     @classmethod
     def of(cls, cell: Cell, tenant: Tenant) -> Stage:
@@ -78,15 +84,32 @@ class Stage:
             witness = tuple(filter(None, facts))
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
 
-    def demand_served(self, route: Route) -> None:
-        """Somebody who may ask is answered."""
-        answer, promise = self.ask(self.rightful(route)), "whoever may make a request is answered"
+    def demand_served(self, route: Route, *, by: EntityRef | None = None) -> None:
+        """Somebody who may ask, or the owner of `by`, is answered."""
+        request = replace(self.rightful(route), user=by)
+        answer, promise = self.ask(request), "whoever may make a request is answered"
         served = answer is not None and answer.status < 400 and answer.readable
-        self.demand(served, "GATEWAY", "not-served", promise, "an answer", answer, self.rightful(route))
+        self.demand(served, "GATEWAY", "not-served", promise, "an answer", answer, request)
+        if served and answer:
+            known = self.cell.platform.requests.shown(route, self.about)
+            seen = {place: answer.at(place) for place in known}
+            promise = "what is shown is what there is"
+            self.demand(seen == known, "CONTRACT", "wrong-answer", promise, str(known), seen, request)
 
     def judge(self) -> None:
         """Fails the test if a promise was broken."""
+        self.anomalies += self._secrets_in_logs()
         verdict = judged("requests", self.anomalies)
         self.cell.history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
         if not verdict:
             pytest.fail(str(verdict), pytrace=False)
+
+    def _secrets_in_logs(self) -> Iterator[Anomaly]:
+        logs = self.cell.capabilities.logs
+        if logs is None:
+            return
+        secrets = self.cell.platform.requests.secrets()
+        nodes = {line.node for line in logs.since(self._log_mark) if any(one in line.text for one in secrets)}
+        if nodes:
+            promise, seen = "no log holds a secret", f"lines of {', '.join(sorted(nodes))}"
+            yield Anomaly("SECURITY", "secret-in-a-log", promise, "none", seen)
