@@ -49,4 +49,24 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT06",
+        category="CONTRACT",
+        what="a field that an answer was given later is not filled in",
+        trigger="somebody asks for a user",
+        edits=(
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "    last_name: str\n",
+                "    last_name: str | None = None\n",
+            ),
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "    return ProfileAnswer.model_validate(profile, from_attributes=True)",
+                '    known = set(ProfileAnswer.model_fields) - {"last_name"}\n'
+                "    told = {name: getattr(profile, name) for name in known}\n"
+                "    return ProfileAnswer.model_validate(told)",
+            ),
+        ),
+    ),
 )

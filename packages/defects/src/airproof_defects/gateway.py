@@ -44,11 +44,14 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/service_client.py",
-                "            return await self._client.request(method, url, headers=sent, content=content, json=json)\n",
+                "            return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n",
                 "            try:\n"
-                "                return await self._client.request(method, url, headers=sent, content=content, json=json)\n"
+                "                return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n"
                 "            except httpx.TransportError:\n"
-                "                return await self._client.request(method, url, headers=sent, content=content, json=json)\n",
+                "                return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n",
             ),
         ),
     ),
