@@ -131,4 +131,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE20",
+        category="SECURITY",
+        what="sessions are kept under their tokens themselves",
+        trigger="somebody logs in",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "    return hashlib.sha256(token.encode()).hexdigest()\n",
+                "    return token\n",
+            ),
+        ),
+    ),
 )

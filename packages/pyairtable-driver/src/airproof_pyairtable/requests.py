@@ -18,6 +18,7 @@ from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http, told
 from airproof_pyairtable.manifest import GATEWAY, PERMISSION_CHECK, WORKSPACE, database_of
+from airproof_pyairtable.stores import Stores
 
 CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
@@ -27,8 +28,9 @@ _SAGA = "SELECT saga_id FROM workspaces WHERE id::text = %(id)s"
 class Requests:
     """See `airproof.platform.requests.RequestAccess`."""
 
-    def __init__(self, http: Http, doors: Doors, databases: Databases, cell: CellDescription) -> None:
+    def __init__(self, http: Http, doors: Doors, databases: Databases, stores: Stores, cell: CellDescription) -> None:
         self._http = http
+        self._stores = stores
         self._databases = databases
         self._doors = doors
         self._cell = cell
@@ -77,6 +79,10 @@ class Requests:
     def secrets(self) -> tuple[str, ...]:
         """The cell's secrets, and what users have shown."""
         return (*self._cell.secrets.values(), *self._doors.shown())
+
+    def kept(self) -> tuple[str, ...]:
+        """The tables, and the kinds of keys in Redis, that hold what users have shown."""
+        return self._stores.holding(self._doors.shown())
 
     def body(self, route: Route, about: EntityRef) -> dict[str, Any]:
         """The route's body for that entity."""

@@ -151,6 +151,10 @@ class RequestAccess(Protocol):
         """All that was used so far, and of what the cell is made, that may appear in no log."""
         ...
 
+    def kept(self) -> tuple[str, ...]:
+        """Where the platform keeps a password or a token as its user has shown it: tables, and kinds of keys."""
+        ...
+
     def probe(self, service: str, path: str) -> int:
         """The status with which a service answers a probe."""
         ...

@@ -11,6 +11,7 @@ from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request, Session
 from airproof_service.gateway.stage import Stage
 
+OTHER_METHODS = ("HEAD", "OPTIONS", "GET", "POST")
 STRANGE = (Session.FORGED, Session.GARBLED, Session.LOGGED_OUT, Session.EXCHANGED, Session.EXPIRED, Session.REFRESH)
 
 
@@ -36,6 +37,8 @@ def intruders(stage: Stage, route: Route, others: Others) -> Iterator[Request]:
     yield nobody
     yield replace(nobody, pretended=stage.about)
     yield replace(nobody, session=Session.NO_OPERATOR)
+    for method in OTHER_METHODS:
+        yield replace(nobody, method=method)
     for session in STRANGE:
         yield replace(nobody, session=session)
     for user in logged_in(stage, route, others):

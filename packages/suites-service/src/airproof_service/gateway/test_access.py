@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -53,12 +54,12 @@ def test_whoever_may_ask_is_served(stage: Stage) -> None:
 @pytest.mark.covers("SEC-2", "SEC-3")
 def test_what_is_somebody_elses_is_told_as_what_is_not_there(stage: Stage) -> None:
     """Who may not see a thing is told the same about it as about one that is not there."""
-    others, missing = Others.of(stage), replace(stage.about, id=str(uuid4()))
-    for route in (one for one in stage.routes if one.access is Access.OWNER):
-        for user in (others.colleague, others.stranger):
+    others, missing = Others.of(stage), _missing(stage)
+    for route in (one for one in stage.routes if one.access in {Access.OWNER, Access.TENANT}):
+        for user in logged_in(stage, route, others):
             request = Request(route, stage.about, user=user)
             told = [(stage.ask(one), one.about) for one in (request, replace(request, about=missing))]
-            theirs, nothing = [answer.without(about.id) if answer else "no answer" for answer, about in told]
+            theirs, nothing = [one.without(about.id, about.owner) if one else "no answer" for one, about in told]
             promise = "that there is something is told to nobody who may not see it"
             expected = f"as of what is not there: {nothing}"
             stage.demand(theirs == nothing, "SECURITY", "existence-told", promise, expected, theirs, request)
@@ -96,7 +97,7 @@ def test_requests_use_nothing_up(stage: Stage) -> None:
 @pytest.mark.covers("XS-4", "GW-2")
 def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> None:
     """The correlation id of a request is that of its answer, whoever of the services behind the gateway gives it."""
-    missing = replace(stage.about, id=str(uuid4()), owner=str(uuid4()))
+    missing = _missing(stage)
     for route in (one for one in stage.routes if not one.changes):
         mine = f"corr-{stage.about.id}-{route.name}"
         request = replace(stage.rightful(route), about=missing, user=stage.about, correlation_id=mine)
@@ -110,18 +111,16 @@ def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> N
 @pytest.mark.covers("XS-4", "SEC-3")
 def test_a_correlation_id_that_is_none_is_replaced(stage: Stage) -> None:
     """A request whose correlation id cannot be one is answered all the same, and has one that can."""
-    missing = replace(stage.about, id=str(uuid4()), owner=str(uuid4()))
-    for route in (one for one in stage.routes if not one.changes):
-        for bad in NO_CORRELATION_IDS:
-            for about in (stage.about, missing):
-                request = replace(stage.rightful(route), about=about, user=stage.about, correlation_id=bad)
-                answer = stage.ask(request)
-                ids = set(answer.correlation_ids) if answer else set()
-                one = next(iter(ids), "")
-                good = len(ids) == 1 and 0 < len(one) <= LONGEST_ID and one.isascii() and one.isprintable()
-                right = answer is not None and answer.status < 500 and good and not {" ", bad} & {*one, one}
-                promise = "what is no correlation id is replaced by one"
-                stage.demand(right, "GATEWAY", "no-correlation-id", promise, "an answer with one id", answer, request)
+    asked = [stage.rightful(route) for route in stage.routes if not route.changes]
+    for known, bad in product(asked, NO_CORRELATION_IDS):
+        for request in (known, replace(known, about=_missing(stage), user=stage.about)):
+            answer = stage.ask(replace(request, correlation_id=bad))
+            ids = set(answer.correlation_ids) if answer else set()
+            replaced = len(ids) == 1 and all(_may_be_an_id(one) and one != bad for one in ids)
+            right = answer is not None and answer.status < 500 and replaced
+            promise, expected = "what is no correlation id is replaced by one", f"an answer with one, not {bad[:20]!r}"
+            seen = f"{answer}, with {', '.join(ids) or 'none'}"
+            stage.demand(right, "GATEWAY", "no-correlation-id", promise, expected, seen, request)
     stage.judge()
 
 
@@ -158,6 +157,18 @@ def test_a_token_is_exchanged_once(stage: Stage) -> None:
     stage.judge()
 
 
+@pytest.mark.covers("SEC-1")
+def test_what_lets_somebody_in_is_kept_nowhere(stage: Stage) -> None:
+    """No store of the platform holds a password or a token, so that nobody who reads one can log in."""
+    for session in (Session.USER, Session.EXCHANGED, Session.REFRESH):
+        for route in (one for one in stage.reading if one.access is Access.USER):
+            stage.ask(Request(route, stage.about, session))
+    if kept := stage.cell.platform.requests.kept():
+        promise = "a password or a token is kept nowhere as it was shown"
+        stage.anomalies.append(Anomaly("SECURITY", "kept-in-clear", promise, "nowhere", ", ".join(kept)))
+    stage.judge()
+
+
 @pytest.mark.destructive
 @pytest.mark.covers("GW-2", "SEC-1")
 def test_a_session_ends_with_its_account(cell: Cell, tenant: Tenant) -> None:
@@ -177,6 +188,14 @@ def test_a_session_ends_with_its_account(cell: Cell, tenant: Tenant) -> None:
         promise = "a session ends with its account"
         stage.demand(closed, "SECURITY", "served-to-nobody", promise, "401", answer, request)
     stage.judge()
+
+
+def _missing(stage: Stage) -> EntityRef:
+    return replace(stage.about, id=str(uuid4()), owner=str(uuid4()))
+
+
+def _may_be_an_id(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_ID and text.isascii() and text.isprintable() and " " not in text
 
 
 def _demand_refused(stage: Stage, request: Request) -> None:

@@ -107,8 +107,9 @@ def _demand_shape(stage: Stage, answer: Answer | None, request: Request) -> None
 
 def _demand_no_echo(stage: Stage, answer: Answer | None, request: Request) -> None:
     body = stage.cell.platform.requests.body(request.route, request.about)
-    sent = [str(value) for value in {**body, **request.fields}.values() if isinstance(value, str)]
-    repeated = [one for one in sent if len(one) > SHORT and answer is not None and one in answer.text]
+    sent = {name: value for name, value in {**body, **request.fields}.items() if isinstance(value, str)}
+    text = answer.text if answer else ""
+    repeated = [name for name, value in sent.items() if len(value) > SHORT and value in text]
     promise, expected = "an error does not repeat what was sent", "names of fields alone"
-    seen = f"{answer}, which repeats {repeated[0]!r}" if repeated else answer
+    seen = f"{answer.status if answer else 0}, with the value of {', '.join(repeated)}"
     stage.demand(not repeated, "SECURITY", "echo", promise, expected, seen, request)
