@@ -99,7 +99,8 @@ class Requests:
             content = _pieces(request.raw) if request.chunked else request.raw
             headers, body = {**headers, "Content-Type": "application/json"}, {"content": content}
         elif route.body is not None:
-            body = {"json": {**self.body(route, request.about), **request.fields}}
+            fields = {**self.body(route, request.about), **request.fields}
+            body = {"json": {name: value for name, value in fields.items() if name != request.left_out}}
         answer = self._http.ask(request.method or route.method, service, path, headers=headers, **body)
         return Answer(answer.status_code, answer.text, _correlation_ids(answer), _error(answer), _is_readable(answer))
 

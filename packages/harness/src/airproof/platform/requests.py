@@ -92,6 +92,7 @@ class Request:
         pretended: an entity of the user, and of the tenant, that the request says in its headers it comes from.
         correlation_id: the request's own; empty sends none.
         fields: of the body, other than the route's.
+        left_out: a field of the route's body that is not sent.
         raw: what is sent in the place of the body; None for what the route says.
         method: another than the route's; empty: the route's own.
         chunked: whether the body is sent in pieces, without being told beforehand how long it is.
@@ -105,6 +106,7 @@ class Request:
     pretended: EntityRef | None = None
     correlation_id: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    left_out: str = ""
     raw: bytes | None = None
     method: str = ""
     chunked: bool = False

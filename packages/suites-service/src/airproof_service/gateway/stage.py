@@ -61,7 +61,13 @@ class Stage:
 
     def ask(self, request: Request) -> Answer | None:
         """Makes the request; None if nobody answers."""
-        shown = {"route": request.route.name, "as": request.session.value, "path": request.path, **request.fields}
+        shown = {
+            "route": request.route.name,
+            "as": request.session.value,
+            "method": request.method,
+            "path": request.path,
+            **request.fields,
+        }
         with self.cell.history.operation(f"ask {request.route.name}", args=shown) as operation:
             try:
                 answer = self.cell.platform.requests.ask(request)
@@ -77,9 +83,10 @@ class Stage:
         """Notes an anomaly unless all is good."""
         if not good:
             told = request.path or self.cell.platform.requests.path(request.route, request.about)
-            asked = f"{request.route.method} {told} with {request.session.value}"
+            asked = f"{request.method or request.route.method} {told} with {request.session.value}"
             facts = [asked, f"as the owner of {request.user.id}" if request.user else ""]
             facts += [f"{name} {str(value)[:60]!r}" for name, value in request.fields.items()]
+            facts += [f"without {request.left_out}"] if request.left_out else []
             facts += [f"the body {request.raw[:60]!r}"] if request.raw is not None else []
             witness = tuple(filter(None, facts))
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
