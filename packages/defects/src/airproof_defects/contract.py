@@ -69,4 +69,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT13",
+        category="CONTRACT",
+        what="blanks round a name are taken off",
+        trigger="somebody gives a name that begins or ends with one",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "user, workspace_id, body.name, expected",
+                "user, workspace_id, body.name.strip() or body.name, expected",
+            ),
+        ),
+    ),
 )

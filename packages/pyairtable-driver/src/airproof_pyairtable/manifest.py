@@ -106,6 +106,17 @@ WORKSPACE = Entity(
     created="workspace.created",
     changed="workspace.renamed",
     removed="workspace.removed",
+    unusual=(
+        " ",
+        " x ",
+        "e\u0301 is not é",
+        "Zoë 😀",
+        "x" * 100,
+        "Robert'); DROP TABLE x;--",
+        "<b>&amp;</b>",
+        "%s {0} \\n",
+        "null",
+    ),
     granted=("read", "write", "list", "delete"),
     denied=("create", "own"),
 )

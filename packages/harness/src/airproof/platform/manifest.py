@@ -125,6 +125,7 @@ class Entity:
         name: the type of the stream's aggregate: `workspace`.
         service: its owner, whose event store has the stream.
         created, changed, removed: the types of its events. The first has version 1.
+        unusual: values that it may be given, however odd they look.
         granted, denied: what its owner may do with it, and what not even they may, as the platform calls it.
     """
 
@@ -133,6 +134,7 @@ class Entity:
     created: str
     changed: str
     removed: str
+    unusual: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
 

@@ -207,11 +207,12 @@ def _demand_refused(stage: Stage, request: Request) -> None:
 
 
 def _demand_own_only(stage: Stage, route: Route, other: EntityRef) -> None:
-    """Where everybody is shown something, it is theirs."""
+    """Where everybody is shown something, it is theirs, whoever they pretend to be."""
     if route.access is not Access.USER:
         return
-    request = Request(route, stage.about, user=other)
-    answer = stage.ask(request)
-    theirs = answer is not None and stage.about.id not in answer.text and other.id in answer.text
-    promise = f"in {route.name} everybody sees what is theirs, and nothing else"
-    stage.demand(theirs, "TENANCY", "shown-to-another", promise, f"{other.id} alone", answer, request)
+    for pretended in (None, stage.about):
+        request = Request(route, stage.about, user=other, pretended=pretended)
+        answer = stage.ask(request)
+        theirs = answer is not None and stage.about.id not in answer.text and other.id in answer.text
+        promise = f"in {route.name} everybody sees what is theirs, and nothing else"
+        stage.demand(theirs, "TENANCY", "shown-to-another", promise, f"{other.id} alone", answer, request)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from airproof.cells import Cell
+from airproof.checkers.verdict import Anomaly
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access
 from airproof.platform.requests import Answer, Request
@@ -14,7 +15,7 @@ from airproof_service.gateway.stage import Stage
 
 NOT_RIGHT = frozenset({400, 422})
 NOT_THERE = NOT_RIGHT | {401, 404, 405}
-SHORT = 7
+SHORT, WAIT_S = 7, 10.0
 
 
 @pytest.fixture
@@ -69,7 +70,29 @@ def test_a_request_that_is_too_large_is_refused_as_such(stage: Stage) -> None:
             refused = answer is not None and answer.status == 413
             promise = f"a request that is too large is refused as such{', in pieces too' if request.chunked else ''}"
             stage.demand(refused, "GATEWAY", "too-large", promise, "413", answer, request)
+        request = replace(whole, raw=b" " * largest)
+        answer = stage.ask(request)
+        taken = answer is not None and answer.status in NOT_RIGHT
+        promise = "a request that is as large as it may be is not too large"
+        stage.demand(taken, "GATEWAY", "not-too-large", promise, "400 or 422", answer, request)
         stage.demand_served(route)
+    stage.judge()
+
+
+@pytest.mark.covers("SEC-3", "XS-4")
+def test_what_is_right_is_kept_as_it_was_said(stage: Stage) -> None:
+    """A value that is right is kept and shown letter by letter as it was said, however odd it looks."""
+    platform = stage.cell.platform
+    entity = platform.manifest.entity(stage.routes[0].entity)
+    access, cached = platform.entities(entity.name), entity.name in {one.entity for one in platform.manifest.caches}
+    for version, value in enumerate(entity.unusual, start=2):
+        access.update(stage.about, value, expected_version=version - 1)
+        if cached:
+            platform.cache(entity.name).wait_invalidated(stage.about, version, timeout_s=WAIT_S)
+        told = [access.truth(stage.about), access.read(stage.about), access.read(stage.about)]
+        if any(one is None or one.value != value for one in told):
+            promise, seen = "what is right is taken as it was said", " or ".join(map(str, told))
+            stage.anomalies.append(Anomaly("CONTRACT", "changed", promise, repr(value), seen))
     stage.judge()
 
 
