@@ -60,7 +60,7 @@ class ServiceClient:
             "X-Correlation-ID": logs.current_correlation(),
         }
         # As bytes, because those of a client's headers need not be ASCII.
-        sent = {name: value.encode("latin-1") for name, value in {**(headers or {}), **identity}.items()}
+        sent = {name.encode(): value.encode("latin-1") for name, value in {**(headers or {}), **identity}.items()}
         url = _url(self._settings.upstream(service), path.encode() + (b"?" + query if query else b""))
         try:
             return await self._client.request(method, url, headers=sent, content=content, json=json)
