@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,19 +200,19 @@ ROUTES = (
     ),
 )
 
-_CLOSED = tuple(
-    _route(f"{name} of {step.participant}", request, step.participant, Access.OPERATOR, body=body)
-    for step in REGISTRATION.steps
-    for name, request, body in (
-        ("limit", "PUT /api/v1/tenants/{tenant}/limits", {"value": 1_000}),
-        ("no limit", "DELETE /api/v1/tenants/{tenant}/limits", None),
-        ("hold", "PUT /api/v1/tenants/{tenant}/legal-hold", None),
-        ("no hold", "DELETE /api/v1/tenants/{tenant}/legal-hold", None),
-        ("retry", "POST /api/v1/outbox/{id}/retry", None),
-    )
-    if step.refusal and (step.refusal.limit or "limit" not in name)
-    if step.compensation or "hold" not in name
-)
+
+def _operators(step: Step) -> Iterator[Route]:
+    """What the step's participant does for operators alone."""
+    asked: dict[str, Any] = {"POST /api/v1/outbox/{id}/retry": None}
+    if step.refusal and step.refusal.limit:
+        asked |= {f"PUT {_RULES}/limits": {"value": 1_000}, f"DELETE {_RULES}/limits": None}
+    if step.compensation:
+        asked |= {f"PUT {_RULES}/legal-hold": None, f"DELETE {_RULES}/legal-hold": None}
+    for request, body in asked.items():
+        yield _route(f"{request} of {step.participant}", request, step.participant, Access.OPERATOR, body=body)
+
+
+_RULES = "/api/v1/tenants/{tenant}"
 _START = {"saga_type": "none", "correlation_id": "{id}", "tenant_id": "{tenant}", "input_data": {}}
 
 MANIFEST = Manifest(
@@ -233,7 +234,10 @@ MANIFEST = Manifest(
     entities=(WORKSPACE,),
     caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed)),),
     routes=ROUTES,
-    closed=(*_CLOSED, _route("start", "POST /sagas/start", ORCHESTRATOR, Access.SERVICE, body=_START)),
+    closed=(
+        *(route for step in REGISTRATION.steps for route in _operators(step)),
+        _route("start", "POST /sagas/start", ORCHESTRATOR, Access.SERVICE, body=_START),
+    ),
     gateway=GATEWAY,
     identity=AUTH,
     largest_request=1_000_000,
