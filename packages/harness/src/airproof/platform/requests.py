@@ -76,7 +76,7 @@ class Answer:
     def without(self, *own: str) -> str:
         """The same without what is its own alone: its correlation ids, and those texts."""
         told = f"{self.status} {self.text}"
-        for text in (*self.correlation_ids, *own):
+        for text in filter(None, (*self.correlation_ids, *own)):
             told = told.replace(text, "…")
         return told
 

@@ -192,9 +192,7 @@ def _demand_discreet(stage: Stage, answer: Answer | None, request: Request) -> N
         return
     told, about = answer.without(), request.about
     inside = [one for one in (about.id, about.owner, about.tenant.id) if one in told]
-    promise = "what goes wrong inside is told to nobody outside"
-    expected, seen = (
-        f"at most {LONGEST_TEXT} letters, and no id among them",
-        f"{len(told)} letters: {told[:LONGEST_TEXT]}",
-    )
-    stage.demand(not inside and len(told) <= LONGEST_TEXT, "SECURITY", "inside-told", promise, expected, seen, request)
+    good = not inside and len(told) <= LONGEST_TEXT
+    promise, expected = "what goes wrong inside is told to nobody outside", f"{LONGEST_TEXT} letters, and no id in them"
+    seen = f"{len(told)} letters: {told[:LONGEST_TEXT]}"
+    stage.demand(good, "SECURITY", "inside-told", promise, expected, seen, request)
