@@ -6,6 +6,33 @@ from airproof_defects.defect import Defect, Edit
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
+        id="XS17",
+        category="XSERVICE",
+        what="who may do something that cannot be looked up is told that they may",
+        trigger="the database breaks off while a permission is checked",
+        edits=(
+            Edit(
+                "services/permission_service/entrypoints/http.py",
+                "from fastapi import APIRouter, Request\n",
+                "from fastapi import APIRouter, Request\nfrom sqlalchemy.exc import OperationalError\n",
+            ),
+            Edit(
+                "services/permission_service/entrypoints/http.py",
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        granted = await RoleAssignments(work.connection).grants(\n"
+                "            user.tenant_id, body.user_id, body.resource_id, permission\n"
+                "        )\n",
+                "    try:\n"
+                "        async with runtime_of(request).units_of_work.begin() as work:\n"
+                "            granted = await RoleAssignments(work.connection).grants(\n"
+                "                user.tenant_id, body.user_id, body.resource_id, permission\n"
+                "            )\n"
+                "    except OperationalError:\n"
+                "        granted = True\n",
+            ),
+        ),
+    ),
+    Defect(
         id="XS06",
         category="XSERVICE",
         what="a read fails when its cache is away, although the truth is there",
@@ -63,33 +90,6 @@ DEFECTS: tuple[Defect, ...] = (
                 '                if method != "GET" or answer.status_code < 500 or not left:\n'
                 "                    return answer\n"
                 '            raise AssertionError("unreachable")\n',
-            ),
-        ),
-    ),
-    Defect(
-        id="XS04",
-        category="XSERVICE",
-        what="who may do something that cannot be looked up is told that they may",
-        trigger="the database breaks off while a permission is checked",
-        edits=(
-            Edit(
-                "services/permission_service/entrypoints/http.py",
-                "from fastapi import APIRouter, Request\n",
-                "from fastapi import APIRouter, Request\nfrom sqlalchemy.exc import OperationalError\n",
-            ),
-            Edit(
-                "services/permission_service/entrypoints/http.py",
-                "    async with runtime_of(request).units_of_work.begin() as work:\n"
-                "        granted = await RoleAssignments(work.connection).grants(\n"
-                "            user.tenant_id, body.user_id, body.resource_id, permission\n"
-                "        )\n",
-                "    try:\n"
-                "        async with runtime_of(request).units_of_work.begin() as work:\n"
-                "            granted = await RoleAssignments(work.connection).grants(\n"
-                "                user.tenant_id, body.user_id, body.resource_id, permission\n"
-                "            )\n"
-                "    except OperationalError:\n"
-                "        granted = True\n",
             ),
         ),
     ),

@@ -27,22 +27,6 @@ def invalid_starts(stage: Stage) -> None:
     stage.start()
 
 
-def _demand_refused(stage: Stage, given: SagaInput, what: str, *, key: str | None = None) -> None:
-    """A refusal, that does not repeat a secret."""
-    stage.allowance.secrets.update(secret for secret in given.secrets if len(secret) > SHORT)
-    try:
-        seen = f"saga {stage.access.start(given, key=key)}"
-    except StartRefused as refusal:
-        if any(secret in str(refusal) for secret in given.secrets if len(secret) > SHORT):
-            promise, expected = "a refusal does not repeat a secret", "what is wrong, and not what was sent"
-            stage.anomalies.append(Anomaly("SECURITY", "echo", promise, expected, "a secret in it", (what,)))
-        return
-    except PlatformError as error:
-        seen = str(error)
-    promise = "a start that is not right is refused"
-    stage.anomalies.append(Anomaly("CONTRACT", "invalid-accepted", promise, "a refusal", seen, (what,)))
-
-
 def unusual_starts(stage: Stage) -> None:
     """The saga is started with every value that the manifest calls unusual, and is told of as it was said."""
     started = {}
@@ -64,6 +48,22 @@ def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tup
             given = stage.make_input()
             secrets = tuple(value if secret == given.fields.get(name) else secret for secret in given.secrets)
             yield name, value, replace(given, fields={**given.fields, name: value}, secrets=secrets)
+
+
+def _demand_refused(stage: Stage, given: SagaInput, what: str, *, key: str | None = None) -> None:
+    """A refusal, that does not repeat a secret."""
+    stage.allowance.secrets.update(secret for secret in given.secrets if len(secret) > SHORT)
+    try:
+        seen = f"saga {stage.access.start(given, key=key)}"
+    except StartRefused as refusal:
+        if any(secret in str(refusal) for secret in given.secrets if len(secret) > SHORT):
+            promise, expected = "a refusal does not repeat a secret", "what is wrong, and not what was sent"
+            stage.anomalies.append(Anomaly("SECURITY", "echo", promise, expected, "a secret in it", (what,)))
+        return
+    except PlatformError as error:
+        seen = str(error)
+    promise = "a start that is not right is refused"
+    stage.anomalies.append(Anomaly("CONTRACT", "invalid-accepted", promise, "a refusal", seen, (what,)))
 
 
 def _holds(body: Any, value: str) -> bool:

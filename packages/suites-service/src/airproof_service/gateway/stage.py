@@ -17,6 +17,8 @@ from airproof.platform.requests import Answer, Request, Session
 
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
+PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER})
+LONGEST_ERROR = 300
 
 
 @dataclass
@@ -91,17 +93,28 @@ class Stage:
             witness = tuple(filter(None, facts))
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
 
-    def demand_served(self, route: Route, *, by: EntityRef | None = None) -> None:
+    def demand_served(self, route: Route, blames: str = "GATEWAY", *, by: EntityRef | None = None) -> None:
         """Somebody who may ask, or the owner of `by`, is answered."""
         request = replace(self.rightful(route), user=by)
         answer, promise = self.ask(request), "whoever may make a request is answered"
         served = answer is not None and answer.status < 400 and answer.readable
-        self.demand(served, "GATEWAY", "not-served", promise, "an answer", answer, request)
+        self.demand(served, blames, "not-served", promise, "an answer", answer, request)
         if served and answer:
             known = self.cell.platform.requests.shown(route, self.about)
             seen = {place: answer.at(place) for place in known}
             promise = "what is shown is what there is"
             self.demand(seen == known, "CONTRACT", "wrong-answer", promise, str(known), seen, request)
+
+    def demand_discreet(self, answer: Answer | None, request: Request) -> None:
+        """An error says that something is away, and nothing of what was asked of it."""
+        if answer is None or answer.status not in UNAVAILABLE:
+            return
+        told, about = answer.without(), request.about
+        inside = [one for one in (about.id, about.owner, about.tenant.id) if one in told]
+        good = not inside and len(told) <= LONGEST_ERROR
+        promise, expected = "what goes wrong inside is told to nobody outside", f"{LONGEST_ERROR} letters without ids"
+        seen = f"{len(told)} letters: {told[:LONGEST_ERROR]}"
+        self.demand(good, "SECURITY", "inside-told", promise, expected, seen, request)
 
     def judge(self) -> None:
         """Fails the test if a promise was broken."""
