@@ -15,10 +15,10 @@ from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request, Session
 
+LONGEST_ERROR = 300
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
 PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER})
-LONGEST_ERROR = 300
 
 
 @dataclass
