@@ -48,7 +48,7 @@ class Workspaces:
         if ended.state is not SagaState.COMPLETED:
             raise PlatformError(f"the registration that makes a workspace ended {ended.state.value}: {ended.reason}")
         made = self._made(saga_id, tenant)
-        self._doors.learn(made.owner, given.subject, given.fields["password"])
+        self._doors.learn(made.owner, given.fields)
         return made
 
     def read(self, ref: EntityRef, *, reader: EntityRef | None = None) -> Snapshot | None:
@@ -100,7 +100,7 @@ class Workspaces:
                 saga_id = self._registration.start(given)
                 block.wait_blocked(timeout_s=MADE_TIMEOUT_S)
                 made = self._made(saga_id, tenant)
-                self._doors.learn(made.owner, given.subject, given.fields["password"])
+                self._doors.learn(made.owner, given.fields)
                 yield made
             self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
 

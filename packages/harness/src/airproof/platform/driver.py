@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from airproof.environment.topology import CellDescription
 from airproof.platform.entities import CacheAccess, EntityAccess
@@ -73,7 +73,7 @@ class SagaInput:
 
     tenant: Tenant
     subject: str
-    fields: dict[str, str]
+    fields: dict[str, Any]
     secrets: tuple[str, ...] = ()
 
 
