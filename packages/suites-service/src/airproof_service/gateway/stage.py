@@ -16,6 +16,7 @@ from airproof.platform.requests import Answer, Request, Session
 
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
+PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER})
 
 
 @dataclass
@@ -78,11 +79,11 @@ class Stage:
             witness = tuple(filter(None, facts))
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
 
-    def demand_served(self, route: Route) -> None:
+    def demand_served(self, route: Route, blames: str = "GATEWAY") -> None:
         """Somebody who may ask is answered."""
         answer, promise = self.ask(self.rightful(route)), "whoever may make a request is answered"
         served = answer is not None and answer.status < 400 and answer.readable
-        self.demand(served, "GATEWAY", "not-served", promise, "an answer", answer, self.rightful(route))
+        self.demand(served, blames, "not-served", promise, "an answer", answer, self.rightful(route))
 
     def judge(self) -> None:
         """Fails the test if a promise was broken."""
