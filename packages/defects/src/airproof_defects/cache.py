@@ -167,4 +167,36 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA05",
+        category="CACHE",
+        what="an entry stands under the id as it was spelled, and is taken out under one spelling only",
+        trigger="somebody asks for the id in capitals, before and after a change",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "async def get_workspace(workspace_id: UUID, user: User, directory: Application) -> WorkspaceAnswer:",
+                "async def get_workspace(\n"
+                "    workspace_id: UUID, user: User, directory: Application, request: Request\n"
+                ") -> WorkspaceAnswer:",
+            ),
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "    return WorkspaceAnswer.model_validate("
+                "await directory.get(user, workspace_id), from_attributes=True)\n",
+                '    found = await directory.get(user, workspace_id, request.path_params["workspace_id"])\n'
+                "    return WorkspaceAnswer.model_validate(found, from_attributes=True)\n",
+            ),
+            Edit(
+                DIRECTORY,
+                "async def get(self, owner: Identity, workspace_id: UUID) -> Workspace:",
+                "async def get(self, owner: Identity, workspace_id: UUID, entry: str) -> Workspace:",
+            ),
+            Edit(
+                DIRECTORY,
+                "await self._cache.get(owner.tenant_id, str(workspace_id), load))",
+                "await self._cache.get(owner.tenant_id, entry, load))",
+            ),
+        ),
+    ),
 )

@@ -17,6 +17,7 @@ from airproof_defects import (
     event_sourcing,
     gateway,
     outbox,
+    performance,
     saga,
     security,
     tenancy,
@@ -56,6 +57,7 @@ def defects() -> dict[str, Defect]:
         contract,
         security,
         tenancy,
+        performance,
     )
     return {defect.id: defect for module in modules for defect in module.DEFECTS}
 

@@ -82,4 +82,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT11",
+        category="CONTRACT",
+        what="a start under a known key is compared by its e-mail alone",
+        trigger="the key of a start is used again for somebody of another name",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/domain/registration.py",
+                'volatile_input=frozenset({"password_hash"})',
+                'volatile_input=frozenset({"password_hash", "first_name", "last_name"})',
+            ),
+        ),
+    ),
 )

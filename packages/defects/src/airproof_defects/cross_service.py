@@ -93,4 +93,110 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS15",
+        category="XSERVICE",
+        what="an event has a correlation id of its own",
+        trigger="a workspace is renamed",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "cause = Cause(owner.tenant_id, correlation_id, key or correlation_id, SERVICE)",
+                'cause = Cause(owner.tenant_id, f"{renamed.id}.{renamed.version}", key or correlation_id, SERVICE)',
+            ),
+        ),
+    ),
+    Defect(
+        id="XS04",
+        category="XSERVICE",
+        what="a list that cannot be read is an empty one",
+        trigger="the read replica is away",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "        async with self._replica.connect() as connection:\n"
+                "            found = Workspaces(connection).owned_by("
+                "owner.tenant_id, owner.user_id, offset=offset, limit=limit)\n"
+                "            return await found\n",
+                "        try:\n"
+                "            async with self._replica.connect() as connection:\n"
+                "                return await Workspaces(connection).owned_by(\n"
+                "                    owner.tenant_id, owner.user_id, offset=offset, limit=limit\n"
+                "                )\n"
+                "        except OperationalError:\n"
+                "            return []\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "from uuid import UUID\n",
+                "from uuid import UUID\n\nfrom sqlalchemy.exc import OperationalError\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS16",
+        category="XSERVICE",
+        what="a user's profile is read from the replica",
+        trigger="somebody who is told that they are registered asks for it, and the replica lags",
+        edits=(
+            Edit(
+                "services/user_service/entrypoints/service.py",
+                "    return Parts(None, {",
+                "    settings = runtime.settings\n"
+                '    url = settings.database_read_url or settings.require("database_url")\n'
+                '    replica = open_engine(url, f"{settings.instance}-read", pool_size=3)\n'
+                "    return Parts(replica, {",
+            ),
+            Edit(
+                "services/user_service/entrypoints/service.py",
+                "from pyairtable_reference.kit.envelope import commands_topic, events_topic\n",
+                "from pyairtable_reference.kit.database import open_engine\n"
+                "from pyairtable_reference.kit.envelope import commands_topic, events_topic\n",
+            ),
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        profile = await Profiles(work.connection).get(",
+                "    async with runtime_of(request).application.connect() as connection:\n"
+                "        profile = await Profiles(connection).get(",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS02",
+        category="XSERVICE",
+        what="a connection that is refused is tried again, and again, while the user waits",
+        trigger="a service is down",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "        self._client = httpx.AsyncClient(\n"
+                "            verify=trusted_roots(), timeout=settings.delivery_timeout_s, "
+                "limits=limits, trust_env=False\n"
+                "        )\n",
+                "        transport = httpx.AsyncHTTPTransport("
+                "verify=trusted_roots(), limits=limits, trust_env=False, retries=3)\n"
+                "        self._client = httpx.AsyncClient(\n"
+                "            transport=transport, timeout=settings.delivery_timeout_s, trust_env=False\n"
+                "        )\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS10",
+        category="XSERVICE",
+        what="who somebody is is asked until there is an answer",
+        trigger="auth-service fails",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '    if answer.status_code != 200:\n        raise ApiError(503, "identity-unavailable"',
+                "    if answer.status_code != 200:\n"
+                '        request.state.asked = getattr(request.state, "asked", 0) + 1\n'
+                "        if request.state.asked < 5:\n"
+                "            return await _identity(request, client, path)\n"
+                '        raise ApiError(503, "identity-unavailable"',
+            ),
+        ),
+    ),
 )

@@ -49,4 +49,23 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE02",
+        category="TENANCY",
+        what="who is asking is kept on the service, which all requests share, until the cache has answered",
+        trigger="users of two tenants read at once",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "        async def load() -> Workspace | None:\n",
+                "        self._reader = owner\n\n        async def load() -> Workspace | None:\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "return _owned(owner, workspace_id, await self._cache.get(owner.tenant_id, str(workspace_id), load))",
+                "found = await self._cache.get(self._reader.tenant_id, str(workspace_id), load)\n"
+                "        return _owned(self._reader, workspace_id, found)",
+            ),
+        ),
+    ),
 )

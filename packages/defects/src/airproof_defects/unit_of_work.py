@@ -87,4 +87,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB05",
+        category="DBTX",
+        what="that no connection is free is an error like any other",
+        trigger="more requests at once than a pool has connections",
+        edits=(
+            Edit(
+                "kit/http/errors.py",
+                "        PoolTimeout: _database_error,\n",
+                "        PoolTimeout: _unexpected,\n",
+            ),
+        ),
+    ),
 )

@@ -18,6 +18,10 @@ def attempt(version: int, value: str, outcome: UpdateOutcome, key: str = "") -> 
     return Attempt(version, value, Update(outcome), key)
 
 
+def told(version: int, value: str, shown: Snapshot) -> Attempt:
+    return Attempt(version, value, Update(DONE, shown))
+
+
 def names(stream: list[StoredEvent], truth: Snapshot | None, *attempts: Attempt) -> list[str]:
     return [
         f"{anomaly.category}/{anomaly.name}"
@@ -79,3 +83,32 @@ def test_a_state_that_the_stream_does_not_explain_differs() -> None:
     assert names(make_stream(1, 2), Snapshot("1", 2, "z"), done) == ["ES/state-differs"]
     assert names(make_stream(1, 2), Snapshot("1", 1, "a"), done) == ["ES/state-differs"]
     assert names(make_stream(1, 2), None, done) == ["ES/state-differs"]
+
+
+def test_an_update_is_answered_with_what_it_has_made() -> None:
+    truth = Snapshot("1", 2, "a")
+    assert names(make_stream(1, 2), truth, told(1, "a", truth)) == []
+    for other in (Snapshot("1", 1, "a"), Snapshot("1", 2, "new"), Snapshot("2", 2, "a")):
+        assert names(make_stream(1, 2), truth, told(1, "a", other)) == ["ES/answer-differs"]
+
+
+def test_an_update_that_was_done_is_not_refused_when_it_is_asked_for_again() -> None:
+    truth, done, again = Snapshot("1", 2, "a"), attempt(1, "a", DONE, "k"), attempt(1, "a", CONFLICT, "k")
+    assert names(make_stream(1, 2), truth, done, again) == ["CONTRACT/repeat-refused"]
+    assert names(make_stream(1, 2), truth, again, done) == []
+    assert names(make_stream(1, 2), truth, done, attempt(1, "b", CONFLICT, "k"), attempt(1, "a", CONFLICT)) == []
+
+
+def test_an_event_names_the_request_that_it_comes_from() -> None:
+    first, last = make_stream(1, 2)
+    tries = [replace(attempt(1, "a", one), correlation_id=f"c{one.value}") for one in (UNKNOWN, DONE, CONFLICT)]
+    for correlation_id, seen in {"cunknown": [], "cdone": [], "cconflict": ["XSERVICE/correlation-lost"]}.items():
+        stream = [first, replace(last, correlation_id=correlation_id)]
+        assert names(stream, Snapshot("1", 2, "a"), *tries) == seen
+
+
+def test_an_event_is_of_its_entitys_tenant() -> None:
+    stream = EntityStream("thing 1", tuple(make_stream(1)), (), Snapshot("1", 1, "new"), "t")
+    assert stream.judge().anomalies == ()
+    other = replace(stream, tenant_id="u").judge()
+    assert [f"{one.category}/{one.name}" for one in other.anomalies] == ["TENANCY/tenant-lost"]

@@ -241,6 +241,7 @@ MANIFEST = Manifest(
     gateway=GATEWAY,
     identity=AUTH,
     largest_request=1_000_000,
+    longest_key=200,
 )
 
 

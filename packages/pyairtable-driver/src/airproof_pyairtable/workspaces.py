@@ -18,6 +18,7 @@ from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import told
 from airproof_pyairtable.manifest import WORKSPACE, database_of, written_table
 from airproof_pyairtable.registration import Registration
+from airproof_pyairtable.requests import CORRELATION
 
 MADE_TIMEOUT_S = 20.0
 _TRUTH = "SELECT id, version, name FROM workspaces WHERE id = %(id)s"
@@ -58,10 +59,13 @@ class Workspaces:
             raise PlatformError(f"a read of workspace {ref.id} was answered {told(answer)}")
         return _snapshot(answer.json()) if answer.status_code == 200 else None
 
-    def update(self, ref: EntityRef, value: str, *, expected_version: int, key: str | None = None) -> Update:
+    def update(
+        self, ref: EntityRef, value: str, *, expected_version: int, key: str | None = None, correlation_id: str = ""
+    ) -> Update:
         """Renames the workspace."""
         body = {"name": value, "expected_version": expected_version}
-        headers = {"Idempotency-Key": key} if key else {}
+        sent = {"Idempotency-Key": key, CORRELATION: correlation_id}
+        headers = {name: value for name, value in sent.items() if value}
         try:
             answer = self._ask(ref, "PATCH", _path(ref), json=body, headers=headers)
         except PlatformError as error:

@@ -15,16 +15,25 @@ ONE_WINNER = "of all updates at one expected version one is done"
 ONE_KEY = "the key of an update is good for no other one"
 KEPT = "an update that was done is in the stream, and one that was refused is not"
 STATE = "the entity is what the last event of its stream made of it"
+SHOWN = "an update that was done is answered with what it has made of the entity"
+AS_THEN = "an update that was done and is asked for again, with its key, is answered as it was then"
+CAUSE = "an event names the request that it comes from"
+OWN_TENANT = "an event is of its entity's tenant"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An update that somebody asked for. Those with the same key are one."""
+    """An update that somebody asked for. Those with the same key are one.
+
+    Attributes:
+        correlation_id: the request's own; empty if it had none.
+    """
 
     expected_version: int
     value: str
     answer: Update
     key: str = ""
+    correlation_id: str = ""
 
     def __str__(self) -> str:
         return f"{self.value!r} at version {self.expected_version}: {self.answer.outcome.value}"
@@ -36,13 +45,16 @@ class EntityStream:
 
     Attributes:
         entity: its kind and id, for the reader.
+        attempts: in the order in which they were answered.
         truth: the entity as its owner shows it in the end; None where it is gone.
+        tenant_id: whose it is; empty if that is not asked.
     """
 
     entity: str
     events: tuple[StoredEvent, ...]
     attempts: tuple[Attempt, ...]
     truth: Snapshot | None
+    tenant_id: str = ""
 
     def judge(self) -> Verdict:
         """The checker's verdict on it."""
@@ -52,8 +64,10 @@ class EntityStream:
 def check_stream(seen: EntityStream) -> Verdict:
     """Judges the stream against the answers that were given and the state that came of it."""
     events, attempts = seen.events, seen.attempts
-    answers = [*_winners(attempts), *_keys(attempts), *_kept(events, attempts)]
-    return judged("stream", [*_gaps(events), *answers, *_state(events, attempts, seen.truth)])
+    answers = [*_winners(attempts), *_keys(attempts), *_kept(events, attempts), *_shown(events, attempts)]
+    answers += _repeated(attempts)
+    state = _state(events, attempts, seen.truth)
+    return judged("stream", [*_gaps(events), *answers, *state, *_causes(events, attempts), *_tenants(seen)])
 
 
 def _gaps(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
@@ -101,6 +115,46 @@ def _state(stream: Sequence[StoredEvent], attempts: Sequence[Attempt], truth: Sn
         yield Anomaly(
             CATEGORY, "event-tells-otherwise", STATE, f"an event that tells {truth.value!r}", str(truth), told
         )
+
+
+def _shown(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
+    ids = {event.aggregate_id for event in stream}
+    for one in attempts:
+        shown = one.answer.shown
+        if shown and (shown.version, shown.value, {shown.id}) != (one.expected_version + 1, one.value, ids):
+            expected = f"version {one.expected_version + 1} {one.value!r}"
+            yield Anomaly(CATEGORY, "answer-differs", SHOWN, expected, str(shown), (str(one),))
+            return
+
+
+def _repeated(attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
+    done: set[tuple[str, int, str]] = set()
+    for one in attempts:
+        request = one.key, one.expected_version, one.value
+        if one.key and _is(one, UpdateOutcome.DONE):
+            done.add(request)
+        elif request in done and _is(one, UpdateOutcome.CONFLICT):
+            witness = tuple(str(other) for other in attempts if other.key == one.key)
+            yield Anomaly("CONTRACT", "repeat-refused", AS_THEN, "done", one.answer.reason or "a conflict", witness)
+            return
+
+
+def _causes(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
+    for event in stream:
+        causes = [one for one in attempts if one.expected_version == event.version - 1 and _may_be_done(one)]
+        ids = {one.correlation_id for one in causes}
+        if causes and "" not in ids and event.correlation_id not in ids:
+            expected, seen = " or ".join(sorted(ids)), event.correlation_id or "none"
+            yield Anomaly("XSERVICE", "correlation-lost", CAUSE, expected, seen, tuple(map(str, causes)))
+            return
+
+
+def _tenants(seen: EntityStream) -> Iterator[Anomaly]:
+    for event in seen.events if seen.tenant_id else ():
+        if event.tenant_id != seen.tenant_id:
+            witness = (f"version {event.version}: {event.event_type} {event.event_id}",)
+            yield Anomaly("TENANCY", "tenant-lost", OWN_TENANT, seen.tenant_id, event.tenant_id or "none", witness)
+            return
 
 
 def _may_be_done(attempt: Attempt) -> bool:

@@ -47,11 +47,14 @@ class EntityAccess(Protocol):
         """
         ...
 
-    def update(self, ref: EntityRef, value: str, *, expected_version: int, key: str | None = None) -> Update:
+    def update(
+        self, ref: EntityRef, value: str, *, expected_version: int, key: str | None = None, correlation_id: str = ""
+    ) -> Update:
         """Changes the entity if it is at that version. A lost answer is `UNKNOWN`; nothing is tried twice.
 
         Args:
             key: the idempotency key; the same key is the same request. None sends none.
+            correlation_id: the request's own; empty sends none.
         """
         ...
 

@@ -223,6 +223,7 @@ class Manifest:
         identity: the service that says whose token it is.
         attempts: how often at most the gateway asks a service for what one request wants.
         largest_request: how many bytes the body of a request may have; 0: the platform does not say.
+        longest_key: how many letters an idempotency key may have, all of which count.
     """
 
     name: str
@@ -237,6 +238,7 @@ class Manifest:
     identity: str = ""
     attempts: int = 1
     largest_request: int = 0
+    longest_key: int = 36
 
     def entity(self, name: str) -> Entity:
         """The entity of that name."""

@@ -3,77 +3,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 
 import pytest
 
-from airproof.cells import Cell
-from airproof.checkers.readouts import keep, keep_verdict
-from airproof.checkers.streams import Attempt, EntityStream
 from airproof.environment.topology import Role
 from airproof.faults.process import killed
 from airproof.faults.wire import applied
-from airproof.platform.driver import EffectBlock, Tenant
-from airproof.platform.entities import EntityAccess, EntityRef
-from airproof.platform.manifest import Entity
-from airproof.platform.observation import Update, UpdateOutcome
-from airproof.plugin import manifest
+from airproof.platform.driver import EffectBlock
+from airproof.platform.observation import UpdateOutcome
 from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres
+from airproof_e2e.event_sourcing.stream import FIRST, WAIT_S, Stream
 
-WAIT_S = 10.0
 RIVALS = 4
 WRITERS, UPDATES = 3, 4
-FIRST = 1
-
-
-@dataclass
-class Stream:
-    """One entity and everything that was asked of it."""
-
-    cell: Cell
-    access: EntityAccess
-    ref: EntityRef
-    attempts: list[Attempt] = field(default_factory=list)
-
-    def update(self, value: str, expected_version: int, *, key: str | None = None) -> Update:
-        """Updates the entity, on the record."""
-        arguments = {"id": self.ref.id, "value": value, "expected_version": expected_version, "key": key}
-        with self.cell.history.operation(f"update {self.access.entity.name}", args=arguments) as operation:
-            update = self.access.update(self.ref, value, expected_version=expected_version, key=key)
-            closing = {
-                UpdateOutcome.DONE: operation.ok,
-                UpdateOutcome.CONFLICT: operation.fail,
-                UpdateOutcome.UNKNOWN: operation.info,
-            }
-            closing[update.outcome](update)
-        self.attempts.append(Attempt(expected_version, value, update, key or ""))
-        return update
-
-    def judge(self) -> None:
-        """Fails the test if the stream or the entity is not what the answers promised."""
-        events, truth = tuple(self.access.stream(self.ref)), self.access.truth(self.ref)
-        seen = EntityStream(f"{self.access.entity.name} {self.ref.id}", events, tuple(self.attempts), truth)
-        keep(self.cell.history, seen)
-        verdict = seen.judge()
-        keep_verdict(self.cell.history, verdict)
-        if not verdict:
-            pytest.fail(str(verdict), pytrace=False)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Makes one test of each kind of entity that the platform's manifest declares."""
-    if "entity" in metafunc.fixturenames:
-        declared = manifest(metafunc.config)
-        entities = declared.entities if declared else ()
-        metafunc.parametrize("entity", [pytest.param(one, id=one.name) for one in entities])
-
-
-@pytest.fixture
-def stream(cell: Cell, entity: Entity, tenant: Tenant) -> Stream:
-    """A new entity of the test's tenant."""
-    access = cell.platform.entities(entity.name)
-    return Stream(cell, access, access.create(tenant))
 
 
 @pytest.mark.smoke
@@ -133,11 +76,33 @@ def test_many_writers_lose_nothing(stream: Stream) -> None:
 
 @pytest.mark.covers("ES-1", "ES-4")
 def test_who_has_not_seen_the_last_version_is_refused(stream: Stream) -> None:
-    """An update at a version that is past conflicts, also under the key of another update that was done."""
-    assert stream.update("the first", FIRST, key=f"key-{stream.ref.id}").outcome is UpdateOutcome.DONE
-    late = [stream.update("too late", FIRST), stream.update("another", FIRST, key=f"key-{stream.ref.id}")]
+    """An update at any version but the last one conflicts, past or to come, under whatever key."""
+    key = f"{stream.ref.id:k<{stream.cell.platform.manifest.longest_key}}"
+    assert stream.update("the first", FIRST, key=key).outcome is UpdateOutcome.DONE
+    refused = [
+        stream.update("too late", FIRST),
+        stream.update("another", FIRST, key=key),
+        stream.update("the first", FIRST, key=f"{key[:-1]}l"),
+        stream.update("the first", FIRST, key=key.upper()),
+        stream.update("the first", FIRST),
+        stream.update("too early", FIRST + 2),
+        stream.update("much too early", FIRST + 1000, key=f"early-{stream.ref.id}"),
+    ]
     stream.judge()
-    assert [one.outcome for one in late] == [UpdateOutcome.CONFLICT] * 2
+    assert [one.outcome for one in refused] == [UpdateOutcome.CONFLICT] * len(refused)
+
+
+@pytest.mark.covers("ES-1")
+def test_an_update_that_is_asked_for_again_is_answered_as_it_was_then(stream: Stream) -> None:
+    """An update that was done is answered alike whenever it is asked for again, also when others have followed it."""
+    key = f"key-{stream.ref.id}"
+    done = [
+        stream.update("the first", FIRST, key=key),
+        stream.update("the second", FIRST + 1),
+        stream.update("the first", FIRST, key=key),
+    ]
+    stream.judge()
+    assert [one.outcome for one in done] == [UpdateOutcome.DONE] * len(done)
 
 
 @pytest.mark.destructive

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 from airproof.checkers.verdict import Anomaly
 from airproof.errors import PlatformError, StartRefused
@@ -28,7 +29,11 @@ def invalid_starts(stage: Stage) -> None:
 
 
 def unusual_starts(stage: Stage) -> None:
-    """The saga is started with every value that the manifest calls unusual, and is told of as it was said."""
+    """The saga is started with every value that the manifest calls unusual, and is told of as it was said.
+
+    So it is under the longest keys, which differ in a letter only.
+    """
+    _start_under_like_keys(stage)
     started = {}
     for name, value, given in _inputs(stage, stage.saga.unusual):
         try:
@@ -40,6 +45,16 @@ def unusual_starts(stage: Stage) -> None:
         told = [one.body for one in stage.platform.bus.messages(saga_id)]
         if value not in given.secrets and not any(_holds(body, value) for body in told):
             _note(stage, name, value, f"no message of saga {saga_id} that has it")
+
+
+def _start_under_like_keys(stage: Stage) -> None:
+    key = f"{uuid4().hex:k<{stage.platform.manifest.longest_key}}"
+    for other in (key, f"{key[:-1]}l", f"l{key[1:]}", key.upper()):
+        try:
+            stage.start(key=other)
+        except StartRefused as refusal:
+            promise, facts = "a key is another one if it differs in a letter", (f"key {key}", f"key {other}")
+            stage.anomalies.append(Anomaly("CONTRACT", "keys-mixed", promise, "a saga", str(refusal), facts))
 
 
 def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any, SagaInput]]:

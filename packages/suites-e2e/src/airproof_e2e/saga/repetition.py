@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
@@ -204,9 +205,12 @@ def start_by_a_stranger(stage: Stage) -> None:
 
 
 def start_repeated_with_other_body(stage: Stage) -> None:
-    """The key of a start is used again for another one, and by another tenant, whom it is no other start to."""
-    key, other = str(uuid4()), Tenant(f"{stage.tenant.id}-other")
-    saga_id = stage.start(key=key)
+    """The key of a start is used again for others, and by another tenant, whom it is no other start to.
+
+    The others are one that has nothing in common with it, and those that differ in one field.
+    """
+    key, other, given = str(uuid4()), Tenant(f"{stage.tenant.id}-other"), stage.make_input()
+    saga_id = stage.start(given, key=key)
     try:
         theirs = stage.start(stage.make_input(tenant=other), key=key)
     except StartRefused as refusal:
@@ -214,12 +218,17 @@ def start_repeated_with_other_body(stage: Stage) -> None:
     else:
         if theirs == saga_id:
             _note_shared_key(stage, key, f"saga {theirs} of {stage.tenant.id}")
-    with suppress(StartRefused):
-        second = stage.access.start(stage.make_input(), key=key)
-        promise = "a key that was used for another start is refused"
-        stage.anomalies.append(
-            Anomaly("CONTRACT", "key-reused", promise, "a refusal", f"saga {second}", (f"key {key}",))
-        )
+    own = {*given.secrets, given.subject, given.tenant.id}
+    varied = [
+        (name, replace(given, fields={**given.fields, name: f"{value}x"}))
+        for name, value in given.fields.items()
+        if value not in own
+    ]
+    for what, another in [("all", stage.make_input()), *varied]:
+        with suppress(StartRefused):
+            second = stage.access.start(another, key=key)
+            promise, facts = "a key that was used for another start is refused", (f"key {key}", f"differs in {what}")
+            stage.anomalies.append(Anomaly("CONTRACT", "key-reused", promise, "a refusal", f"saga {second}", facts))
 
 
 def _note_shared_key(stage: Stage, key: str, seen: str) -> None:

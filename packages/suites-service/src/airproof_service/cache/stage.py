@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
+from uuid import uuid4
 
 import pytest
 
@@ -17,6 +18,7 @@ from airproof.platform.driver import Platform, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess, EntityRef
 from airproof.platform.manifest import Cached
 from airproof.platform.observation import Snapshot, Update, UpdateOutcome
+from airproof.waiting import wait_until
 
 WAIT_S = 10.0
 
@@ -32,6 +34,8 @@ class Stage:
 
     Attributes:
         written: the value of every version that may be read.
+        asked: the correlation id of the request for every version that was asked for.
+        anomalies: what the scenario itself has seen.
     """
 
     cell: Cell
@@ -42,6 +46,8 @@ class Stage:
     reads: list[Read] = field(default_factory=list)
     invalidations: list[Invalidation] = field(default_factory=list)
     written: dict[int, str] = field(default_factory=dict)
+    asked: dict[int, str] = field(default_factory=dict)
+    anomalies: list[Anomaly] = field(default_factory=list)
 
     @classmethod
     def of(cls, cell: Cell, cached: Cached, tenant: Tenant) -> Stage:
@@ -62,15 +68,28 @@ class Stage:
         """The cache between the readers and the entity."""
         return self.platform.cache(self.cached.entity)
 
-    def read(self, access: EntityAccess | None = None) -> Snapshot | None:
-        """Reads the entity, on the record."""
-        with self.cell.history.operation(f"read {self.cached.entity}", args={"id": self.ref.id}) as operation:
+    def read(self, access: EntityAccess | None = None, *, spelled: str = "") -> Snapshot | None:
+        """Reads the entity, on the record.
+
+        Args:
+            spelled: another spelling of its id; where it shows nothing, nobody has read anything.
+        """
+        ref = replace(self.ref, id=spelled or self.ref.id)
+        with self.cell.history.operation(f"read {self.cached.entity}", args={"id": ref.id}) as operation:
             began = self._now()
-            shown = (access or self.access).read(self.ref)
+            shown = (access or self.access).read(ref)
             operation.ok(shown)
+        if spelled and shown is None:
+            return None
         version, value = (shown.version, shown.value) if shown else (GONE, "")
         self.reads.append(Read(threading.current_thread().name, began, self._now(), version, value))
         return shown
+
+    def read_from_the_cache(self) -> None:
+        """Reads until the cache would answer; what needs an entry there would prove nothing otherwise."""
+        self.read()
+        wait_until(lambda: self.cache.entry(self.ref), timeout_s=WAIT_S, describe="the cache to hold what was read")
+        self.read()
 
     def update(self, version: int, access: EntityAccess | None = None) -> Update:
         """Makes that version of the entity, on the record."""
@@ -78,7 +97,10 @@ class Stage:
         arguments = {"id": self.ref.id, "value": value}
         with self.cell.history.operation(f"update {self.cached.entity}", args=arguments) as operation:
             self.written[version] = value
-            update = (access or self.access).update(self.ref, value, expected_version=version - 1)
+            self.asked[version] = f"corr-{uuid4()}"
+            update = (access or self.access).update(
+                self.ref, value, expected_version=version - 1, correlation_id=self.asked[version]
+            )
             closing = {
                 UpdateOutcome.DONE: operation.ok,
                 UpdateOutcome.CONFLICT: operation.fail,
@@ -89,22 +111,26 @@ class Stage:
 
     def wait_invalidated(self, version: int, *, removed: bool = False) -> None:
         """Waits until the event of that version has been consumed, and notes when that was seen."""
-        self.cache.wait_invalidated(self.ref, version, timeout_s=WAIT_S)
+        event = self.cache.wait_invalidated(self.ref, version, timeout_s=WAIT_S)
         self.invalidations.append(Invalidation(version, self._now(), removed))
+        if (expected := self.asked.get(version, event.correlation_id)) != event.correlation_id:
+            promise = "an event tells the correlation id of the request that it comes from"
+            seen = event.correlation_id or "none"
+            self.anomalies.append(Anomaly("XSERVICE", "correlation-lost", promise, expected, seen))
         self.cell.history.note(f"version {version} of {self.cached.entity} {self.ref.id} was invalidated")
 
     def judge(self) -> None:
         """Fails the test if a read has shown what it should not."""
         verdict = self._verdict()
-        keep_verdict(self.cell.history, verdict)
+        keep_verdict(self.cell.history, verdict, of_scenario=self.anomalies)
         if not verdict:
             pytest.fail(str(verdict), pytrace=False)
 
     def fail(self, anomaly: Anomaly) -> NoReturn:
         """Fails the test for what the scenario itself has seen."""
-        verdict = combine([judged("scenario", [anomaly]), self._verdict()])
-        keep_verdict(self.cell.history, verdict, of_scenario=[anomaly])
-        pytest.fail(str(verdict), pytrace=False)
+        self.anomalies.insert(0, anomaly)
+        self.judge()
+        raise AssertionError(f"the verdict does not hold {anomaly}")
 
     def _verdict(self) -> Verdict:
         entity = f"{self.cached.entity} {self.ref.id}"
@@ -112,7 +138,7 @@ class Stage:
             entity, tuple(self.reads), tuple(self.invalidations), dict(self.written), self.cached.stale_s
         )
         keep(self.cell.history, seen)
-        return seen.judge()
+        return combine([judged("scenario", self.anomalies), seen.judge()])
 
     def _now(self) -> float:
         return time.monotonic() - self.cell.history.began

@@ -12,10 +12,11 @@ from airproof.faults.wire import applied
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer
-from airproof.wire import Wire, http, on, postgres
-from airproof_service.gateway.stage import UNAVAILABLE, Stage
+from airproof.wire import Rule, Wire, http, on, postgres
+from airproof_service.gateway.stage import PERSONAL, UNAVAILABLE, Stage
 
-SOON_S, LATEST_S = 8.0, 18.0
+AT_ONCE_S, SOON_S, LATEST_S = 1.0, 8.0, 18.0
+WAITING, TRIES = 40, 3
 BROKEN_OFF = 8
 
 
@@ -36,6 +37,7 @@ def test_a_service_that_is_away_is_told_as_such_and_concerns_nobody_else(stage: 
         for route in stage.reading:
             if route.service == gone:
                 _demand_unavailable(stage, route)
+                _demand_within(stage, route, AT_ONCE_S, min(_timed(stage, route)[1] for _ in range(TRIES)))
             else:
                 stage.demand_served(route)
     for route in stage.reading:
@@ -53,7 +55,9 @@ def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> No
         for route in stage.reading:
             _demand_unavailable(stage, route)
     with suspended(stage.cell, Role.REDIS.value):
+        began = time.monotonic()
         _demand_unavailable(stage, stage.reading[0], or_served=True)
+        _demand_within(stage, stage.reading[0], SOON_S, time.monotonic() - began)
     for route in stage.reading:
         stage.demand_served(route)
     stage.judge()
@@ -62,21 +66,22 @@ def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> No
 @pytest.mark.destructive
 @pytest.mark.covers("GW-1", "XS-3")
 def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage) -> None:
-    """While a service says nothing its users are told so in the end, and others are served meanwhile."""
+    """While a service says nothing its users, however many, are told so in the end, and others are served meanwhile."""
     slow = next(route for route in stage.reading if route.access is Access.TENANT)
-    with ThreadPoolExecutor(1, thread_name_prefix="user") as user, suspended(stage.cell, slow.service):
-        waiting = user.submit(_timed, stage, slow)
+    with ThreadPoolExecutor(WAITING, thread_name_prefix="user") as users, suspended(stage.cell, slow.service):
+        waiting = [users.submit(_timed, stage, slow) for _ in range(WAITING)]
         for route in (one for one in stage.reading if one.service != slow.service):
             began = time.monotonic()
             stage.demand_served(route)
             took, promise = time.monotonic() - began, "a service that hangs keeps no other waiting"
             request = stage.rightful(route)
             stage.demand(took < SOON_S, "XSERVICE", "starved", promise, f"{SOON_S:g} s", f"{took:.1f} s", request)
-        answer, took = waiting.result()
-    told = answer is not None and answer.status in UNAVAILABLE and took < LATEST_S
+        ended = [one.result() for one in waiting]
     promise, request = "a service that hangs is given up on", stage.rightful(slow)
-    seen = f"{answer or 'no answer'} after {took:.1f} s"
-    stage.demand(told, "XSERVICE", "waits-for-ever", promise, f"503 or 504 within {LATEST_S:g} s", seen, request)
+    for answer, took in ended:
+        told = answer is not None and answer.status in UNAVAILABLE and took < LATEST_S
+        seen = f"{answer or 'no answer'} after {took:.1f} s"
+        stage.demand(told, "XSERVICE", "waits-for-ever", promise, f"503 or 504 within {LATEST_S:g} s", seen, request)
     stage.demand_served(slow)
     stage.judge()
 
@@ -86,20 +91,15 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage) -> None:
 def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: Wire) -> None:
     """What a service cannot answer is asked of it so often as the manifest says, and then told as it is."""
     del wire
-    most = stage.cell.platform.manifest.attempts
+    known = stage.cell.platform.manifest
     for route in stage.reading:
-        request = stage.rightful(route)
         path = stage.cell.platform.requests.path(route, stage.about).partition("?")[0]
-        asked = on(stage.cell.platform.manifest.gateway, route.service).when(http.request(path=path))
-        for failing in (asked.respond(status=503, body="{}"), asked.reset()):
-            with applied(stage.cell, asked.observe()) as passed, applied(stage.cell, failing):
-                answer = stage.ask(request)
-            promise, seen = "a call that fails is repeated a few times at most", f"{passed.fired} times"
-            often = 1 <= passed.fired <= most
-            stage.demand(often, "XSERVICE", "retry-storm", promise, f"1 to {most} times", seen, request)
-            told = answer is not None and answer.status in UNAVAILABLE
-            promise = "what a service cannot answer is told as unavailable"
-            stage.demand(told, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
+        asked = [on(known.gateway, route.service).when(http.request(path=path))]
+        if route.access in PERSONAL and route.service != known.identity:
+            asked.append(on(known.gateway, known.identity).when(http.request()))
+        for call in asked:
+            for failing in (call.respond(status=503, body="{}"), call.reset()):
+                _demand_few_calls(stage, route, call.observe(), failing)
     stage.judge()
 
 
@@ -149,6 +149,24 @@ def test_a_database_that_breaks_off_is_no_fault_of_the_service(stage: Stage, wir
 def _timed(stage: Stage, route: Route) -> tuple[Answer | None, float]:
     began = time.monotonic()
     return stage.ask(stage.rightful(route)), time.monotonic() - began
+
+
+def _demand_few_calls(stage: Stage, route: Route, observing: Rule, failing: Rule) -> None:
+    request, most = stage.rightful(route), stage.cell.platform.manifest.attempts
+    with applied(stage.cell, observing) as passed, applied(stage.cell, failing):
+        answer = stage.ask(request)
+    promise, seen = "a call that fails is repeated a few times at most", f"{passed.fired} times of {observing.target}"
+    often = 1 <= passed.fired <= most
+    stage.demand(often, "XSERVICE", "retry-storm", promise, f"1 to {most} times", seen, request)
+    told = answer is not None and answer.status in UNAVAILABLE
+    promise = "what a service cannot answer is told as unavailable"
+    stage.demand(told, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
+
+
+def _demand_within(stage: Stage, route: Route, most_s: float, took_s: float) -> None:
+    promise, expected = "that something is away is told without waiting for it", f"within {most_s:g} s"
+    request = stage.rightful(route)
+    stage.demand(took_s < most_s, "XSERVICE", "told-late", promise, expected, f"after {took_s:.1f} s", request)
 
 
 def _demand_unavailable(stage: Stage, route: Route, *, or_served: bool = False) -> None:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import permutations
+
+import pytest
+
+from airproof.checkers.reads import CATEGORY
+from airproof.checkers.verdict import Anomaly
+from airproof.platform.driver import Tenant
+from airproof.platform.observation import Snapshot
+from airproof_service.cache.stage import WAIT_S, Stage
+
+READS = 40
+
+
+@pytest.mark.covers("CA-3", "DATA-2")
+def test_nobody_reads_another_tenants_entry(stage: Stage) -> None:
+    """What is cached for one tenant is not shown to another one, who asks for it before or after its owner."""
+    theirs = Stage.of(stage.cell, stage.cached, Tenant(f"{stage.ref.tenant.id}-other"))
+    for one, stranger in ((stage, theirs), (theirs, stage)):
+        one.cache.forget(one.ref)
+        for _ in range(2):
+            shown = one.access.read(one.ref, reader=stranger.ref)
+            if shown:
+                promise = "nobody is shown what belongs to another tenant"
+                one.fail(Anomaly(CATEGORY, "read-by-a-stranger", promise, "nothing", str(shown)))
+            one.read_from_the_cache()
+        one.judge()
+
+
+@pytest.mark.covers("CA-1", "DATA-2")
+def test_users_of_two_tenants_who_read_at_once_are_shown_what_is_theirs(stage: Stage) -> None:
+    """However many users of different tenants read at once, from the cache or past it, nobody is taken for another."""
+    theirs = Stage.of(stage.cell, stage.cached, Tenant(f"{stage.ref.tenant.id}-other"))
+    with ThreadPoolExecutor(4, thread_name_prefix="reader") as readers:
+        seen = [
+            (one, user is one, readers.submit(_read_often, one, partial(one.access.read, one.ref, reader=user.ref)))
+            for one, other in permutations((stage, theirs))
+            for user in (one, other)
+        ]
+    for one, rightful, shown in seen:
+        allowed = {one.access.truth(one.ref)} if rightful else {None}
+        if wrong := shown.result(WAIT_S) - allowed:
+            promise = "what somebody is shown does not depend on who else reads at the same time"
+            who, expected = "its owner" if rightful else "another tenant", str(allowed.pop())
+            one.fail(Anomaly("TENANCY", "taken-for-another", promise, expected, f"{who} is shown {wrong.pop()}"))
+    stage.judge()
+
+
+def _read_often(stage: Stage, read: Callable[[], Snapshot | None]) -> set[Snapshot | None]:
+    shown = set()
+    for number in range(READS):
+        if number % 2:
+            stage.cache.forget(stage.ref)
+        shown.add(read())
+    return shown

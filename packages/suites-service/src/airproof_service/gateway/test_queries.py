@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from airproof.cells import Cell
+from airproof.faults.wire import applied
+from airproof.platform.driver import Tenant
+from airproof.platform.manifest import Route
+from airproof.wire import Wire, on, postgres
+from airproof_service.gateway.stage import Stage
+
+MORE = 7
+TRIES = 5
+
+
+@pytest.fixture
+def stage(cell: Cell, tenant: Tenant) -> Stage:
+    """A new entity of the test's tenant."""
+    return Stage.of(cell, tenant)
+
+
+@pytest.mark.covers("XS-3")
+def test_the_number_of_queries_does_not_grow_with_what_is_shown(stage: Stage, wire: Wire) -> None:
+    """A request asks its database as often for many things as for one."""
+    del wire
+    reading = [route for route in stage.routes if not route.changes]
+    with_one = {route.name: _queries(stage, route) for route in reading}
+    for _ in range(MORE):
+        stage.cell.platform.entities(reading[0].entity).create(stage.about.tenant)
+    for route in reading:
+        once, now = with_one[route.name], _queries(stage, route)
+        promise, expected = "the number of queries does not grow with what is shown", f"about {once}, as for one"
+        seen = f"{now} with {MORE + 1} in the tenant"
+        stage.demand(now < once + MORE // 2, "PERF", "query-for-each", promise, expected, seen, stage.rightful(route))
+    stage.judge()
+
+
+def _queries(stage: Stage, route: Route) -> int:
+    """How many the request makes; the least of a few tries, for the service has other things to do meanwhile."""
+    counts = []
+    for _ in range(TRIES):
+        asked = on(route.service, "postgres*").when(postgres.query()).observe().preventable()
+        with applied(stage.cell, asked) as passed:
+            stage.demand_served(route)
+        counts.append(passed.fired)
+    return min(counts)
