@@ -47,4 +47,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB13",
+        category="BUS",
+        what="a header that is no text ends the consumer, again and again",
+        trigger="such a record on a topic of commands",
+        edits=(Edit("kit/envelope.py", 'return value.decode("utf-8", "replace")', "return value.decode()"),),
+    ),
 )
