@@ -79,3 +79,17 @@ def test_a_state_that_the_stream_does_not_explain_differs() -> None:
     assert names(make_stream(1, 2), Snapshot("1", 2, "z"), done) == ["ES/state-differs"]
     assert names(make_stream(1, 2), Snapshot("1", 1, "a"), done) == ["ES/state-differs"]
     assert names(make_stream(1, 2), None, done) == ["ES/state-differs"]
+
+
+def test_what_is_removed_is_gone_and_its_stream_says_so() -> None:
+    *lived, last = make_stream(1, 2, 3)
+    update, removal = attempt(1, "a", DONE), replace(last, event_type="thing.removed")
+
+    def judged(truth: Snapshot | None, *stream: StoredEvent) -> list[str]:
+        verdict = EntityStream("thing 1", stream, (update,), truth, "thing.removed").judge()
+        return [f"{anomaly.category}/{anomaly.name}" for anomaly in verdict.anomalies]
+
+    assert judged(None, *lived, removal) == []
+    assert judged(Snapshot("1", 2, "a"), *lived, removal) == ["ES/removed-and-there"]
+    assert judged(None, *lived) == ["ES/removed-and-there"]
+    assert judged(None, lived[0], replace(removal, version=2)) == ["ES/update-lost"]

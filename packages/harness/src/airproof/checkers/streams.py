@@ -15,6 +15,7 @@ ONE_WINNER = "of all updates at one expected version one is done"
 ONE_KEY = "the key of an update is good for no other one"
 KEPT = "an update that was done is in the stream, and one that was refused is not"
 STATE = "the entity is what the last event of its stream made of it"
+GONE = "an entity that is removed is gone, and the last event of its stream says so, once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,14 @@ class EntityStream:
     Attributes:
         entity: its kind and id, for the reader.
         truth: the entity as its owner shows it in the end; None where it is gone.
+        removed: the type of the event that says that it is removed, where it must be.
     """
 
     entity: str
     events: tuple[StoredEvent, ...]
     attempts: tuple[Attempt, ...]
     truth: Snapshot | None
+    removed: str = ""
 
     def judge(self) -> Verdict:
         """The checker's verdict on it."""
@@ -52,8 +55,10 @@ class EntityStream:
 def check_stream(seen: EntityStream) -> Verdict:
     """Judges the stream against the answers that were given and the state that came of it."""
     events, attempts = seen.events, seen.attempts
-    answers = [*_winners(attempts), *_keys(attempts), *_kept(events, attempts)]
-    return judged("stream", [*_gaps(events), *answers, *_state(events, attempts, seen.truth)])
+    lived = [event for event in events if event.event_type != seen.removed]
+    answers = [*_winners(attempts), *_keys(attempts), *_kept(lived, attempts)]
+    state = _gone(events, seen) if seen.removed else _state(events, attempts, seen.truth)
+    return judged("stream", [*_gaps(events), *answers, *state])
 
 
 def _gaps(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
@@ -101,6 +106,13 @@ def _state(stream: Sequence[StoredEvent], attempts: Sequence[Attempt], truth: Sn
         yield Anomaly(
             CATEGORY, "event-tells-otherwise", STATE, f"an event that tells {truth.value!r}", str(truth), told
         )
+
+
+def _gone(stream: Sequence[StoredEvent], seen: EntityStream) -> Iterator[Anomaly]:
+    told = [event.event_type for event in stream]
+    if seen.truth or told.count(seen.removed) != 1 or told[-1] != seen.removed:
+        shown = f"{seen.truth or 'gone'} after {', '.join(told)}"
+        yield Anomaly(CATEGORY, "removed-and-there", GONE, f"gone after {seen.removed}", shown)
 
 
 def _may_be_done(attempt: Attempt) -> bool:

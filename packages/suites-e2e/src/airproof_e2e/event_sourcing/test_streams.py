@@ -3,70 +3,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 
 import pytest
 
 from airproof.cells import Cell
-from airproof.checkers.readouts import keep, keep_verdict
-from airproof.checkers.streams import Attempt, EntityStream
 from airproof.environment.topology import Role
 from airproof.faults.process import killed
 from airproof.faults.wire import applied
 from airproof.platform.driver import EffectBlock, Tenant
-from airproof.platform.entities import EntityAccess, EntityRef
 from airproof.platform.manifest import Entity
-from airproof.platform.observation import Update, UpdateOutcome
-from airproof.plugin import manifest
+from airproof.platform.observation import UpdateOutcome
 from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres
+from airproof_e2e.event_sourcing.stream import FIRST, WAIT_S, Stream, per_entity
 
-WAIT_S = 10.0
 RIVALS = 4
 WRITERS, UPDATES = 3, 4
-FIRST = 1
 
 
-@dataclass
-class Stream:
-    """One entity and everything that was asked of it."""
-
-    cell: Cell
-    access: EntityAccess
-    ref: EntityRef
-    attempts: list[Attempt] = field(default_factory=list)
-
-    def update(self, value: str, expected_version: int, *, key: str | None = None) -> Update:
-        """Updates the entity, on the record."""
-        arguments = {"id": self.ref.id, "value": value, "expected_version": expected_version, "key": key}
-        with self.cell.history.operation(f"update {self.access.entity.name}", args=arguments) as operation:
-            update = self.access.update(self.ref, value, expected_version=expected_version, key=key)
-            closing = {
-                UpdateOutcome.DONE: operation.ok,
-                UpdateOutcome.CONFLICT: operation.fail,
-                UpdateOutcome.UNKNOWN: operation.info,
-            }
-            closing[update.outcome](update)
-        self.attempts.append(Attempt(expected_version, value, update, key or ""))
-        return update
-
-    def judge(self) -> None:
-        """Fails the test if the stream or the entity is not what the answers promised."""
-        events, truth = tuple(self.access.stream(self.ref)), self.access.truth(self.ref)
-        seen = EntityStream(f"{self.access.entity.name} {self.ref.id}", events, tuple(self.attempts), truth)
-        keep(self.cell.history, seen)
-        verdict = seen.judge()
-        keep_verdict(self.cell.history, verdict)
-        if not verdict:
-            pytest.fail(str(verdict), pytrace=False)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Makes one test of each kind of entity that the platform's manifest declares."""
-    if "entity" in metafunc.fixturenames:
-        declared = manifest(metafunc.config)
-        entities = declared.entities if declared else ()
-        metafunc.parametrize("entity", [pytest.param(one, id=one.name) for one in entities])
+pytest_generate_tests = per_entity
 
 
 @pytest.fixture
@@ -138,6 +93,20 @@ def test_who_has_not_seen_the_last_version_is_refused(stream: Stream) -> None:
     late = [stream.update("too late", FIRST), stream.update("another", FIRST, key=f"key-{stream.ref.id}")]
     stream.judge()
     assert [one.outcome for one in late] == [UpdateOutcome.CONFLICT] * 2
+
+
+@pytest.mark.covers("ES-1", "ES-4")
+def test_an_update_needs_no_copy_of_the_database(stream: Stream) -> None:
+    """While copies of the database lag, updates are done, are done once when asked again, and conflict as ever."""
+    key = f"key-{stream.ref.id}"
+    with stream.access.replica_held():
+        late = Stream(stream.cell, stream.access, stream.access.create(stream.ref.tenant))
+        asked = [stream.update("wanted", FIRST, key=key), stream.update("wanted", FIRST, key=key)]
+        asked += [stream.update("another", FIRST, key=key), late.update("wanted", FIRST)]
+    stream.judge()
+    late.judge()
+    done = UpdateOutcome.DONE
+    assert [one.outcome for one in asked] == [done, done, UpdateOutcome.CONFLICT, done]
 
 
 @pytest.mark.destructive
