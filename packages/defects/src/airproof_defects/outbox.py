@@ -211,4 +211,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB17",
+        category="OUTBOX",
+        what="a producer that the broker does not go on with is kept: what it sends is refused for ever",
+        trigger="the broker has lost the producer's place",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                '            if not (getattr(failure, "retriable", False) or isinstance(failure, _PASSING)):\n'
+                "                self._broken.set()\n",
+                "",
+            ),
+        ),
+    ),
 )

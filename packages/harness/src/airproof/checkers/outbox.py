@@ -12,6 +12,8 @@ from airproof.platform.observation import MessageKind, SagaObservation
 OUTBOX = "OUTBOX"
 CAUSE = "dlq-cause"
 """The header of a dead letter that says why it is one."""
+ORIGIN = "dlq-topic"
+"""The header of a dead letter that says to which topic its message went."""
 
 
 def check_outbox(observation: SagaObservation, expectation: Expectation) -> Verdict:
@@ -54,6 +56,9 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
             promise = "a dead letter says why it is one"
             yield Anomaly(OUTBOX, "no-cause", promise, "a cause", "none", witness([letter]))
         original = originals.get(letter.message_id)
+        if original and letter.headers.get(ORIGIN) != original.topic:
+            promise, seen = "a dead letter says which topic its message is of", letter.headers.get(ORIGIN) or "none"
+            yield Anomaly(OUTBOX, "wrong-origin", promise, original.topic, seen, witness([original, letter]))
         if original and (original.key, original.body) != (letter.key, letter.body):
             promise = "a dead letter is the original message, untouched"
             yield Anomaly(OUTBOX, "letter-changed", promise, "the same body", "another", witness([original, letter]))

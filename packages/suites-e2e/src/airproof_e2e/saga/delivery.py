@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airproof.environment.topology import CellKind
-from airproof_e2e.saga import events, instances, mails, outages, parking
+from airproof_e2e.saga import events, instances, mails, messages, outages, parking
 from airproof_e2e.saga.family import ATOMIC, CRASH, RELAY, TWICE, Family, Per
 
 PARKED = ("OUT-4", "FI-4")
@@ -122,6 +122,15 @@ MAILS = (
 )
 
 OUTAGES = (
+    Family(
+        "sequence-broken",
+        Per.SAGA,
+        messages.sequence_broken,
+        "{subject} completes though the broker has lost the place of every service that sends",
+        ("SAGA-1", "OUT-2", "FI-1"),
+        blames="OUTBOX",
+        cell=CellKind.WIRED,
+    ),
     Family(
         "database-down",
         Per.SAGA,

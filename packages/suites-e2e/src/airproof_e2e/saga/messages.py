@@ -45,6 +45,15 @@ def acknowledgements_lost(stage: Stage) -> None:
         stage.wait_end(stage.start())
 
 
+def sequence_broken(stage: Stage) -> None:
+    """The broker refuses the first message of every service as one that is not the next of its producer."""
+    with ExitStack() as rules:
+        for service in services_of(stage.saga):
+            published = on(service, BROKER).when(kafka.produce(containing=stage.tenant.id)).times(1)
+            rules.enter_context(applied(stage, published.respond(error="OUT_OF_ORDER_SEQUENCE_NUMBER")))
+        stage.wait_end(stage.start())
+
+
 def killed_between_send_and_mark(stage: Stage) -> None:
     """The step's participant is killed when the broker has acknowledged its messages and it has not marked them."""
     participant = stage.step.participant
