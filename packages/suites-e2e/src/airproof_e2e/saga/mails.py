@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from airproof.environment.topology import Role
 from airproof.platform.driver import Write
+from airproof.platform.observation import MessageKind
 from airproof.wire import on, smtp
 from airproof_e2e.saga.breakage import held, killed
 from airproof_e2e.saga.messages import MAIL, applied
@@ -13,6 +14,7 @@ from airproof_e2e.saga.moments import demand_silence
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 PUT_OFF = 3
+NO_LONGER_S = 4.0
 
 
 def server_down(stage: Stage) -> None:
@@ -74,6 +76,6 @@ def hangs(stage: Stage) -> None:
     with applied(stage, on(stage.step.participant, MAIL).when(recipient).times(1).hold()) as held_up:
         waiting = stage.start(first)
         held_up.wait_until_held(WAIT_S)
-        stage.wait_end(stage.start(second))
+        stage.wait_for(stage.start(second), (MessageKind.EVENT, stage.saga.completed), timeout_s=NO_LONGER_S)
         held_up.release()
         stage.wait_end(waiting)

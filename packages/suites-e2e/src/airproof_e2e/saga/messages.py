@@ -46,7 +46,8 @@ def acknowledgements_lost(stage: Stage) -> None:
 
 
 def sequence_broken(stage: Stage) -> None:
-    """The broker refuses the first message of every service as one that is not the next of its producer."""
+    """The broker refuses a message of every service, which has sent before, as one that is not its next."""
+    stage.wait_end(stage.start())
     with ExitStack() as rules:
         for service in services_of(stage.saga):
             published = on(service, BROKER).when(kafka.produce(containing=stage.tenant.id)).times(1)
