@@ -93,7 +93,8 @@ class Workspaces:
     def hold_updates(self) -> AbstractContextManager[EffectBlock]:
         """Holds renamings when they write to the outbox; the relay's own updates of it do not count."""
         database, table = database_of(WORKSPACE.service), written_table(WORKSPACE.service, Write.OUTBOX)
-        return blocks.hold_writes(self._databases, database, table, statement="INSERT|UPDATE workspaces")
+        ours = "INSERT|(UPDATE|DELETE FROM) workspaces"
+        return blocks.hold_writes(self._databases, database, table, statement=ours)
 
     @contextmanager
     def passing(self, tenant: Tenant) -> Iterator[EntityRef]:

@@ -59,6 +59,7 @@ def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
         completed=allowance.completed,
         calm=not stage.disturbances,
         parked=frozenset(allowance.parked),
+        held_back=frozenset(allowance.held_back),
         foreign=frozenset(allowance.foreign),
         secrets=tuple(allowance.secrets),
     )
