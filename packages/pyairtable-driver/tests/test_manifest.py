@@ -6,6 +6,7 @@ from airproof_pyairtable.manifest import (
     EFFECTS,
     EVENT_TOPICS,
     MANIFEST,
+    PARTICIPANTS,
     REGISTRATION,
     TOPICS,
     WORKSPACE,
@@ -53,3 +54,8 @@ def test_what_invalidates_a_cache_is_an_event_of_its_entity() -> None:
     for cached in MANIFEST.caches:
         entity = MANIFEST.entity(cached.entity)
         assert set(cached.invalidated_by) == {entity.changed, entity.removed}
+
+
+def test_what_is_closed_is_asked_for_under_one_name_each() -> None:
+    assert len({route.name for route in MANIFEST.closed}) == len(MANIFEST.closed)
+    assert {route.service for route in MANIFEST.closed} == {*PARTICIPANTS, REGISTRATION.orchestrator}

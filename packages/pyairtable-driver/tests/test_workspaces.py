@@ -42,8 +42,8 @@ class FakeHttp:
 
 
 def make_workspaces(http: FakeHttp) -> Workspaces:
-    doors = Doors(cast("Http", http), {"service_secret": SECRET})
-    doors.learn(REF.owner, "ann@t1.example", "pw")
+    doors = Doors(cast("Http", http), {"service_secret": SECRET}, lambda: pytest.fail("no test needs Redis"))
+    doors.learn(REF.owner, {"email": "ann@t1.example", "password": "pw"})
     return Workspaces(cast("Registration", None), cast("Databases", None), doors)
 
 

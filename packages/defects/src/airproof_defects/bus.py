@@ -47,4 +47,33 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB13",
+        category="BUS",
+        what="a header that is no text ends the consumer, again and again",
+        trigger="such a record on a topic of commands",
+        edits=(Edit("kit/envelope.py", 'return value.decode("utf-8", "replace")', "return value.decode()"),),
+    ),
+    Defect(
+        id="EB02",
+        category="BUS",
+        what="every instance remembers for itself what it has counted",
+        trigger="an event is delivered again, to another instance",
+        edits=(
+            Edit(
+                "services/user_service/entrypoints/service.py",
+                "EventConsumer(runtime.units_of_work, SERVICE, EVENTS)",
+                "EventConsumer(runtime.units_of_work, runtime.settings.instance, EVENTS)",
+            ),
+        ),
+    ),
+    Defect(
+        id="CQ02",
+        category="CQRS",
+        what="what was fetched counts as handled with the first of it that was",
+        trigger="a service is shut down between two events of one fetch",
+        edits=(
+            Edit("kit/messaging/consumer.py", "await consumer.commit({partition: done})", "await consumer.commit()"),
+        ),
+    ),
 )

@@ -6,6 +6,39 @@ from airproof_defects.defect import Defect, Edit
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
+        id="CT06",
+        category="CONTRACT",
+        what="a field that an answer was given later is not filled in",
+        trigger="somebody asks for a user",
+        edits=(
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "    last_name: str\n",
+                "    last_name: str | None = None\n",
+            ),
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "    return ProfileAnswer.model_validate(profile, from_attributes=True)",
+                '    known = set(ProfileAnswer.model_fields) - {"last_name"}\n'
+                "    told = {name: getattr(profile, name) for name in known}\n"
+                "    return ProfileAnswer.model_validate(told)",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT13",
+        category="CONTRACT",
+        what="blanks round a name are taken off",
+        trigger="somebody gives a name that begins or ends with one",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "user, workspace_id, body.name, expected",
+                "user, workspace_id, body.name.strip() or body.name, expected",
+            ),
+        ),
+    ),
+    Defect(
         id="CT08",
         category="CONTRACT",
         what="a number that no column holds reaches the database",

@@ -44,17 +44,14 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/service_client.py",
-                "            return await self._client.request(\n"
-                "                method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
-                "            )",
+                "            return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n",
                 "            try:\n"
-                "                return await self._client.request(\n"
-                "                    method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
-                "                )\n"
+                "                return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n"
                 "            except httpx.TransportError:\n"
-                "                return await self._client.request(\n"
-                "                    method, url, headers={**(headers or {}), **identity}, content=content, json=json\n"
-                "                )",
+                "                return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n",
             ),
         ),
     ),

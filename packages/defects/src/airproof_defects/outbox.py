@@ -167,4 +167,62 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB07",
+        category="OUTBOX",
+        what="a message on the way keeps none waiting that follows it under the same key",
+        trigger="an instance is slow to send what it has claimed, and another one looks",
+        edits=(
+            Edit(
+                OUTBOX,
+                "        older.c.position < row.c.position,\n    )\n    due",
+                "        older.c.position < row.c.position,\n        older.c.claimed_by.is_(None),\n    )\n    due",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB15",
+        category="OUTBOX",
+        what="a service that starts sweeps out of its outbox what waits for nobody but an operator",
+        trigger="a service is restarted that has parked a message",
+        edits=(
+            Edit(
+                OUTBOX, "import Interval, and_, bindparam, exists,", "import Interval, and_, bindparam, delete, exists,"
+            ),
+            Edit(
+                OUTBOX,
+                "        await self._execute(_RECOVER, owner=self._owner)\n",
+                "        await self._execute(_RECOVER, owner=self._owner)\n"
+                "        await self._execute(delete(event_outbox).where(event_outbox.c.status != PENDING))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB18",
+        category="OUTBOX",
+        what="a message to a topic that there is none counts as sent",
+        trigger="a row whose topic is missing",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                "            await self._refuse_if_missing(producer, name)\n            acknowledged",
+                "            if name not in (await producer.client.fetch_all_metadata()).topics():\n"
+                "                return\n            acknowledged",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB17",
+        category="OUTBOX",
+        what="a producer that the broker does not go on with is kept: what it sends is refused for ever",
+        trigger="the broker has lost the producer's place",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                '            if not (getattr(failure, "retriable", False) or isinstance(failure, _PASSING)):\n'
+                "                self._broken.set()\n",
+                "",
+            ),
+        ),
+    ),
 )

@@ -59,4 +59,89 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE05",
+        category="SECURITY",
+        what="the session of an access token is kept for ever",
+        trigger="somebody asks with a token that is over its time",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "_json(session, now + ACCESS_S, refresh), ex=ACCESS_S)",
+                "_json(session, now + ACCESS_S, refresh))",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE11",
+        category="SECURITY",
+        what="a login that fails is logged with all that was typed",
+        trigger="somebody gets a password wrong",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "        if credential is None or not matches:\n",
+                "        if credential is None or not matches:\n"
+                "            import logging\n\n"
+                '            logging.getLogger(__name__).info("login of %s with %r failed", email, password)\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE17",
+        category="SECURITY",
+        what="a refresh token is looked up first and deleted then",
+        trigger="a refresh token is used several times at the same moment",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                '            session = _session(await self._redis.getdel(f"refresh:{_hash(refresh_token)}"))\n'
+                "            if session:\n",
+                '            session = _session(await self._redis.get(f"refresh:{_hash(refresh_token)}"))\n'
+                "            if session:\n"
+                '                await self._redis.delete(f"refresh:{_hash(refresh_token)}")\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE18",
+        category="SECURITY",
+        what="of a password the first 72 bytes count",
+        trigger="somebody gets the end of a long password wrong",
+        edits=(
+            Edit(
+                "services/auth_service/domain/passwords.py",
+                "hashlib.scrypt(password.encode(),",
+                "hashlib.scrypt(password.encode()[:72],",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE19",
+        category="SECURITY",
+        what="who may not see a workspace is told that there is one",
+        trigger="a colleague of the owner asks for it",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "    if found is None or found.owner_id != owner.user_id:\n",
+                "    if found is not None and found.owner_id != owner.user_id:\n"
+                '        raise ApiError(403, "forbidden", "this workspace belongs to somebody else")\n'
+                "    if found is None:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE20",
+        category="SECURITY",
+        what="sessions are kept under their tokens themselves",
+        trigger="somebody logs in",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "    return hashlib.sha256(token.encode()).hexdigest()\n",
+                "    return token\n",
+            ),
+        ),
+    ),
 )

@@ -88,7 +88,7 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
-        id="DB05",
+        id="DB16",
         category="DBTX",
         what="that no connection is free is an error like any other",
         trigger="more requests at once than a pool has connections",
@@ -98,6 +98,35 @@ DEFECTS: tuple[Defect, ...] = (
                 "        PoolTimeout: _database_error,\n",
                 "        PoolTimeout: _unexpected,\n",
             ),
+        ),
+    ),
+    Defect(
+        id="UW01",
+        category="UOW",
+        what="that a mail is rejected is committed on its own, before the answer",
+        trigger="the service is killed between the two",
+        edits=(
+            Edit(
+                "services/notification_service/application/welcome.py",
+                "            await self._record(lambda work: self._rejected(work, mail, command, error))\n",
+                "            await self._record(lambda work: Mails(work.connection).rejected(mail, error))\n"
+                "            await self._record(lambda work: self._answer(work, command, Refused(MAILBOX_REJECTED)))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="DB05",
+        category="DBTX",
+        what="a removal takes its row first and its stream second, an update the other way round",
+        trigger="a removal comes when an update is between the two",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "        rows = (await work.connection.execute(select(*self.things.c).where(added))).all()\n",
+                "        rows = (await work.connection.execute("
+                "delete(self.things).where(added).returning(*self.things.c))).all()\n",
+            ),
+            Edit("kit/tenancy.py", "        await work.connection.execute(delete(self.things).where(added))\n", ""),
         ),
     ),
 )

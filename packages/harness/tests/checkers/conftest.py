@@ -155,8 +155,11 @@ class Story:
         self.bus.append(message)
 
     def observation(self) -> SagaObservation:
-        steps = tuple(StepReadout(name, state) for name, state in self.steps.items())
-        readout = SagaReadout(self.saga_id, self.state, f"key-{self.saga_id}", "t1", steps)
+        reasons = {StepState.REFUSED: "full", StepState.COMPENSATION_FAILED: "kept"}
+        steps = tuple(StepReadout(name, state, reasons.get(state, "")) for name, state in self.steps.items())
+        gave_up = "full" if StepState.REFUSED in self.steps.values() else "too-late"
+        reason = gave_up if self.state in {SagaState.COMPENSATED, SagaState.FAILED} else ""
+        readout = SagaReadout(self.saga_id, self.state, f"key-{self.saga_id}", "t1", steps, reason)
         works = {self.saga_id: self.state is SagaState.COMPLETED}
         figures = (Figure("rooms", "cars", self.subject, 1, 1),)
         left = (tuple(self.effects), tuple(self.events), (), tuple(self.bus), tuple(self.mails))
@@ -168,6 +171,11 @@ class Story:
     def change(self, id_: str, **changes: Any) -> None:
         """Changes every record of that id."""
         self.bus = [replace(one, **changes) if one.message_id == id_ else one for one in self.bus]
+
+    def tell(self, id_: str, payload: dict[str, Any]) -> None:
+        """Has an event tell something, in the event store and on the bus."""
+        self.events = [replace(one, payload=payload) if one.event_id == id_ else one for one in self.events]
+        self.change(id_, payload=payload)
 
     def drop(self, id_: str) -> None:
         """Takes every record of that id off the bus."""

@@ -120,12 +120,21 @@ def test_a_dead_letter_without_its_cause(completed: Story, names: Names) -> None
     assert names(completed.judge(parked=frozenset({"bad"}))) == {"OUTBOX/no-cause"}
 
 
-@pytest.mark.parametrize("change", [{"body": {"other": True}}, {"headers": {"dlq-cause": "x"}}])
+def test_a_dead_letter_of_another_topic(completed: Story, names: Names) -> None:
+    made = completed.find("car.made-s1")
+    headers = {"dlq-cause": "x", "dlq-topic": "room.events"}
+    completed.bus.append(replace(made, headers=headers, kind=MessageKind.DEAD_LETTER, topic="dlq", aggregate_id=""))
+    assert names(completed.judge(parked=frozenset({"car.made-s1"}))) == {"OUTBOX/wrong-origin"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"body": {"other": True}}, {"headers": {"dlq-cause": "x", "dlq-topic": "car.events"}}]
+)
 def test_a_dead_letter_that_is_not_the_original(completed: Story, names: Names, change: dict[str, Any]) -> None:
     completed.change("car.made-s1", headers={"message-id": "car.made-s1"})
     made = completed.find("car.made-s1")
     letter = {
-        "headers": {**made.headers, "dlq-cause": "x"},
+        "headers": {**made.headers, "dlq-cause": "x", "dlq-topic": made.topic},
         "kind": MessageKind.DEAD_LETTER,
         "topic": "dlq",
         "aggregate_id": "",

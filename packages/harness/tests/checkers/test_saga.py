@@ -69,6 +69,25 @@ def test_a_passed_deadline_is_a_reason(compensated: Story) -> None:
     assert compensated.judge(may_time_out=True), compensated.judge(may_time_out=True)
 
 
+@pytest.mark.parametrize("step", ["send_ticket", "book_car"])
+def test_a_refusal_without_its_reason(failed: Story, names: Names, step: str) -> None:
+    readout = failed.observation().sagas[0]
+    steps = tuple(replace(one, reason="") if one.name == step else one for one in readout.steps)
+    failed.changes["sagas"] = (replace(readout, steps=steps),)
+    assert names(failed.judge(kept=frozenset({"book_car"}))) == {"SAGA/wrong-reason"}
+
+
+@pytest.mark.parametrize("reason", ["", "too-late"])
+def test_giving_up_for_another_reason_than_the_refusal(compensated: Story, names: Names, reason: str) -> None:
+    compensated.changes["sagas"] = (replace(compensated.observation().sagas[0], reason=reason),)
+    assert names(compensated.judge()) == {"SAGA/wrong-reason"}
+
+
+def test_an_ending_that_tells_another_reason(compensated: Story, names: Names) -> None:
+    compensated.tell("trip.failed-s1", {"reason": "kept"})
+    assert names(compensated.judge()) == {"SAGA/wrong-reason"}
+
+
 def test_a_second_saga_for_one_start(completed: Story, names: Names) -> None:
     readout = completed.observation().sagas[0]
     completed.changes["sagas"] = (readout, replace(readout, saga_id="s2"))
@@ -183,6 +202,22 @@ def test_an_event_that_tells_something_else_than_its_effect(completed: Story, na
         completed.events[1] = replace(event, payload=told)
         completed.change(event.event_id, payload=told)
         assert names(completed.judge()) == found
+
+
+def test_an_undoing_that_tells_of_something_else(compensated: Story, names: Names) -> None:
+    compensated.tell("car.made-s1", {"plate": "A 1"})
+    compensated.tell("car.gone-s1", {"plate": "A 1"})
+    assert compensated.judge(), compensated.judge()
+    compensated.tell("car.gone-s1", {"plate": "B 2"})
+    assert names(compensated.judge()) == {"EVENT_STORE/events-contradict"}
+
+
+def test_steps_whose_events_tell_of_different_things(completed: Story, names: Names) -> None:
+    completed.tell("car.made-s1", {"driver_id": "ann"})
+    completed.tell("room.made-s1", {"driver_id": "ann"})
+    assert completed.judge(), completed.judge()
+    completed.tell("room.made-s1", {"driver_id": "bob"})
+    assert names(completed.judge()) == {"EVENT_STORE/events-contradict"}
 
 
 def test_a_mail_of_a_saga_that_failed(compensated: Story, names: Names) -> None:

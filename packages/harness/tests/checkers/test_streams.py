@@ -112,3 +112,17 @@ def test_an_event_is_of_its_entitys_tenant() -> None:
     assert stream.judge().anomalies == ()
     other = replace(stream, tenant_id="u").judge()
     assert [f"{one.category}/{one.name}" for one in other.anomalies] == ["TENANCY/tenant-lost"]
+
+
+def test_what_is_removed_is_gone_and_its_stream_says_so() -> None:
+    *lived, last = make_stream(1, 2, 3)
+    update, removal = attempt(1, "a", DONE), replace(last, event_type="thing.removed")
+
+    def judged(truth: Snapshot | None, *stream: StoredEvent) -> list[str]:
+        verdict = EntityStream("thing 1", stream, (update,), truth, removed="thing.removed").judge()
+        return [f"{anomaly.category}/{anomaly.name}" for anomaly in verdict.anomalies]
+
+    assert judged(None, *lived, removal) == []
+    assert judged(Snapshot("1", 2, "a"), *lived, removal) == ["ES/removed-and-there"]
+    assert judged(None, *lived) == ["ES/removed-and-there"]
+    assert judged(None, lived[0], replace(removal, version=2)) == ["ES/update-lost"]

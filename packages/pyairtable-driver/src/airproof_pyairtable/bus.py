@@ -16,9 +16,9 @@ from kafka.structs import OffsetAndMetadata
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
-from airproof.platform.observation import BusMessage
+from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
-from airproof_pyairtable.manifest import CONSUMPTION, DEAD_LETTERS, EVENT_TOPICS, TOPICS
+from airproof_pyairtable.manifest import CONSUMPTION, DEAD_LETTERS, EVENT_TOPICS, TOPICS, commands_topic
 from airproof_pyairtable.poison import encoded, poisons
 from airproof_pyairtable.records import read_record
 
@@ -264,9 +264,10 @@ class Bus:
         return self.log.wait(letter, timeout_s, f"dead letter {message_id}")
 
     @contextmanager
-    def refusing(self, event_type: str, *, larger_than: int = 0) -> Iterator[None]:
+    def refusing(self, what: str, *, larger_than: int = 0) -> Iterator[None]:
         """Lowers the topic's largest record size."""
-        topic = f"{self._prefix}{EVENT_TOPICS[event_type]}"
+        topics = {**EVENT_TOPICS, MessageKind.DEAD_LETTER: DEAD_LETTERS}
+        topic = f"{self._prefix}{topics.get(what) or commands_topic(what)}"
         self._set_largest_record(topic, str(max(larger_than, 1)))
         try:
             yield

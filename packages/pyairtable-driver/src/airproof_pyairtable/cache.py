@@ -63,6 +63,10 @@ class WorkspaceCache:
         self._bus.wait_consumed(CACHE_KEEPER, event, timeout_s=timeout_s)
         return event
 
+    def connection(self) -> Redis:
+        """The connection to the cell's Redis."""
+        return self._redis
+
     def close(self) -> None:
         """Closes all connections."""
         if "_redis" in vars(self):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import jwt
@@ -17,6 +18,9 @@ from airproof.platform.requests import ServiceToken
 from airproof_pyairtable.http import Http, told
 from airproof_pyairtable.manifest import GATEWAY, WORKSPACE
 
+if TYPE_CHECKING:
+    from redis import Redis
+
 TOKEN_LIFETIME_S = 60
 
 
@@ -25,24 +29,27 @@ class Doors:
 
     Args:
         secrets: of the cell.
+        redis: opens the cell's Redis, which holds the sessions.
     """
 
-    def __init__(self, http: Http, secrets: Mapping[str, str]) -> None:
+    def __init__(self, http: Http, secrets: Mapping[str, str], redis: Callable[[], Redis]) -> None:
         self._http = http
+        self._redis = redis
         self._secrets = secrets
         self._lock = threading.Lock()
-        self._credentials: dict[str, tuple[str, str]] = {}
+        self._known: dict[str, Mapping[str, Any]] = {}
         self._tokens: dict[str, str] = {}
+        self._shown: set[str] = set()
 
-    def learn(self, user_id: str, email: str, password: str) -> None:
-        """Remembers how a user logs in."""
+    def learn(self, user_id: str, fields: Mapping[str, Any]) -> None:
+        """Remembers what a user has registered with."""
         with self._lock:
-            self._credentials[user_id] = email, password
+            self._known[user_id] = fields
 
-    def credentials(self, user_id: str) -> tuple[str, str]:
-        """E-mail address and password of a user; of nobody for one that is not known."""
+    def known(self, user_id: str) -> Mapping[str, Any]:
+        """What a user has registered with; e-mail address and password of nobody for one that is not known."""
         with self._lock:
-            return self._credentials.get(user_id, (f"{user_id}@nobody.example", "nobody"))
+            return self._known.get(user_id, {"email": f"{user_id}@nobody.example", "password": "nobody"})
 
     def through_the_gateway(self, user: EntityRef, method: str, path: str, **more: Any) -> httpx.Response:
         """Asks with the user's session; with a new one where the platform has forgotten it."""
@@ -61,7 +68,7 @@ class Doors:
     def identity(self, user: EntityRef, service: str, kind: ServiceToken) -> dict[str, str]:
         """The headers with which the gateway passes a user's request on, with that kind of token."""
         headers = {"X-User-ID": user.owner, "X-Tenant-ID": user.tenant.id}
-        if kind is ServiceToken.NONE:
+        if kind in {ServiceToken.NONE, ServiceToken.OPERATOR}:
             return headers
         now = int(time.time()) - (2 * TOKEN_LIFETIME_S if kind is ServiceToken.EXPIRED else 0)
         callee = f"not-{service}" if kind is ServiceToken.FOR_ANOTHER else service
@@ -90,15 +97,55 @@ class Doors:
             raise PlatformError("a pair of tokens cannot be exchanged for another one")
         return self._exchange(pair) or pair["access_token"]
 
+    def expired(self, user: EntityRef) -> str:
+        """The token of a session of the user whose time, as far as it was said to have one, was taken off."""
+        redis = self._redis()
+        before = set(redis.keys())
+        pair = self._new_session(user)
+        lifetime_ms = int(pair["expires_in"]) * 1000
+        for key in set(redis.keys()) - before:
+            left_ms = int(redis.pttl(key))
+            if left_ms > lifetime_ms:
+                redis.pexpire(key, left_ms - lifetime_ms)
+            elif left_ms > 0:
+                redis.delete(key)
+        return pair["access_token"]
+
+    def refresh(self, user: EntityRef) -> str:
+        """The token of a pair of the user that is there to get another one, or what one gets for the other one."""
+        pair = self._new_session(user)
+        return self._exchange({"refresh_token": pair["access_token"]}) or pair["refresh_token"]
+
+    def exchange_at_once(self, user: EntityRef, times: int) -> int:
+        """How often a new pair of the user's can be exchanged by so many at the same time."""
+        pair, together = self._new_session(user), threading.Barrier(times)
+
+        def exchange(_: int) -> str:
+            together.wait()
+            return self._exchange(pair)
+
+        with ThreadPoolExecutor(times, thread_name_prefix="exchange") as users:
+            return sum(map(bool, users.map(exchange, range(times))))
+
+    def shown(self) -> tuple[str, ...]:
+        """The passwords and tokens of all users."""
+        with self._lock:
+            return (*(one["password"] for one in self._known.values()), *self._shown)
+
     def _new_session(self, user: EntityRef) -> dict[str, str]:
-        email, password = self.credentials(user.owner)
-        pair = self._post("/auth/login", 200, json={"email": email, "password": password}).json()
-        return {name: str(value) for name, value in pair.items()}
+        known = self.known(user.owner)
+        return self._pair(self._post("/auth/login", 200, json={name: known[name] for name in ("email", "password")}))
+
+    def _pair(self, answer: httpx.Response) -> dict[str, str]:
+        pair = {name: str(value) for name, value in answer.json().items()}
+        with self._lock:
+            self._shown |= {pair["access_token"], pair["refresh_token"]}
+        return pair
 
     def _exchange(self, pair: Mapping[str, str]) -> str:
         """The new token that the pair is exchanged for; empty if it is not."""
         answer = self._http.ask("POST", GATEWAY, "/auth/refresh", json={"refresh_token": pair["refresh_token"]})
-        return str(answer.json()["access_token"]) if answer.status_code == 200 else ""
+        return self._pair(answer)["access_token"] if answer.status_code == 200 else ""
 
     def _post(self, path: str, status: int, **more: Any) -> httpx.Response:
         answer = self._http.ask("POST", GATEWAY, path, **more)
@@ -113,5 +160,7 @@ class Doors:
     def _token(self, user: EntityRef) -> str:
         with self._lock:
             if user.owner not in self._tokens:
-                self._tokens[user.owner] = self._http.log_in(*self._credentials[user.owner])
+                known = self._known[user.owner]
+                token = self._tokens[user.owner] = self._http.log_in(known["email"], known["password"])
+                self._shown.add(token)
             return self._tokens[user.owner]

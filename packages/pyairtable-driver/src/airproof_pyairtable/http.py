@@ -31,7 +31,9 @@ class Http:
             StartRefused: the request is wrong.
             PlatformError: any other answer than an acceptance, or none.
         """
-        answer = self._send("POST", GATEWAY, "/auth/register", json=fields, headers={"Idempotency-Key": key})
+        answer = self._send(
+            "POST", GATEWAY, "/auth/register", json=fields, headers={"Idempotency-Key": key.encode("latin-1")}
+        )
         return _started(answer)
 
     def start_saga(self, saga_type: str, tenant_id: str, fields: dict[str, Any]) -> str:
@@ -135,7 +137,7 @@ def _json(answer: httpx.Response, status: int) -> Any:
 
 def told(answer: httpx.Response) -> str:
     """What a service answered, for a message."""
-    return f"{answer.status_code}: {answer.text[:300]}"
+    return f"{answer.status_code}: {answer.text[:600]}"
 
 
 def _code(answer: httpx.Response) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +91,9 @@ REGISTRATION = Saga(
         "last_name": ("", "x" * 101),
         "tenant_id": ("", "a/b", "x" * 65),
         "role": ("admin",),
+        "deadline_s": (0, -1, 3601, "x", 1e300, [1]),
     },
+    invalid_keys=("", "a b", "x" * 201, "é"),
     unusual={
         "password": (" 8 chars", "pässwörter", '"quoted"\'', "x" * 256),
         "first_name": ("O'Brien", "Zoë 😀", "x" * 100, "Robert'); DROP TABLE profiles;--", "<b>Ann</b>", "%s {0} \\n"),
@@ -104,6 +107,17 @@ WORKSPACE = Entity(
     created="workspace.created",
     changed="workspace.renamed",
     removed="workspace.removed",
+    unusual=(
+        " ",
+        " x ",
+        "e\u0301 is not é",
+        "Zoë 😀",
+        "x" * 100,
+        "Robert'); DROP TABLE x;--",
+        "<b>&amp;</b>",
+        "%s {0} \\n",
+        "null",
+    ),
     granted=("read", "write", "list", "delete"),
     denied=("create", "own"),
 )
@@ -132,6 +146,19 @@ _INVALID_LOGIN = {
     "password": (*_NO_TEXT, "", "wrong", "' OR '1'='1' --", "nul\x00nul", "x" * 300),
     "role": ("admin",),
 }
+_INVALID_PAGE = {
+    "page": ("0", "-1", "x", "", "1000001", "1" + "0" * 19, "%00", "%e9"),
+    "limit": ("0", "-1", "x", "101", "1" + "0" * 19),
+}
+_SHOWN = {"id": "{id}", "owner_id": "{owner}", "tenant_id": "{tenant}"}
+_SHOWN_PAGE = {**{f"data.0.{name}": value for name, value in _SHOWN.items()}, "page": 1, "limit": 1, "has_next": False}
+_SHOWN_USER = {
+    "id": "{owner}",
+    "tenant_id": "{tenant}",
+    "email": "{email}",
+    "first_name": "{first_name}",
+    "last_name": "{last_name}",
+}
 PERMISSION_CHECK = "/api/v1/permissions/check"
 
 
@@ -141,12 +168,26 @@ def _route(name: str, request: str, service: str, access: Access, **more: Any) -
 
 
 ROUTES = (
-    _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER),
-    _route("list", f"GET {_WORKSPACES}", WORKSPACES, Access.USER),
-    _route("user", "GET /api/v1/users/{owner}", USERS, Access.TENANT),
-    _route("check", f"POST {PERMISSION_CHECK}", PERMISSIONS, Access.TENANT, body=_CHECK, invalid=_INVALID_CHECK),
-    _route("sagas", "GET /sagas?tenant_id={tenant}", ORCHESTRATOR, Access.OPERATOR),
-    _route("saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR),
+    _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, shows=_SHOWN),
+    _route(
+        "list", f"GET {_WORKSPACES}?limit=1", WORKSPACES, Access.USER, invalid_query=_INVALID_PAGE, shows=_SHOWN_PAGE
+    ),
+    _route("user", "GET /api/v1/users/{owner}", USERS, Access.TENANT, shows=_SHOWN_USER),
+    _route(
+        "check",
+        f"POST {PERMISSION_CHECK}",
+        PERMISSIONS,
+        Access.TENANT,
+        body=_CHECK,
+        invalid=_INVALID_CHECK,
+        shows={"allowed": True},
+    ),
+    _route(
+        "sagas", "GET /sagas?tenant_id={tenant}", ORCHESTRATOR, Access.OPERATOR, shows={"sagas.0.tenant_id": "{tenant}"}
+    ),
+    _route(
+        "saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR, shows={"saga_id": "{saga}", "state": "completed"}
+    ),
     _route("login", "POST /auth/login", AUTH, Access.ANYBODY, body=_LOGIN, invalid=_INVALID_LOGIN),
     _route(
         "rename",
@@ -158,6 +199,21 @@ ROUTES = (
         invalid=_INVALID_RENAMING,
     ),
 )
+
+
+def _operators(step: Step) -> Iterator[Route]:
+    """What the step's participant does for operators alone."""
+    asked: dict[str, Any] = {"POST /api/v1/outbox/{id}/retry": None}
+    if step.refusal and step.refusal.limit:
+        asked |= {f"PUT {_RULES}/limits": {"value": 1_000}, f"DELETE {_RULES}/limits": None}
+    if step.compensation:
+        asked |= {f"PUT {_RULES}/legal-hold": None, f"DELETE {_RULES}/legal-hold": None}
+    for request, body in asked.items():
+        yield _route(f"{request} of {step.participant}", request, step.participant, Access.OPERATOR, body=body)
+
+
+_RULES = "/api/v1/tenants/{tenant}"
+_START = {"saga_type": "none", "correlation_id": "{id}", "tenant_id": "{tenant}", "input_data": {}}
 
 MANIFEST = Manifest(
     name="pyairtable",
@@ -178,6 +234,10 @@ MANIFEST = Manifest(
     entities=(WORKSPACE,),
     caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed), longest_s=900),),
     routes=ROUTES,
+    closed=(
+        *(route for step in REGISTRATION.steps for route in _operators(step)),
+        _route("start", "POST /sagas/start", ORCHESTRATOR, Access.SERVICE, body=_START),
+    ),
     gateway=GATEWAY,
     identity=AUTH,
     largest_request=1_000_000,

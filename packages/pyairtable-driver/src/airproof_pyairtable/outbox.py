@@ -12,15 +12,20 @@ from airproof.platform.driver import Tenant
 from airproof.platform.observation import OutboxRow
 from airproof_pyairtable.databases import APPLICATION, Databases
 from airproof_pyairtable.http import Http
-from airproof_pyairtable.manifest import database_of
+from airproof_pyairtable.manifest import EVENT_TOPICS, REGISTRATION, database_of
 from airproof_pyairtable.readouts import read_held_back
 
 _POSTPONE = "UPDATE event_outbox SET attempts = 1, next_attempt_at = 'infinity' WHERE id = %(id)s"
 _DUE = "UPDATE event_outbox SET next_attempt_at = now() WHERE id = %(id)s"
+_END_CLAIMS = """
+UPDATE event_outbox SET claimed_until = now() + %(in_s)s * interval '1 second'
+WHERE tenant_id = %(tenant)s AND status = 'pending' AND claimed_by IS NOT NULL
+"""
 EVENT_TYPE = "airproof.sent"
+TOPIC, NO_TOPIC = EVENT_TOPICS[REGISTRATION.started], "pyairtable.nowhere.events"
 _INSERT = """
 INSERT INTO event_outbox (id, tenant_id, kind, topic, key, type, headers, payload)
-VALUES (%(id)s, %(tenant)s, 'event', 'pyairtable.registration.events', %(key)s, %(type)s, %(headers)s, %(payload)s)
+VALUES (%(id)s, %(tenant)s, 'event', %(topic)s, %(key)s, %(type)s, %(headers)s, %(payload)s)
 """
 
 
@@ -39,14 +44,22 @@ class Outboxes:
         """Asks the service to send a parked message once more."""
         self._http.retry_outbox(service, message_id)
 
-    def put_stream(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
+    def put_stream(
+        self, service: str, tenant: Tenant, sizes: Sequence[int], *, routable: bool = True
+    ) -> tuple[str, ...]:
         """Puts events of one new aggregate into the service's outbox."""
         aggregate = str(uuid.uuid4())
         ids = tuple(str(uuid.uuid4()) for _ in sizes)
         with self._databases.transaction(database_of(service)) as connection:
             for version, (id_, size) in enumerate(zip(ids, sizes, strict=True), start=1):
-                connection.execute(_INSERT, _event(id_, tenant.id, aggregate, version, "x" * size))
+                row = _event(id_, tenant.id, aggregate, version, "x" * size)
+                connection.execute(_INSERT, row if routable else {**row, "topic": NO_TOPIC})
         return ids
+
+    def end_claims(self, service: str, tenant: Tenant, in_s: float) -> int:
+        """Sets the end of the claims on the tenant's messages."""
+        with self._databases.transaction(database_of(service)) as connection:
+            return connection.execute(_END_CLAIMS, {"tenant": tenant.id, "in_s": in_s}).rowcount
 
     @contextmanager
     def late_commit(self, service: str, tenant: Tenant) -> Iterator[str]:
@@ -94,4 +107,4 @@ def _event(id_: str, tenant_id: str, aggregate: str, version: int, filling: str)
         "source": APPLICATION,
     }
     texts = {"headers": json.dumps(headers), "payload": json.dumps(payload)}
-    return {"id": id_, "tenant": tenant_id, "key": aggregate, "type": EVENT_TYPE, **texts}
+    return {"id": id_, "tenant": tenant_id, "topic": TOPIC, "key": aggregate, "type": EVENT_TYPE, **texts}

@@ -22,6 +22,7 @@ from airproof_pyairtable.manifest import MANIFEST, WORKSPACE, database_of
 from airproof_pyairtable.outbox import Outboxes
 from airproof_pyairtable.registration import Registration
 from airproof_pyairtable.requests import Requests
+from airproof_pyairtable.stores import Stores
 from airproof_pyairtable.workspaces import Workspaces
 
 _OUTBOX = """
@@ -57,10 +58,11 @@ class PyAirtable:
         self._bus = Bus(cell)
         self._outboxes = Outboxes(self._databases, self._http)
         self._registration = Registration(self._http, self._databases, self._bus, seed)
-        doors = Doors(self._http, cell.secrets)
-        self._workspaces = Workspaces(self._registration, self._databases, doors)
-        self._requests = Requests(self._http, doors, self._databases, cell)
         self._cache = WorkspaceCache(cell, self._bus)
+        doors = Doors(self._http, cell.secrets, self._cache.connection)
+        stores = Stores(self._databases, self._names, self._cache.connection)
+        self._workspaces = Workspaces(self._registration, self._databases, doors)
+        self._requests = Requests(self._http, doors, self._databases, stores, cell)
 
     @property
     def bus(self) -> BusAccess:

@@ -16,11 +16,14 @@ SOURCE = "airproof"
 
 
 def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
-    """A message that is none, and of each kind that the service takes one that is well formed and leads nowhere."""
-    yield _message(MessageKind.COMMAND, CONSUMPTION[service][0], "nonsense.execute", tenant_id, {"nonsense": True})
+    """Messages that are none, and of each kind that the service takes some that are well formed and lead nowhere."""
+    yield from _damaged(CONSUMPTION[service][0], tenant_id)
     for step in (step for step in REGISTRATION.steps if step.participant == service):
-        command = {"saga_type": REGISTRATION.name, "step": step.name, "action": "execute", "payload": {}}
-        yield _message(MessageKind.COMMAND, commands_topic(service), f"{step.name}.execute", tenant_id, command)
+        yield _command(service, step.name, "execute", tenant_id)
+        undo = _command(service, step.name, "compensate", tenant_id)
+        # Without a compensation it is no command; with one, a character that no text of PostgreSQL has spoils it.
+        yield replace(undo, body={**undo.body, "correlation_id": "\x00"}) if step.compensation else undo
+        yield _command(service, f"{step.name}_of_another_version", "execute", tenant_id)
     if service == ORCHESTRATOR:
         first = REGISTRATION.steps[0].name
         reply: dict[str, Any] = {"step": first, "action": "execute", "outcome": "done", "reason": None, "result": {}}
@@ -28,8 +31,30 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
         reply_to_nobody = {**reply, "in_reply_to": in_reply_to}
         yield _message(kind, CONSUMPTION[service][0], f"{first}.execute", tenant_id, reply_to_nobody)
     for event_type in dict.fromkeys(one.event for one in MANIFEST.subscriptions if one.service == service):
-        event = {"event_type": event_type, "aggregate_type": event_type.partition(".")[0], "version": 1, "payload": {}}
-        yield _message(MessageKind.EVENT, EVENT_TOPICS[event_type], event_type, tenant_id, event)
+        yield _event(event_type, EVENT_TOPICS[event_type], tenant_id)
+    for topic in sorted({EVENT_TOPICS[one.event] for one in MANIFEST.subscriptions if one.service == service}):
+        yield _event(f"{topic.split('.')[1]}.of_another_version", topic, tenant_id)
+
+
+def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
+    """Not what it says, with a header that is no text, with no key, with nothing at all in it."""
+    kind = MessageKind.REPLY if topic == CONSUMPTION[ORCHESTRATOR][0] else MessageKind.COMMAND
+    nonsense = {"nonsense": True}
+    yield _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
+    no_text = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
+    yield replace(no_text, headers={**no_text.headers, "correlation-id": "\udcff\udcfe"})
+    yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), key="")
+    yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), body={})
+
+
+def _command(service: str, step: str, action: str, tenant_id: str) -> BusMessage:
+    command = {"saga_type": REGISTRATION.name, "step": step, "action": action, "payload": {}}
+    return _message(MessageKind.COMMAND, commands_topic(service), f"{step}.{action}", tenant_id, command)
+
+
+def _event(event_type: str, topic: str, tenant_id: str) -> BusMessage:
+    event = {"event_type": event_type, "aggregate_type": topic.split(".")[1], "version": 1, "payload": {}}
+    return _message(MessageKind.EVENT, topic, event_type, tenant_id, event)
 
 
 def forged_replies(saga_id: str, step: str, of: str, other: str) -> Iterator[BusMessage]:
@@ -41,10 +66,10 @@ def forged_replies(saga_id: str, step: str, of: str, other: str) -> Iterator[Bus
         yield replace(message, key=saga_id, tenant_id=head, headers={**message.headers, "tenant-id": head})
 
 
-def encoded(message: BusMessage) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-    """Key, value and headers of its record."""
-    headers = [(name, value.encode()) for name, value in message.headers.items()]
-    return message.key.encode(), json.dumps(message.body).encode(), headers
+def encoded(message: BusMessage) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """Key, value and headers of its record; no key and no value where they are empty. Escaped bytes are no text."""
+    headers = [(name, value.encode(errors="surrogateescape")) for name, value in message.headers.items()]
+    return message.key.encode() or None, json.dumps(message.body).encode() if message.body else None, headers
 
 
 def _message(kind: MessageKind, topic: str, type_: str, tenant_id: str, body: dict[str, Any]) -> BusMessage:

@@ -37,6 +37,9 @@ FIRST_NAMES = ("Ada", "Alan", "Barbara", "Edsger", "Frances", "Grace", "Ivan", "
 LAST_NAMES = ("Allen", "Dijkstra", "Hopper", "Lamport", "Liskov", "Lovelace", "O'Neil", "Sutherland", "Turing", "Weiß")
 RIVAL_TIMEOUT_S = 20.0
 LOOK_AGAIN_S = 0.5
+PASSWORD_BYTES = 100
+"""Long, so that a password which is not looked at as a whole is found out."""
+
 _TERMINAL = (REGISTRATION.completed, REGISTRATION.compensated, REGISTRATION.needs_attention)
 
 
@@ -67,8 +70,8 @@ class Registration:
         with self._lock:
             number = self._made[tenant.id] = self._made.get(tenant.id, 0) + 1
         chance = random.Random(f"{self._seed}/{tenant.id}/{number}")  # noqa: S311  the same data for the same seed
-        password = f"pw-{chance.getrandbits(64):016x}"
-        fields = {
+        password = f"pw-{chance.randbytes(PASSWORD_BYTES).hex()}"
+        fields: dict[str, Any] = {
             "email": subject or f"user{number}@{tenant.id}.example",
             "password": password,
             "first_name": chance.choice(FIRST_NAMES),
@@ -79,7 +82,7 @@ class Registration:
 
     def start(self, given: SagaInput, *, key: str | None = None, deadline_s: float | None = None) -> str:
         """Registers the person; see `SagaAccess.start`."""
-        key = key or str(uuid.uuid4())
+        key = str(uuid.uuid4()) if key is None else key
         fields: dict[str, Any] = {**given.fields}
         if deadline_s is not None:
             fields["deadline_s"] = deadline_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -17,78 +18,109 @@ from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http, told
 from airproof_pyairtable.manifest import GATEWAY, PERMISSION_CHECK, WORKSPACE, database_of
+from airproof_pyairtable.stores import Stores
 
 CORRELATION = "X-Correlation-ID"
-_SAGA = "SELECT saga_id FROM workspaces WHERE id = %(id)s"
+PIECE_BYTES = 65_536
+_SAGA = "SELECT saga_id FROM workspaces WHERE id::text = %(id)s"
 
 
 class Requests:
     """See `airproof.platform.requests.RequestAccess`."""
 
-    def __init__(self, http: Http, doors: Doors, databases: Databases, cell: CellDescription) -> None:
+    def __init__(self, http: Http, doors: Doors, databases: Databases, stores: Stores, cell: CellDescription) -> None:
         self._http = http
+        self._stores = stores
         self._databases = databases
         self._doors = doors
         self._cell = cell
 
     def path(self, route: Route, about: EntityRef) -> str:
         """The route's path for that entity."""
-        path = _filled(route.path, about)
-        return path.replace("{saga}", self._saga_of(about)) if "{saga}" in path else path
+        return str(self._filled(route.path, about))
 
     def ask(self, request: Request) -> Answer:
         """Makes the request at the gateway."""
-        headers = self._session(request.session, request.user or request.about)
+        headers: dict[str, Any] = self._session(request.session, request.user or request.about)
         if request.pretended:
             said = {"X-User-ID": request.pretended.owner, "X-Tenant-ID": request.pretended.tenant.id}
             headers |= {**said, "X-User-Roles": "admin", "X-Forwarded-User": request.pretended.owner}
         if request.correlation_id:
-            headers[CORRELATION] = request.correlation_id
+            headers[CORRELATION] = request.correlation_id.encode("latin-1")
         path = request.path or self.path(request.route, request.about)
         return self._ask(request, GATEWAY, path, headers)
 
     def ask_service(self, route: Route, about: EntityRef, token: ServiceToken) -> Answer:
         """Makes the request in the gateway's place."""
-        headers = self._doors.identity(about, route.service, token)
+        headers: dict[str, Any] = self._doors.identity(about, route.service, token)
+        if token is ServiceToken.OPERATOR:
+            headers |= self._session(Session.OPERATOR, about)
         return self._ask(Request(route, about), route.service, self.path(route, about), headers)
 
     def probe(self, service: str, path: str) -> int:
         """The status of a probe."""
         return self._http.ask("GET", service, path).status_code
 
-    def allowed(self, user: EntityRef, about: EntityRef, action: str) -> bool:
-        """What permission-service says to the user."""
-        asked = {"user_id": user.owner, "tenant_id": user.tenant.id, "action": action}
+    def allowed(self, user: EntityRef, about: EntityRef, action: str, *, whom: EntityRef | None = None) -> bool:
+        """What permission-service says to the user, who asks about a user of their own tenant."""
+        asked = {"user_id": (whom or user).owner, "tenant_id": user.tenant.id, "action": action}
         about_it = {"resource_type": WORKSPACE.name, "resource_id": about.id}
         answer = self._doors.through_the_gateway(user, "POST", PERMISSION_CHECK, json=asked | about_it)
+        if answer.status_code in {403, 404}:
+            return False
         if answer.status_code != 200:
             raise PlatformError(f"who may {action} workspace {about.id} was answered {told(answer)}")
         return bool(answer.json()["allowed"])
 
-    def _ask(self, request: Request, service: str, path: str, headers: dict[str, str]) -> Answer:
+    def exchange_at_once(self, user: EntityRef, times: int) -> int:
+        """Exchanges a new pair of the user's by several threads."""
+        return self._doors.exchange_at_once(user, times)
+
+    def secrets(self) -> tuple[str, ...]:
+        """The cell's secrets, and what users have shown."""
+        return (*self._cell.secrets.values(), *self._doors.shown())
+
+    def kept(self) -> tuple[str, ...]:
+        """The tables, and the kinds of keys in Redis, that hold what users have shown."""
+        return self._stores.holding(self._doors.shown())
+
+    def body(self, route: Route, about: EntityRef) -> dict[str, Any]:
+        """The route's body for that entity."""
+        return {name: self._filled(value, about) for name, value in (route.body or {}).items()}
+
+    def shown(self, route: Route, about: EntityRef) -> dict[str, Any]:
+        """What is known of the route's answer for that entity."""
+        return {place: self._filled(value, about) for place, value in route.shows.items()}
+
+    def _ask(self, request: Request, service: str, path: str, headers: dict[str, Any]) -> Answer:
         route = request.route
         body: dict[str, Any] = {}
         if request.raw is not None:
-            headers, body = {**headers, "Content-Type": "application/json"}, {"content": request.raw}
+            content = _pieces(request.raw) if request.chunked else request.raw
+            headers, body = {**headers, "Content-Type": "application/json"}, {"content": content}
         elif route.body is not None:
-            body = {"json": {**self._body(route, request.about), **request.fields}}
-        answer = self._http.ask(route.method, service, path, headers=headers, **body)
+            fields = {**self.body(route, request.about), **request.fields}
+            body = {"json": {name: value for name, value in fields.items() if name != request.left_out}}
+        answer = self._http.ask(request.method or route.method, service, path, headers=headers, **body)
         return Answer(answer.status_code, answer.text, _correlation_ids(answer), _error(answer), _is_readable(answer))
 
-    def _body(self, route: Route, about: EntityRef) -> dict[str, Any]:
-        email, password = self._doors.credentials(about.owner)
-        named = {"{email}": email, "{password}": password}
-        return {
-            name: named.get(value) or _filled(value, about) if isinstance(value, str) else value
-            for name, value in (route.body or {}).items()
-        }
+    def _filled(self, value: Any, about: EntityRef) -> Any:
+        """The value with everything in it that is the entity's or its owner's."""
+        if not isinstance(value, str):
+            return value
+        named = {**self._doors.known(about.owner), "id": about.id, "owner": about.owner, "tenant": about.tenant.id}
+        if "{saga}" in value:
+            named["saga"] = self._saga_of(about)
+        for name, text in named.items():
+            value = value.replace(f"{{{name}}}", str(text))
+        return value
 
     def _saga_of(self, about: EntityRef) -> str:
         """The registration that made the workspace; none there is for a workspace that is not there."""
         row = self._databases.one(database_of(WORKSPACE.service), _SAGA, {"id": about.id})
         return str(row["saga_id"]) if row else about.id
 
-    def _session(self, session: Session, user: EntityRef) -> dict[str, str]:
+    def _session(self, session: Session, user: EntityRef) -> dict[str, Any]:
         match session:
             case Session.NONE:
                 return {}
@@ -98,17 +130,23 @@ class Requests:
                 return {"X-API-Key": self._cell.secrets["admin_key"][:-1]}
             case Session.FORGED:
                 token = "f" * 43
+            case Session.GARBLED:
+                return {"Authorization": b"Bearer " + "é".encode("latin-1") * 43}
             case Session.LOGGED_OUT:
                 token = self._doors.logged_out(user)
             case Session.EXCHANGED:
                 token = self._doors.exchanged(user)
+            case Session.EXPIRED:
+                token = self._doors.expired(user)
+            case Session.REFRESH:
+                token = self._doors.refresh(user)
             case Session.USER:
                 token = self._doors.session(user)
         return {"Authorization": f"Bearer {token}"}
 
 
-def _filled(text: str, about: EntityRef) -> str:
-    return text.replace("{id}", about.id).replace("{owner}", about.owner).replace("{tenant}", about.tenant.id)
+def _pieces(body: bytes) -> Iterator[bytes]:
+    return (body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES))
 
 
 def _correlation_ids(answer: httpx.Response) -> tuple[str, ...]:

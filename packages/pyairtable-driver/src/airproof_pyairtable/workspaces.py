@@ -49,7 +49,7 @@ class Workspaces:
         if ended.state is not SagaState.COMPLETED:
             raise PlatformError(f"the registration that makes a workspace ended {ended.state.value}: {ended.reason}")
         made = self._made(saga_id, tenant)
-        self._doors.learn(made.owner, given.subject, given.fields["password"])
+        self._doors.learn(made.owner, given.fields)
         return made
 
     def read(self, ref: EntityRef, *, reader: EntityRef | None = None) -> Snapshot | None:
@@ -93,7 +93,8 @@ class Workspaces:
     def hold_updates(self) -> AbstractContextManager[EffectBlock]:
         """Holds renamings when they write to the outbox; the relay's own updates of it do not count."""
         database, table = database_of(WORKSPACE.service), written_table(WORKSPACE.service, Write.OUTBOX)
-        return blocks.hold_writes(self._databases, database, table, statement="INSERT|UPDATE workspaces")
+        ours = "INSERT|(UPDATE|DELETE FROM) workspaces"
+        return blocks.hold_writes(self._databases, database, table, statement=ours)
 
     @contextmanager
     def passing(self, tenant: Tenant) -> Iterator[EntityRef]:
@@ -104,7 +105,7 @@ class Workspaces:
                 saga_id = self._registration.start(given)
                 block.wait_blocked(timeout_s=MADE_TIMEOUT_S)
                 made = self._made(saga_id, tenant)
-                self._doors.learn(made.owner, given.subject, given.fields["password"])
+                self._doors.learn(made.owner, given.fields)
                 yield made
             self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import Any
 
 import httpx
 import pytest
@@ -59,3 +60,34 @@ def test_a_mistake_of_our_own_is_not_taken_for_that(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(httpx.AsyncClient, "request", mistaken)
     with pytest.raises(AttributeError, match="a mistake"):
         uvloop.run(client_of(1).call("user-service", "GET", "/"))
+
+
+async def echo_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    asked = await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(asked), asked))
+    await writer.drain()
+    writer.close()
+
+
+def call(path: str, **more: Any) -> httpx.Response:
+    async def scenario() -> httpx.Response:
+        async with await asyncio.start_server(echo_once, "127.0.0.1", 0) as server:
+            client = client_of(server.sockets[0].getsockname()[1])
+            try:
+                return await client.call("user-service", "GET", path, **more)
+            finally:
+                await client.close()
+
+    return uvloop.run(scenario())
+
+
+def test_a_header_passes_as_it_came() -> None:
+    answer = call("/", headers={"authorization": "Bearer \xe9"})
+    assert b"authorization: Bearer \xe9\r\n" in answer.content
+
+
+@pytest.mark.parametrize("query", [b"\xe9", b"\x01", b"x" * 100_000])
+def test_what_cannot_be_asked_for_is_the_clients_fault(query: bytes) -> None:
+    with pytest.raises(ApiError) as answer:
+        call("/", query=query)
+    assert (answer.value.status, answer.value.code) == (400, "invalid-request")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from airproof.checkers.expectation import Expectation
 from airproof.checkers.verdict import Anomaly, Verdict, judged
 from airproof.checkers.view import SagaView, described, make_views, witness
 from airproof.platform.manifest import Saga, Step
-from airproof.platform.observation import SagaObservation, StepState
+from airproof.platform.observation import SagaObservation, StepState, StoredEvent
 
 SAGA = "SAGA"
 _HELD = frozenset({StepState.DONE, StepState.COMPENSATION_FAILED})
@@ -24,6 +25,7 @@ def _anomalies(saga: Saga, observation: SagaObservation, expectation: Expectatio
         if view.readout.state.terminal:
             yield from _effects_agree_with_steps(view)
             yield from _events_agree_with_effects(view)
+            yield from _events_agree(view)
     yield from _strays(saga, observation, expectation)
     yield from _figures(observation, expectation)
     yield from _mails(saga, observation, expectation)
@@ -92,6 +94,30 @@ def _facts_agree(view: SagaView, step: Step) -> Iterator[Anomaly]:
             promise = "the event of a step tells what the step has done"
             expected, facts = f"{step.event} with {held}, as {step.participant} holds it", witness([effect, event])
             yield Anomaly("EVENT_STORE", "event-tells-otherwise", promise, expected, f"{said}", facts)
+
+
+def _events_agree(view: SagaView) -> Iterator[Anomaly]:
+    """The events of a saga's steps speak of the same things: each undoing of its step's, each `…_id` of one."""
+    ids: dict[str, list[StoredEvent]] = defaultdict(list)
+    for step in view.saga.steps:
+        created = view.events(step.event)
+        removed = view.events(step.compensation.event) if step.compensation else ()
+        for event in (*created, *removed):
+            for name in event.payload:
+                if name.endswith("_id"):
+                    ids[name].append(event)
+        shared = {name for made in created for gone in removed for name in made.payload.keys() & gone.payload.keys()}
+        for name in sorted(shared):
+            yield from _alike(name, [*created, *removed], "the event of an undoing tells what was undone")
+    for name, events in ids.items():
+        yield from _alike(name, events, "all events of a saga's steps speak of the same things")
+
+
+def _alike(name: str, events: Sequence[StoredEvent], promise: str) -> Iterator[Anomaly]:
+    told = [event.payload[name] for event in events if name in event.payload]
+    if other := next((value for value in told if value != told[0]), None):
+        expected = f"{name} {told[0]!r}, as {events[0].event_type} says"
+        yield Anomaly("EVENT_STORE", "events-contradict", promise, expected, f"{name} {other!r}", witness(events))
 
 
 def _expected_events(view: SagaView, step: Step) -> set[tuple[int, int]]:

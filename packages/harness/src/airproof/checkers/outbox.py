@@ -10,6 +10,10 @@ from airproof.checkers.view import witness
 from airproof.platform.observation import MessageKind, SagaObservation
 
 OUTBOX = "OUTBOX"
+CAUSE = "dlq-cause"
+"""The header of a dead letter that says why it is one."""
+ORIGIN = "dlq-topic"
+"""The header of a dead letter that says to which topic its message went."""
 
 
 def check_outbox(observation: SagaObservation, expectation: Expectation) -> Verdict:
@@ -41,17 +45,20 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
     unexpected = [letter for letter in letters if letter.message_id not in expectation.parked]
     if unexpected:
         promise = "only a message that cannot be delivered is parked"
-        causes = sorted({letter.headers.get("dlq-cause", "no cause") for letter in unexpected})
+        causes = sorted({letter.headers.get(CAUSE, "no cause") for letter in unexpected})
         yield Anomaly(OUTBOX, "parked", promise, "no dead letter", "; ".join(causes), witness(unexpected))
     for wanted in sorted(expectation.parked - {letter.message_id for letter in letters}):
         promise = "a message that cannot be delivered is parked among the dead letters after so many tries"
         yield Anomaly(OUTBOX, "no-dead-letter", promise, f"{wanted} among the dead letters", "not there")
     originals = {m.message_id: m for m in observation.bus if m.kind is not MessageKind.DEAD_LETTER}
     for letter in letters:
-        if not letter.headers.get("dlq-cause"):
+        if not letter.headers.get(CAUSE):
             promise = "a dead letter says why it is one"
             yield Anomaly(OUTBOX, "no-cause", promise, "a cause", "none", witness([letter]))
         original = originals.get(letter.message_id)
+        if original and letter.headers.get(ORIGIN) != original.topic:
+            promise, seen = "a dead letter says which topic its message is of", letter.headers.get(ORIGIN) or "none"
+            yield Anomaly(OUTBOX, "wrong-origin", promise, original.topic, seen, witness([original, letter]))
         if original and (original.key, original.body) != (letter.key, letter.body):
             promise = "a dead letter is the original message, untouched"
             yield Anomaly(OUTBOX, "letter-changed", promise, "the same body", "another", witness([original, letter]))

@@ -110,6 +110,35 @@ def _reason(view: SagaView) -> Iterator[Anomaly]:
         )
 
 
+def _reasons(view: SagaView) -> Iterator[Anomaly]:
+    """Who is refused is told why, in the words of the manifest, and so is who asks why the saga gave up."""
+    because, told = "", {step.name: step.reason for step in view.readout.steps}
+    for step in view.saga.steps:
+        state, refusal = view.step_state(step.name), step.refusal
+        if state is StepState.COMPENSATION_FAILED and step.compensation:
+            refusal = step.compensation.refusal
+        if refusal and state in {StepState.REFUSED, StepState.COMPENSATION_FAILED}:
+            because = refusal.name if state is StepState.REFUSED else because
+            yield from _told(f"{step.name}, which is {state.value}", refusal.name, told[step.name])
+    if view.readout.state in {SagaState.COMPENSATED, SagaState.FAILED}:
+        whole = f"saga {view.ending.saga_id}, which is {view.readout.state.value}"
+        refusals = {step.refusal.name for step in view.saga.steps if step.refusal}
+        if because:
+            yield from _told(whole, because, view.readout.reason)
+        elif not view.readout.reason or view.readout.reason in refusals:
+            yield from _told(whole, "a reason that is no refusal's", view.readout.reason)
+        ends = (view.saga.failed, view.saga.compensated, view.saga.needs_attention)
+        for event in (event for type_ in ends for event in view.events(type_) if "reason" in event.payload):
+            said = event.payload["reason"] or ""
+            yield from _told(f"{event.event_type} of {whole}", view.readout.reason, str(said))
+
+
+def _told(what: str, expected: str, seen: str) -> Iterator[Anomaly]:
+    if seen != expected:
+        promise = "who gives up says why, and who refuses says the manifest's reason"
+        yield Anomaly(SAGA, "wrong-reason", promise, f"{what}: {expected}", seen or "no reason")
+
+
 def _state_agrees_with_steps(view: SagaView) -> Iterator[Anomaly]:
     names = [step.name for step in view.saga.steps]
     if [step.name for step in view.readout.steps] != names:
@@ -215,6 +244,7 @@ def _kept(view: SagaView) -> Iterator[Anomaly]:
 _OF_A_TERMINAL_SAGA: tuple[Callable[[SagaView], Iterator[Anomaly]], ...] = (
     _ending,
     _reason,
+    _reasons,
     _kept,
     _state_agrees_with_steps,
     _steps_agree_with_replies,

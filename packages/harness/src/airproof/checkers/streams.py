@@ -19,6 +19,7 @@ SHOWN = "an update that was done is answered with what it has made of the entity
 AS_THEN = "an update that was done and is asked for again, with its key, is answered as it was then"
 CAUSE = "an event names the request that it comes from"
 OWN_TENANT = "an event is of its entity's tenant"
+GONE = "an entity that is removed is gone, and the last event of its stream says so, once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class EntityStream:
         attempts: in the order in which they were answered.
         truth: the entity as its owner shows it in the end; None where it is gone.
         tenant_id: whose it is; empty if that is not asked.
+        removed: the type of the event that says that it is removed, where it must be.
     """
 
     entity: str
@@ -55,6 +57,7 @@ class EntityStream:
     attempts: tuple[Attempt, ...]
     truth: Snapshot | None
     tenant_id: str = ""
+    removed: str = ""
 
     def judge(self) -> Verdict:
         """The checker's verdict on it."""
@@ -64,10 +67,11 @@ class EntityStream:
 def check_stream(seen: EntityStream) -> Verdict:
     """Judges the stream against the answers that were given and the state that came of it."""
     events, attempts = seen.events, seen.attempts
-    answers = [*_winners(attempts), *_keys(attempts), *_kept(events, attempts), *_shown(events, attempts)]
+    lived = [event for event in events if event.event_type != seen.removed]
+    answers = [*_winners(attempts), *_keys(attempts), *_kept(lived, attempts), *_shown(lived, attempts)]
     answers += _repeated(attempts)
-    state = _state(events, attempts, seen.truth)
-    return judged("stream", [*_gaps(events), *answers, *state, *_causes(events, attempts), *_tenants(seen)])
+    state = _gone(events, seen) if seen.removed else _state(events, attempts, seen.truth)
+    return judged("stream", [*_gaps(events), *answers, *state, *_causes(lived, attempts), *_tenants(seen)])
 
 
 def _gaps(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
@@ -115,6 +119,13 @@ def _state(stream: Sequence[StoredEvent], attempts: Sequence[Attempt], truth: Sn
         yield Anomaly(
             CATEGORY, "event-tells-otherwise", STATE, f"an event that tells {truth.value!r}", str(truth), told
         )
+
+
+def _gone(stream: Sequence[StoredEvent], seen: EntityStream) -> Iterator[Anomaly]:
+    told = [event.event_type for event in stream]
+    if seen.truth or told.count(seen.removed) != 1 or told[-1] != seen.removed:
+        shown = f"{seen.truth or 'gone'} after {', '.join(told)}"
+        yield Anomaly(CATEGORY, "removed-and-there", GONE, f"gone after {seen.removed}", shown)
 
 
 def _shown(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iterator[Anomaly]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from airproof.environment.topology import CellDescription
 from airproof.platform.entities import CacheAccess, EntityAccess
@@ -73,7 +73,7 @@ class SagaInput:
 
     tenant: Tenant
     subject: str
-    fields: dict[str, str]
+    fields: dict[str, Any]
     secrets: tuple[str, ...] = ()
 
 
@@ -222,13 +222,18 @@ class BusAccess(Protocol):
     def send_poison(self, service: str, tenant: Tenant) -> tuple[BusMessage, ...]:
         """Sends the service messages of the tenant that it cannot process, however often it tries, and returns them.
 
-        One is no message of the platform at all; of each kind that the service takes, one is well formed and lacks
-        what it speaks of.
+        Some are no messages of the platform at all: not what they say, with a header that is no text, without key,
+        without value. Of each kind that the service takes, some are well formed and lack what they speak of, speak of
+        what the service does not know, or hold what it cannot store.
         """
         ...
 
-    def refusing(self, event_type: str, *, larger_than: int = 0) -> AbstractContextManager[None]:
-        """Makes the broker refuse, for good, larger records on the topic that events of this type go to."""
+    def refusing(self, what: str, *, larger_than: int = 0) -> AbstractContextManager[None]:
+        """Makes the broker refuse, for good, larger records on one topic.
+
+        Args:
+            what: goes to that topic: a type of events, a service for its commands, or `MessageKind.DEAD_LETTER`.
+        """
         ...
 
     def forget_group(self, service: str) -> None:
@@ -255,11 +260,21 @@ class OutboxAccess(Protocol):
         """Asks the service to send a parked message once more."""
         ...
 
-    def put_stream(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
+    def put_stream(
+        self, service: str, tenant: Tenant, sizes: Sequence[int], *, routable: bool = True
+    ) -> tuple[str, ...]:
         """Puts events of one new aggregate into the service's outbox, in one transaction, and returns their ids.
 
         Args:
             sizes: of their payloads, in bytes.
+            routable: whether there is a topic that they go to.
+        """
+        ...
+
+    def end_claims(self, service: str, tenant: Tenant, in_s: float) -> int:
+        """Has what instances of the service claim of the tenant's messages end after that time; says how many it is.
+
+        None or less: it has ended, as it does when nobody renews it.
         """
         ...
 

@@ -69,7 +69,7 @@ class EntityAccess(Protocol):
     def hold_updates(self) -> AbstractContextManager[EffectBlock]:
         """Holds the updates of all entities at their last write before the commit, until the context ends.
 
-        An update that waits for another one, which is held, counts as waiting.
+        An update, or a removal, that waits for another one, which is held, counts as waiting.
         """
         ...
 

@@ -69,7 +69,8 @@ class Saga:
         started, completed, failed, compensated: event types of the saga itself.
         needs_attention: event type that says that a compensation failed for good; None if the platform has none.
         sends_mail_in: the step that sends a mail, if one does.
-        invalid: values of a field of a start with which it is refused.
+        invalid: values of a field of a start, which it need not have, with which it is refused.
+        invalid_keys: idempotency keys with which it is refused.
         unusual: values of a field of a start that are right, however odd they look.
     """
 
@@ -84,7 +85,8 @@ class Saga:
     entrance: str = ""
     needs_attention: str | None = None
     sends_mail_in: str | None = None
-    invalid: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    invalid_keys: tuple[str, ...] = ()
     unusual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def step(self, name: str) -> Step:
@@ -123,6 +125,7 @@ class Entity:
         name: the type of the stream's aggregate: `workspace`.
         service: its owner, whose event store has the stream.
         created, changed, removed: the types of its events. The first has version 1.
+        unusual: values that it may be given, however odd they look.
         granted, denied: what its owner may do with it, and what not even they may, as the platform calls it.
     """
 
@@ -131,6 +134,7 @@ class Entity:
     created: str
     changed: str
     removed: str
+    unusual: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
 
@@ -161,6 +165,7 @@ class Access(StrEnum):
     TENANT = "every user of the entity's tenant"
     USER = "every user, who sees what is theirs"
     OPERATOR = "operators"
+    SERVICE = "services of the platform"
     ANYBODY = "everybody"
 
 
@@ -175,6 +180,8 @@ class Route:
         access: who may make it.
         changes: whether it changes the entity, so that it may be made once only.
         invalid: values of a field of the body, which the body need not have, with which the request is refused.
+        invalid_query: the same of the parameters behind the path, as they are spelled there.
+        shows: what of the answer is known, by its place in it: `data.0.name`; texts as in `body`.
     """
 
     name: str
@@ -186,6 +193,8 @@ class Route:
     body: Mapping[str, Any] | None = None
     changes: bool = False
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    invalid_query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shows: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +220,7 @@ class Manifest:
     """Everything a platform declares about itself.
 
     Attributes:
+        closed: requests that no user may make, at the gateway or past it; they do no harm.
         gateway: the service at which users and operators make their requests.
         identity: the service that says whose token it is.
         attempts: how often at most the gateway asks a service for what one request wants.
@@ -225,6 +235,7 @@ class Manifest:
     entities: tuple[Entity, ...] = ()
     caches: tuple[Cached, ...] = ()
     routes: tuple[Route, ...] = ()
+    closed: tuple[Route, ...] = ()
     gateway: str = ""
     identity: str = ""
     attempts: int = 1

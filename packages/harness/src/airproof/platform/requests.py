@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
 class Session(StrEnum):
     """What a request to the gateway shows to say in whose name it is made.
 
-    `FORGED`, `LOGGED_OUT` and `EXCHANGED` are tokens that the platform did not give, or has taken back.
+    `FORGED` and `GARBLED` are tokens that the platform did not give; `LOGGED_OUT`, `EXCHANGED` and `EXPIRED` ones that
+    it has taken back; `REFRESH` is one for another purpose.
     """
 
     NONE = "no token"
     FORGED = "a forged token"
+    GARBLED = "a token with letters that are none of a header's"
     LOGGED_OUT = "the token of a session that is over, or one that was got with what is left of it"
     EXCHANGED = "a token that was exchanged for another, or one that was got by exchanging it again"
+    EXPIRED = "a token that is over its time"
+    REFRESH = "a token that is good for getting another one, or one that was got with a token that is not"
     USER = "a user's token"
     OPERATOR = "an operator's key"
     NO_OPERATOR = "a wrong operator's key"
@@ -36,6 +41,7 @@ class ServiceToken(StrEnum):
     EXPIRED = "a token that has expired"
     FOR_ANOTHER = "a token for another service"
     VALID = "a valid token"
+    OPERATOR = "an operator's key, and no token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,23 @@ class Answer:
     def __str__(self) -> str:
         return f"{self.status} {self.text[:200]}"
 
+    def at(self, place: str) -> Any:
+        """What stands at that place: `data.0.name`; None for nothing."""
+        try:
+            found = json.loads(self.text)
+            for name in place.split("."):
+                found = found[int(name) if isinstance(found, list) else name]
+        except (ValueError, LookupError, TypeError):
+            return None
+        return found
+
+    def without(self, *own: str) -> str:
+        """The same without what is its own alone: its correlation ids, and those texts."""
+        told = f"{self.status} {self.text}"
+        for text in filter(None, (*self.correlation_ids, *own)):
+            told = told.replace(text, "…")
+        return told
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -69,7 +92,10 @@ class Request:
         pretended: an entity of the user, and of the tenant, that the request says in its headers it comes from.
         correlation_id: the request's own; empty sends none.
         fields: of the body, other than the route's.
+        left_out: a field of the route's body that is not sent.
         raw: what is sent in the place of the body; None for what the route says.
+        method: another than the route's; empty: the route's own.
+        chunked: whether the body is sent in pieces, without being told beforehand how long it is.
     """
 
     route: Route
@@ -80,7 +106,10 @@ class Request:
     pretended: EntityRef | None = None
     correlation_id: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    left_out: str = ""
     raw: bytes | None = None
+    method: str = ""
+    chunked: bool = False
 
 
 class RequestAccess(Protocol):
@@ -93,6 +122,10 @@ class RequestAccess(Protocol):
         """The route's path for that entity."""
         ...
 
+    def body(self, route: Route, about: EntityRef) -> dict[str, Any]:
+        """The route's body for that entity; empty for none."""
+        ...
+
     def ask(self, request: Request) -> Answer:
         """Makes the request at the gateway, once."""
         ...
@@ -101,8 +134,27 @@ class RequestAccess(Protocol):
         """Makes the request in the gateway's place, at the route's service, once."""
         ...
 
-    def allowed(self, user: EntityRef, about: EntityRef, action: str) -> bool:
-        """Whether the platform says that the owner of `user` may do that with `about`."""
+    def shown(self, route: Route, about: EntityRef) -> dict[str, Any]:
+        """What is known of the route's answer for that entity, by its place in it."""
+        ...
+
+    def allowed(self, user: EntityRef, about: EntityRef, action: str, *, whom: EntityRef | None = None) -> bool:
+        """Whether the platform says to the owner of `user` that they, or the owner of `whom`, may do that with `about`.
+
+        It does not if it refuses to say.
+        """
+        ...
+
+    def exchange_at_once(self, user: EntityRef, times: int) -> int:
+        """Logs the user in and exchanges what they got so often at the same time; returns how often that succeeded."""
+        ...
+
+    def secrets(self) -> tuple[str, ...]:
+        """All that was used so far, and of what the cell is made, that may appear in no log."""
+        ...
+
+    def kept(self) -> tuple[str, ...]:
+        """Where the platform keeps a password or a token as its user has shown it: tables, and kinds of keys."""
         ...
 
     def probe(self, service: str, path: str) -> int:

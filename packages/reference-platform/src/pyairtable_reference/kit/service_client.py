@@ -52,24 +52,31 @@ class ServiceClient:
         """Calls a service and returns whatever it answers.
 
         Raises:
-            ApiError: it does not answer: 503 if nothing was reached, 504 if it took too long.
+            ApiError: it does not answer: 503 if nothing was reached, 504 if it took too long. 400 if it cannot be
+                asked so.
         """
         identity = {
             HEADER: issue_token(self._settings.service_secret, self._settings.service_name, service),
             "X-Correlation-ID": logs.current_correlation(),
         }
-        target = path.encode() + (b"?" + query if query else b"")
-        url = httpx.URL(self._settings.upstream(service)).copy_with(raw_path=target)
+        # As bytes, because those of a client's headers need not be ASCII.
+        sent = {name.encode(): value.encode("latin-1") for name, value in {**(headers or {}), **identity}.items()}
+        url = _url(self._settings.upstream(service), path.encode() + (b"?" + query if query else b""))
         try:
-            return await self._client.request(
-                method, url, headers={**(headers or {}), **identity}, content=content, json=json
-            )
+            return await self._client.request(method, url, headers=sent, content=content, json=json)
         except httpx.TimeoutException as failure:
             raise ApiError(504, "upstream-timeout", f"{service} did not answer in time") from failure
         except (httpx.TransportError, AttributeError) as failure:
             if isinstance(failure, AttributeError) and not _reset_at_once(failure):
                 raise
             raise ApiError(503, "upstream-unavailable", f"{service} cannot be reached") from failure
+
+
+def _url(upstream: str, target: bytes) -> httpx.URL:
+    try:
+        return httpx.URL(upstream).copy_with(raw_path=target)
+    except (httpx.InvalidURL, UnicodeDecodeError) as malformed:
+        raise ApiError(400, "invalid-request", "this is no path and no query of a request") from malformed
 
 
 def _reset_at_once(failure: AttributeError) -> bool:

@@ -49,11 +49,15 @@ class Stream:
         self.attempts.append(Attempt(expected_version, value, update, key or "", mine))
         return update
 
-    def judge(self) -> None:
-        """Fails the test if the stream or the entity is not what the answers promised."""
+    def judge(self, *, removed: str = "") -> None:
+        """Fails the test if the stream or the entity is not what the answers promised.
+
+        Args:
+            removed: the type of the event that ends it, if it must be gone.
+        """
         events, truth = tuple(self.access.stream(self.ref)), self.access.truth(self.ref)
         entity, tenant = f"{self.access.entity.name} {self.ref.id}", self.ref.tenant.id
-        seen = EntityStream(entity, events, tuple(self.attempts), truth, tenant)
+        seen = EntityStream(entity, events, tuple(self.attempts), truth, tenant, removed)
         keep(self.cell.history, seen)
         verdict = combine([judged("scenario", self.anomalies), seen.judge()])
         keep_verdict(self.cell.history, verdict, of_scenario=self.anomalies)

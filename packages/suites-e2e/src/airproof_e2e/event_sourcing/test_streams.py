@@ -105,6 +105,20 @@ def test_an_update_that_is_asked_for_again_is_answered_as_it_was_then(stream: St
     assert [one.outcome for one in done] == [UpdateOutcome.DONE] * len(done)
 
 
+@pytest.mark.covers("ES-1", "ES-4")
+def test_an_update_needs_no_copy_of_the_database(stream: Stream) -> None:
+    """While copies of the database lag, updates are done, are done once when asked again, and conflict as ever."""
+    key = f"key-{stream.ref.id}"
+    with stream.access.replica_held():
+        late = Stream(stream.cell, stream.access, stream.access.create(stream.ref.tenant))
+        asked = [stream.update("wanted", FIRST, key=key), stream.update("wanted", FIRST, key=key)]
+        asked += [stream.update("another", FIRST, key=key), late.update("wanted", FIRST)]
+    stream.judge()
+    late.judge()
+    done = UpdateOutcome.DONE
+    assert [one.outcome for one in asked] == [done, done, UpdateOutcome.CONFLICT, done]
+
+
 @pytest.mark.destructive
 @pytest.mark.covers("ES-1")
 def test_an_update_that_died_before_its_commit_is_done_when_it_is_asked_for_again(stream: Stream) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+from airproof.checkers.verdict import Anomaly
 from airproof.errors import FaultNotObserved
 from airproof.faults import process
 from airproof.faults.process import NodeFault
@@ -29,6 +30,14 @@ def stopped(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
     """See `airproof.faults.process.stopped`."""
     stage.disturbances.append("stopped")
     return process.stopped(stage.cell, node)
+
+
+def demand_clean_exit(stage: Stage, fault: NodeFault) -> None:
+    """Notes an anomaly if a node that was told to shut down did not do so in good order."""
+    if fault.state.exit_code != 0:
+        promise = "a service that is told to shut down finishes what it does and exits with 0"
+        seen = str(fault.state.exit_code)
+        stage.anomalies.append(Anomaly("UOW", "unclean-exit", promise, "exit code 0", seen, (fault.node,)))
 
 
 def suspended(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
@@ -80,13 +89,22 @@ def undo_refused(stage: Stage, step: Step, given: SagaInput) -> Iterator[None]:
 
 
 @contextmanager
-def publishing_refused(stage: Stage, service: str, event_type: str, *, larger_than: int = 0) -> Iterator[None]:
-    """Makes the broker refuse (larger) events of that type's topic. What the service parks is logged as an error."""
+def publishing_refused(stage: Stage, service: str, what: str, *, larger_than: int = 0) -> Iterator[None]:
+    """Makes the broker refuse (larger) messages; see `BusAccess.refusing`. What the service parks is an error."""
     explains = Explanation(service, logger="*", because="a message that is parked is an error")
-    refusing = stage.platform.bus.refusing(event_type, larger_than=larger_than)
+    refusing = stage.platform.bus.refusing(what, larger_than=larger_than)
     with _declared(stage, "publishing refused", service, explains) as seen, refusing:
-        seen(f"the topic of {event_type} takes no record larger than {larger_than} bytes")
+        seen(f"the topic of {what} takes no record larger than {larger_than} bytes")
         yield
+
+
+def unroutable(stage: Stage, service: str) -> str:
+    """Puts a message into the service's outbox that no topic takes. What the service parks is logged as an error."""
+    explains = Explanation(service, logger="*", because="a message that is parked is an error")
+    with _declared(stage, "unroutable message", service, explains) as seen:
+        (message_id,) = stage.platform.outbox.put_stream(service, stage.tenant, [0], routable=False)
+        seen("it is in the outbox", id=message_id)
+    return message_id
 
 
 def poison(stage: Stage, service: str) -> tuple[BusMessage, ...]:

@@ -52,6 +52,7 @@ def in_two_tenants(stage: Stage) -> None:
         for step in stage.saga.compensable:
             if step.compensation and step.compensation.refusal:
                 preconditions.enter_context(undo_refused(stage, step, theirs))
+        _set_and_take_back(stage, ours)
         kept = [s for s in stage.saga.before(limited.name) if s.compensation] if limited else []
         started = [
             stage.start(
@@ -62,6 +63,17 @@ def in_two_tenants(stage: Stage) -> None:
         ]
         for saga_id in started:
             stage.wait_end(saga_id)
+
+
+def _set_and_take_back(stage: Stage, given: SagaInput) -> None:
+    """Rules of a tenant come and go; those of others stay."""
+    for step in stage.saga.steps:
+        if step.compensation and step.compensation.refusal:
+            with stage.access.refuse_compensation(step.name, given):
+                pass
+        if step.refusal and step.refusal.limit:
+            with stage.access.room(step.name, given.tenant, ROOM):
+                pass
 
 
 def _start_at_once(stage: Stage, wanted: Sequence[tuple[SagaInput, frozenset[SagaState]]]) -> list[str]:

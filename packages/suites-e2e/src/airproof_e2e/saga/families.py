@@ -2,74 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-
 from airproof.environment.topology import CellKind
 from airproof_e2e.saga import (
     crowds,
+    events,
     inputs,
     instances,
+    mails,
     messages,
-    moments,
     networks,
     orchestration,
+    parking,
     participants,
     publishing,
     repetition,
 )
-from airproof_e2e.saga.stage import Stage
-
-
-def in_turn(body: moments.Body) -> Callable[[Stage], object]:
-    """A scenario in which the same happens at every step of one saga, one after the other."""
-    return lambda stage: moments.in_turn(stage, body)
-
-
-class Per(Enum):
-    """What a family has one scenario for."""
-
-    SAGA = "the saga"
-    STEP = "each step"
-    REFUSABLE = "each step that its participant may refuse"
-    UNDOING = "the saga's way back, if there is one"
-    UNDO_REFUSABLE = "each step whose undoing may be refused"
-    SUBSCRIPTION = "each subscription to an event of the saga"
-    MAIL = "the step that sends a mail"
-    LIMITED = "each step whose refusal is a limit"
-    UNDOABLE = "each step that can be undone"
-    LAST_UNDOABLE = "the last of the steps that can be undone"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Scenarios that do the same thing at different places.
-
-    Attributes:
-        promise: one line for the report; `{subject}` is the place.
-        covers: rows of the feature ledger.
-        undoing: whether it is about undoing a step.
-        cell: the kind of cell that it needs.
-        blames: the category to blame when it goes no further.
-        smoke: whether it belongs to the quick check of a pull request.
-    """
-
-    name: str
-    per: Per
-    act: Callable[[Stage], object]
-    promise: str
-    covers: tuple[str, ...] = ("SAGA-1",)
-    undoing: bool = False
-    blames: str = "SAGA"
-    cell: CellKind = CellKind.PLAIN
-    smoke: bool = False
-
-
-CRASH = ("SAGA-1", "FI-2")
-ATOMIC = ("SAGA-1", "OUT-1", "UOW-1", "UOW-2")
-RELAY = ("SAGA-1", "OUT-2", "OUT-3", "FI-2")
-TWICE = ("SAGA-1", "EB-2")
+from airproof_e2e.saga.delivery import DELIVERY
+from airproof_e2e.saga.family import ATOMIC, CRASH, RELAY, TWICE, Family, Per, in_turn
 
 ENDINGS = (
     Family(
@@ -355,7 +304,7 @@ REPETITION = (
     Family(
         "event-redelivered",
         Per.SUBSCRIPTION,
-        repetition.event_repeated,
+        events.repeated,
         "{subject} is counted once however often it is delivered",
         TWICE,
         blames="BUS",
@@ -363,7 +312,7 @@ REPETITION = (
     Family(
         "event-broken-off",
         Per.SUBSCRIPTION,
-        repetition.event_broken_off,
+        events.broken_off,
         "{subject} is counted once though the counting is broken off again and again",
         (*TWICE, "UOW-2"),
         blames="BUS",
@@ -447,7 +396,7 @@ PUBLISHING = (
     Family(
         "publishing-refused",
         Per.SAGA,
-        publishing.publishing_is_refused,
+        parking.publishing_is_refused,
         "what the broker refuses is parked, the rest flows, and it is sent again with its id",
         ("OUT-2", "OUT-4"),
         blames="OUTBOX",
@@ -455,7 +404,7 @@ PUBLISHING = (
     Family(
         "poison-message",
         Per.SAGA,
-        publishing.poison_arrives,
+        parking.poison_arrives,
         "what a service cannot process is parked with its cause, and the rest flows",
         ("OUT-4", "EB-2", "FI-4"),
         blames="BUS",
@@ -463,7 +412,7 @@ PUBLISHING = (
     Family(
         "replies-forged",
         Per.SAGA,
-        publishing.replies_are_forged,
+        parking.replies_are_forged,
         "no message of one tenant moves a saga of another",
         ("SAGA-1", "DATA-2", "FI-4"),
         blames="TENANCY",
@@ -494,14 +443,14 @@ PUBLISHING = (
     Family(
         "mail-server-down",
         Per.MAIL,
-        publishing.mail_server_down,
+        mails.server_down,
         "a mail server that is away delays {subject} and does not fail it",
         CRASH,
     ),
     Family(
         "mail-accepted-and-forgotten",
         Per.MAIL,
-        publishing.mail_accepted_and_forgotten,
+        mails.accepted_and_forgotten,
         "a mail that is sent again keeps its Message-ID",
         CRASH,
     ),
@@ -599,7 +548,7 @@ MESSAGES = (
     Family(
         "mail-put-off",
         Per.MAIL,
-        messages.mail_put_off,
+        mails.put_off,
         "a mail server that cannot take a mail just now delays {subject} and does not fail it",
         ("SAGA-1", "FI-1"),
         cell=CellKind.WIRED,
@@ -607,7 +556,7 @@ MESSAGES = (
     Family(
         "mail-answer-lost",
         Per.MAIL,
-        messages.mail_answer_lost,
+        mails.answer_lost,
         "a mail that was taken without the service learning it keeps its Message-ID when it is sent again",
         ("SAGA-1", "FI-1"),
         cell=CellKind.WIRED,
@@ -659,4 +608,5 @@ FAMILIES: tuple[Family, ...] = (
     *PUBLISHING,
     *MESSAGES,
     *NETWORKS,
+    *DELIVERY,
 )

@@ -12,18 +12,19 @@ from airproof.errors import PlatformError, StartRefused
 from airproof.platform.driver import SagaInput
 from airproof_e2e.saga.stage import Stage
 
+SHORT = 5
+"""So long a secret may be that stands in other words by chance."""
+
 
 def invalid_starts(stage: Stage) -> None:
-    """The saga is started with every value that the manifest calls invalid, one at a time."""
+    """The saga is started with every value and key that the manifest calls invalid, and without what it needs."""
     for name, value, given in _inputs(stage, stage.saga.invalid):
-        try:
-            seen = f"saga {stage.access.start(given)}"
-        except StartRefused:
-            continue
-        except PlatformError as error:
-            seen = str(error)
-        promise, facts = "a start that is not right is refused", (f"{name} {value[:40]!r}",)
-        stage.anomalies.append(Anomaly("CONTRACT", "invalid-accepted", promise, "a refusal", seen, facts))
+        _demand_refused(stage, given, f"{name} {str(value)[:40]!r}")
+    for missing in (given := stage.make_input()).fields:
+        rest = {name: value for name, value in given.fields.items() if name != missing}
+        _demand_refused(stage, replace(given, fields=rest), f"no {missing}")
+    for key in stage.saga.invalid_keys:
+        _demand_refused(stage, stage.make_input(), f"the key {key[:40]!r}", key=key)
     stage.start()
 
 
@@ -56,12 +57,28 @@ def _start_under_like_keys(stage: Stage) -> None:
             stage.anomalies.append(Anomaly("CONTRACT", "keys-mixed", promise, "a saga", str(refusal), facts))
 
 
-def _inputs(stage: Stage, values: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str, SagaInput]]:
+def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any, SagaInput]]:
     for name, wanted in values.items():
         for value in wanted:
             given = stage.make_input()
             secrets = tuple(value if secret == given.fields.get(name) else secret for secret in given.secrets)
             yield name, value, replace(given, fields={**given.fields, name: value}, secrets=secrets)
+
+
+def _demand_refused(stage: Stage, given: SagaInput, what: str, *, key: str | None = None) -> None:
+    """A refusal, that does not repeat a secret."""
+    stage.allowance.secrets.update(secret for secret in given.secrets if len(secret) > SHORT)
+    try:
+        seen = f"saga {stage.access.start(given, key=key)}"
+    except StartRefused as refusal:
+        if any(secret in str(refusal) for secret in given.secrets if len(secret) > SHORT):
+            promise, expected = "a refusal does not repeat a secret", "what is wrong, and not what was sent"
+            stage.anomalies.append(Anomaly("SECURITY", "echo", promise, expected, "a secret in it", (what,)))
+        return
+    except PlatformError as error:
+        seen = str(error)
+    promise = "a start that is not right is refused"
+    stage.anomalies.append(Anomaly("CONTRACT", "invalid-accepted", promise, "a refusal", seen, (what,)))
 
 
 def _holds(body: Any, value: str) -> bool:

@@ -22,8 +22,10 @@ def judge(stage: Stage, promise: str, stuck: Anomaly | None = None) -> None:
         stuck: that the scenario waited for something in vain.
     """
     unquiet = _settle(stage)
+    verdicts = [_verdict(stage, tenant) for tenant in stage.allowances]
+    # Last, because who reads what sagas have left behind logs in, and that may be logged too.
     own = judged("scenario", _own(stage, stuck, unquiet))
-    verdict = combine([*(_verdict(stage, tenant) for tenant in stage.allowances), own])
+    verdict = combine([*verdicts, own])
     history = stage.cell.history
     keep_verdict(history, verdict, of_scenario=own.anomalies)
     if not verdict:
@@ -57,6 +59,7 @@ def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
         completed=allowance.completed,
         calm=not stage.disturbances,
         parked=frozenset(allowance.parked),
+        held_back=frozenset(allowance.held_back),
         foreign=frozenset(allowance.foreign),
         secrets=tuple(allowance.secrets),
     )

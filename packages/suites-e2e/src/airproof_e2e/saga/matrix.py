@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from airproof.platform.manifest import Manifest, Saga, Step, Subscription
-from airproof_e2e.saga.families import FAMILIES, Family, Per
+from airproof_e2e.saga.families import FAMILIES
+from airproof_e2e.saga.family import Family, Per
 from airproof_e2e.saga.moments import undoable
 from airproof_e2e.saga.stage import Subject
 
@@ -46,17 +47,17 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    44 + 3 n + r + l + u + v + 2 s + 4 m, and 13 more if u is not 0.
+    53 + 3 n + r + l + u + v + 4 s + 7 m, and 13 more if u is not 0.
     """
     return sum(
-        44
+        53
         + 3 * len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))
         + len(undoable(saga))
         + sum(bool(step.compensation and step.compensation.refusal) for step in undoable(saga))
-        + 2 * len(_subscriptions(manifest, saga))
-        + 4 * (saga.sends_mail_in is not None)
+        + 4 * len(_subscriptions(manifest, saga))
+        + 7 * (saga.sends_mail_in is not None)
         + 13 * bool(undoable(saga))
         for saga in manifest.sagas
     )

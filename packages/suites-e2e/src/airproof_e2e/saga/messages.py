@@ -10,20 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from uuid import uuid4
 
+from airproof.checkers.view import COMPENSATE
 from airproof.environment.topology import CLIENT, Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, PlatformError, StartRefused, WaitTimeout
 from airproof.faults import wire
 from airproof.faults.moments import killed_at
 from airproof.platform.driver import Tenant
-from airproof.platform.observation import MessageKind
-from airproof.wire import AppliedRule, Rule, http, kafka, on, postgres, smtp
+from airproof.wire import AppliedRule, Rule, http, kafka, on, postgres
+from airproof_e2e.saga.breakage import suspended
 from airproof_e2e.saga.moments import DEADLINES_S, services_of
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
 STATEMENTS_AT_MOST = 12
 STARTS_AT_MOST = 30
-PUT_OFF = 3
 LOOKS, LOOKS_WITHIN_S = 3, 2.0
 
 
@@ -32,7 +32,7 @@ def replies_lost(stage: Stage) -> None:
     with ExitStack() as rules:
         for step in stage.saga.steps:
             reply = kafka.produce(containing=[stage.tenant.id, f"{step.name}.{stage.action}"])
-            rules.enter_context(_applied(stage, on(step.participant, BROKER).when(reply).times(1).lose_request()))
+            rules.enter_context(applied(stage, on(step.participant, BROKER).when(reply).times(1).lose_request()))
         stage.wait_end(stage.start())
 
 
@@ -41,7 +41,17 @@ def acknowledgements_lost(stage: Stage) -> None:
     with ExitStack() as rules:
         for service in services_of(stage.saga):
             published = kafka.produce(containing=stage.tenant.id)
-            rules.enter_context(_applied(stage, on(service, BROKER).when(published).times(1).after().lose_reply()))
+            rules.enter_context(applied(stage, on(service, BROKER).when(published).times(1).after().lose_reply()))
+        stage.wait_end(stage.start())
+
+
+def sequence_broken(stage: Stage) -> None:
+    """The broker refuses a message of every service, which has sent before, as one that is not its next."""
+    stage.wait_end(stage.start())
+    with ExitStack() as rules:
+        for service in services_of(stage.saga):
+            published = on(service, BROKER).when(kafka.produce(containing=stage.tenant.id)).times(1)
+            rules.enter_context(applied(stage, published.respond(error="OUT_OF_ORDER_SEQUENCE_NUMBER")))
         stage.wait_end(stage.start())
 
 
@@ -62,7 +72,7 @@ def commit_late(stage: Stage) -> None:
     other, given, key = Tenant(f"other-{stage.tenant.id}"), stage.make_input(), str(uuid4())
     committed = postgres.commit(containing=given.subject)
     held_back = on(stage.orchestrator, DATABASE).when(committed).times(1).hold()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="user") as user, _applied(stage, held_back) as held:
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="user") as user, applied(stage, held_back) as held:
         late = user.submit(stage.access.start, given, key=key)
         held.wait_until_held(WAIT_S)
         stage.wait_end(stage.start(stage.make_input(tenant=other)))
@@ -75,11 +85,11 @@ def reply_taken_slowly(stage: Stage) -> None:
     """The orchestrator's commit with the last command is held, until whatever else drives the saga has looked at it."""
     last = f"{stage.saga.steps[-1].name}.{stage.action}"
     committed = postgres.commit(containing=[stage.tenant.id, last])
-    with _applied(stage, on(stage.orchestrator, DATABASE).when(committed).times(1).hold()) as held:
+    with applied(stage, on(stage.orchestrator, DATABASE).when(committed).times(1).hold()) as held:
         saga_id = stage.start()
         held.wait_until_held(WAIT_S)
         looks = on(stage.orchestrator, DATABASE).when(postgres.query(containing=saga_id))
-        with _applied(stage, looks.observe().preventable()) as seen:
+        with applied(stage, looks.observe().preventable()) as seen:
             with suppress(WaitTimeout):
                 seen.wait_until_fired(LOOKS_WITHIN_S, LOOKS)
             held.release()
@@ -92,7 +102,7 @@ def commits_unacknowledged(stage: Stage) -> None:
         for service in services_of(stage.saga):
             committed = postgres.commit(containing=stage.tenant.id)
             lost = on(service, DATABASE).when(committed).times(1).after("[!RE]*").lose_reply()
-            rules.enter_context(_applied(stage, lost))
+            rules.enter_context(applied(stage, lost))
         stage.wait_end(start_in_the_end(stage))
 
 
@@ -105,45 +115,36 @@ def statements_cut_off(stage: Stage) -> None:
         for number in range(1, STATEMENTS_AT_MOST + 1):
             statement = on(stage.step.participant, DATABASE).when(postgres.query(containing=stage.tenant.id))
             rule = statement.nth(number * (number + 1) // 2).reset()
-            rules.enter_context(_applied(stage, rule if number == 1 else rule.preventable()))
+            rules.enter_context(applied(stage, rule if number == 1 else rule.preventable()))
         stage.wait_end(start_in_the_end(stage))
 
 
 def reply_late(stage: Stage) -> None:
-    """The participant does its step in time, and its reply arrives when the orchestrator has given up."""
+    """The participant does its step in time, and its reply arrives when the orchestrator has asked to undo the step.
+
+    The participant is frozen meanwhile, so that nothing else can be taken for its answer to that.
+    """
     step = stage.step
     reply = kafka.produce(containing=[stage.tenant.id, f"{step.name}.{stage.action}"])
     for deadline_s in DEADLINES_S:
         held_back = on(step.participant, BROKER).when(reply).times(1).hold().preventable()
-        with _applied(stage, held_back) as held:
+        with applied(stage, held_back) as held:
             saga_id = stage.start(deadline_s=deadline_s, ends=COMPENSATED)
             if held.holds_within(deadline_s):
-                stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
-                held.release()
+                with suspended(stage, step.participant):
+                    stage.command(saga_id, step, COMPENSATE)
+                    held.release()
+                    stage.reply(saga_id, step)
                 return
+        stage.wait_end(saga_id)
     raise FaultNotObserved(f"no saga had {step.name} done before its deadline of {DEADLINES_S[-1]:g} s")
 
 
 def start_answer_lost(stage: Stage) -> None:
     """The saga is started, and the user is never told."""
     posted = http.request(method="POST", containing=stage.tenant.id)
-    with _applied(stage, on(CLIENT, "*").when(posted).times(1).after("2*").lose_reply()):
+    with applied(stage, on(CLIENT, "*").when(posted).times(1).after("2*").lose_reply()):
         stage.wait_end(start_in_the_end(stage))
-
-
-def mail_answer_lost(stage: Stage) -> None:
-    """The mail server takes the mail, and the service is never told."""
-    with _applied(stage, on(stage.step.participant, MAIL).when(smtp.message()).times(1).after("250").lose_reply()):
-        stage.wait_end(stage.start())
-
-
-def mail_put_off(stage: Stage) -> None:
-    """The mail server says again and again that it cannot take the mail just now."""
-    later = smtp.rcpt(containing=stage.tenant.id)
-    rule = on(stage.step.participant, MAIL).when(later).times(PUT_OFF).respond(code=450)
-    with _applied(stage, rule) as answered:
-        stage.wait_end(stage.start())
-        answered.wait_until_fired(WAIT_S, PUT_OFF)
 
 
 def start_in_the_end(stage: Stage) -> str:
@@ -160,7 +161,8 @@ def start_in_the_end(stage: Stage) -> str:
 
 
 @contextmanager
-def _applied(stage: Stage, rule: Rule) -> Iterator[AppliedRule]:
+def applied(stage: Stage, rule: Rule) -> Iterator[AppliedRule]:
+    """See `airproof.faults.wire.applied`."""
     stage.disturbances.append(rule.action.kind)
     fault: AbstractContextManager[AppliedRule] = wire.applied(stage.cell, rule)
     with fault as in_force:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 
-from airproof.checkers.verdict import Anomaly
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
 from airproof.platform.observation import MessageKind
@@ -15,6 +14,7 @@ from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import (
     break_off_writes,
     commits_held,
+    demand_clean_exit,
     group_forgotten,
     held,
     killed,
@@ -59,10 +59,7 @@ def stopped_at_work(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
     participant = stage.step.participant
     frozen.heal()
     with stopped(stage, participant) as fault:
-        if fault.state.exit_code != 0:
-            promise = "a service that is told to shut down finishes what it does and exits with 0"
-            seen = str(fault.state.exit_code)
-            stage.anomalies.append(Anomaly("UOW", "unclean-exit", promise, "exit code 0", seen, (participant,)))
+        demand_clean_exit(stage, fault)
     stage.wait_for(saga_id, answer(stage))
 
 

@@ -1,4 +1,4 @@
-"""What scenarios do twice: starts, commands, replies, events, whole topics."""
+"""What scenarios do twice: starts, commands, replies, whole topics."""
 
 from __future__ import annotations
 
@@ -12,22 +12,13 @@ from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE
 from airproof.errors import StartRefused, WaitTimeout
 from airproof.faults.process import NodeFault
-from airproof.platform.driver import Tenant, Write
-from airproof.platform.manifest import Step, Subscription
-from airproof.platform.observation import BusMessage, MessageKind
+from airproof.platform.driver import SagaInput, Tenant, Write
+from airproof.platform.manifest import Step
+from airproof.platform.observation import BusMessage
 from airproof.waiting import wait_until
-from airproof_e2e.saga.breakage import (
-    break_off_writes,
-    frozen_at_rest,
-    held,
-    killed,
-    redelivered,
-    stopped,
-    suspended,
-    undo_refused,
-)
-from airproof_e2e.saga.moments import before_deadline, in_turn, last_refusable
-from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
+from airproof_e2e.saga.breakage import held, killed, redelivered, stopped, suspended, undo_refused
+from airproof_e2e.saga.moments import before_deadline, in_turn, last_refusable, undoable
+from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AT_ONCE = 4
 GATHER_S = 0.5
@@ -91,7 +82,10 @@ def _repeat(talks: list[Talked], stage: Stage, saga_id: str, hanging: NodeFault)
 
 
 def step_overtaken(stage: Stage) -> None:
-    """The command to undo the step is delivered before the command to do it."""
+    """The command to undo the step is delivered before the command to do it, while nothing may be undone.
+
+    There is nothing to undo, so that is no reason to refuse.
+    """
     step = stage.step
 
     def then(saga_id: str, _: float) -> None:
@@ -103,49 +97,10 @@ def step_overtaken(stage: Stage) -> None:
             stage.access.rewind(step.participant, do.topic, do)
         stage.reply(saga_id, step)
 
-    before_deadline(stage, COMPENSATED, then)
-
-
-def event_repeated(stage: Stage) -> None:
-    """An event that a service keeps a figure from is delivered to it three times."""
-    if not isinstance(stage.subject, Subscription):
-        raise TypeError("this scenario is about a subscription")
-    event_type, keeper = stage.subject.event, stage.subject.service
-    if event_type in {step.event for step in stage.saga.steps}:
-        saga_id = stage.start()
-    else:
-        saga_id = _undone_but_for(stage, next(step for step in stage.saga.steps if step.participant == keeper))
-    event = stage.wait_for(saga_id, (MessageKind.EVENT, event_type))
-    redelivered(stage, event)
-    stage.wait_end(saga_id)
-    redelivered(stage, event)
-
-
-def event_broken_off(stage: Stage) -> None:
-    """The transaction in which an event is counted is cut off at each of its writes, and the event comes again."""
-    if not isinstance(stage.subject, Subscription):
-        raise TypeError("this scenario is about a subscription")
-    event_type, keeper, refuser = stage.subject.event, stage.subject.service, last_refusable(stage)
-    begin = next((step for step in stage.saga.steps if step.event == event_type), None)
-    kept, given = next(step for step in stage.saga.steps if step.participant == keeper), stage.make_input()
     with ExitStack() as stack:
-        if begin is None:
-            stack.enter_context(stage.access.refuse(refuser.name, given))
-            stack.enter_context(undo_refused(stage, kept, given))
-        waiting = stack.enter_context(frozen_at_rest(stage, (begin or refuser).participant))
-        saga_id = stage.start(given) if begin else stage.start(given, ends=FAILED, refused=refuser, kept=[kept])
-        stage.command(saga_id, begin or refuser)
-        break_off_writes(stage, keeper, waiting.heal, writes=(Write.EVENT_INBOX, Write.BUSINESS))
-        stage.wait_end(saga_id)
-
-
-def _undone_but_for(stage: Stage, kept: Step) -> str:
-    """A saga that is undone but for the step whose effect carries the figure."""
-    refuser, given = last_refusable(stage), stage.make_input()
-    with stage.access.refuse(refuser.name, given), undo_refused(stage, kept, given):
-        saga_id = stage.start(given, ends=FAILED, refused=refuser, kept=[kept])
-        stage.wait_end(saga_id)
-    return saga_id
+        if step.compensation and step.compensation.refusal:
+            stack.enter_context(undo_refused(stage, step, stage.make_input()))
+        before_deadline(stage, COMPENSATED, then)
 
 
 def commands_rewound(stage: Stage) -> None:
@@ -188,11 +143,25 @@ def start_repeated_at_once(stage: Stage) -> None:
 
 
 def start_repeated_later(stage: Stage) -> None:
-    """The same start is made again when the saga is over."""
+    """The same start is made again when the saga is over: one that completed, and one that was undone."""
     given, key = stage.make_input(), str(uuid4())
     first = stage.start(given, key=key)
     stage.wait_end(first)
-    _demand_one(stage, {first, stage.start(given, key=key)}, key)
+    _start_again(stage, first, given, key)
+    if undoable(stage.saga):
+        refuser, given, key = last_refusable(stage), stage.make_input(), str(uuid4())
+        with stage.access.refuse(refuser.name, given):
+            first = stage.start(given, key=key, ends=COMPENSATED, refused=refuser)
+            stage.wait_end(first)
+        _start_again(stage, first, given, key)
+
+
+def _start_again(stage: Stage, first: str, given: SagaInput, key: str) -> None:
+    try:
+        _demand_one(stage, {first, stage.access.start(given, key=key)}, key)
+    except StartRefused as refusal:
+        promise, facts = "one start is one saga, however it ended", (f"key {key}",)
+        stage.anomalies.append(Anomaly("SAGA", "start-forgotten", promise, f"saga {first}", str(refusal), facts))
 
 
 def start_by_a_stranger(stage: Stage) -> None:

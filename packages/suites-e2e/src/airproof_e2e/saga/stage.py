@@ -31,6 +31,7 @@ class Allowance:
     endings: dict[str, Ending] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     parked: set[str] = field(default_factory=set)
+    held_back: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     completed: int | None = None
 

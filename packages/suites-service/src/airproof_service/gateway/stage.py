@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request, Session
 
+LONGEST_ERROR = 300
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
 PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER})
@@ -30,6 +32,11 @@ class Stage:
     cell: Cell
     about: EntityRef
     anomalies: list[Anomaly] = field(default_factory=list)
+    _log_mark: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if logs := self.cell.capabilities.logs:
+            self._log_mark = logs.mark()
 
     @classmethod
     def of(cls, cell: Cell, tenant: Tenant) -> Stage:
@@ -56,7 +63,13 @@ class Stage:
 
     def ask(self, request: Request) -> Answer | None:
         """Makes the request; None if nobody answers."""
-        shown = {"route": request.route.name, "as": request.session.value, "path": request.path, **request.fields}
+        shown = {
+            "route": request.route.name,
+            "as": request.session.value,
+            "method": request.method,
+            "path": request.path,
+            **request.fields,
+        }
         with self.cell.history.operation(f"ask {request.route.name}", args=shown) as operation:
             try:
                 answer = self.cell.platform.requests.ask(request)
@@ -72,22 +85,51 @@ class Stage:
         """Notes an anomaly unless all is good."""
         if not good:
             told = request.path or self.cell.platform.requests.path(request.route, request.about)
-            asked = f"{request.route.method} {told} with {request.session.value}"
+            asked = f"{request.method or request.route.method} {told} with {request.session.value}"
             facts = [asked, f"as the owner of {request.user.id}" if request.user else ""]
             facts += [f"{name} {str(value)[:60]!r}" for name, value in request.fields.items()]
+            facts += [f"without {request.left_out}"] if request.left_out else []
             facts += [f"the body {request.raw[:60]!r}"] if request.raw is not None else []
             witness = tuple(filter(None, facts))
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
 
-    def demand_served(self, route: Route, blames: str = "GATEWAY") -> None:
-        """Somebody who may ask is answered."""
-        answer, promise = self.ask(self.rightful(route)), "whoever may make a request is answered"
+    def demand_served(self, route: Route, blames: str = "GATEWAY", *, by: EntityRef | None = None) -> None:
+        """Somebody who may ask, or the owner of `by`, is answered."""
+        request = replace(self.rightful(route), user=by)
+        answer, promise = self.ask(request), "whoever may make a request is answered"
         served = answer is not None and answer.status < 400 and answer.readable
-        self.demand(served, blames, "not-served", promise, "an answer", answer, self.rightful(route))
+        self.demand(served, blames, "not-served", promise, "an answer", answer, request)
+        if served and answer:
+            known = self.cell.platform.requests.shown(route, self.about)
+            seen = {place: answer.at(place) for place in known}
+            promise = "what is shown is what there is"
+            self.demand(seen == known, "CONTRACT", "wrong-answer", promise, str(known), seen, request)
+
+    def demand_discreet(self, answer: Answer | None, request: Request) -> None:
+        """An error says that something is away, and nothing of what was asked of it."""
+        if answer is None or answer.status not in UNAVAILABLE:
+            return
+        told, about = answer.without(), request.about
+        inside = [one for one in (about.id, about.owner, about.tenant.id) if one in told]
+        good = not inside and len(told) <= LONGEST_ERROR
+        promise, expected = "what goes wrong inside is told to nobody outside", f"{LONGEST_ERROR} letters without ids"
+        seen = f"{len(told)} letters: {told[:LONGEST_ERROR]}"
+        self.demand(good, "SECURITY", "inside-told", promise, expected, seen, request)
 
     def judge(self) -> None:
         """Fails the test if a promise was broken."""
+        self.anomalies += self._secrets_in_logs()
         verdict = judged("requests", self.anomalies)
         self.cell.history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
         if not verdict:
             pytest.fail(str(verdict), pytrace=False)
+
+    def _secrets_in_logs(self) -> Iterator[Anomaly]:
+        logs = self.cell.capabilities.logs
+        if logs is None:
+            return
+        secrets = self.cell.platform.requests.secrets()
+        nodes = {line.node for line in logs.since(self._log_mark) if any(one in line.text for one in secrets)}
+        if nodes:
+            promise, seen = "no log holds a secret", f"lines of {', '.join(sorted(nodes))}"
+            yield Anomaly("SECURITY", "secret-in-a-log", promise, "none", seen)

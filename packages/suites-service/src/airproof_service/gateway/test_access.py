@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -12,9 +12,12 @@ from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request, Session
+from airproof_service.gateway.intruders import Others, intruders, logged_in, spellings
 from airproof_service.gateway.stage import REFUSALS, Stage
 
-IN_A_ROW = 15
+IN_A_ROW, AT_ONCE = 15, 8
+LONGEST_ID = 200
+NO_CORRELATION_IDS = ("a b", "x" * (LONGEST_ID + 1), "é")
 
 
 @pytest.fixture
@@ -27,34 +30,56 @@ def stage(cell: Cell, tenant: Tenant) -> Stage:
 @pytest.mark.covers("GW-1", "GW-2", "SEC-2")
 def test_nobody_gets_what_is_not_theirs(stage: Stage) -> None:
     """Of all who ask for something, only those who may are served, whoever they pretend to be."""
-    entities = stage.cell.platform.entities(stage.routes[0].entity)
-    colleague = entities.create(stage.about.tenant)
-    stranger = entities.create(Tenant(f"{stage.about.tenant.id}-other"))
+    others = Others.of(stage)
+    closed = {(one.method, one.path): one for one in stage.cell.platform.manifest.closed}
+    for route in (*stage.routes, *closed.values()):
+        for request in intruders(stage, route, others):
+            _demand_refused(stage, request)
     for route in stage.routes:
-        for request in _intruders(stage, route, colleague, stranger):
-            answer = stage.ask(request)
-            refused = answer is not None and answer.status in REFUSALS
-            promise = f"{route.name} is for {route.access.value} alone"
-            blames = "GATEWAY" if request.pretended else "SECURITY"
-            stage.demand(refused, blames, "served-to-another", promise, "401, 403 or 404", answer, request)
-        for other in (colleague, stranger):
+        for other in (others.colleague, others.stranger):
             _demand_own_only(stage, route, other)
-    for route in stage.routes:
         stage.demand_served(route)
+    stage.judge()
+
+
+@pytest.mark.covers("GW-1", "SEC-2")
+def test_whoever_may_ask_is_served(stage: Stage) -> None:
+    """What is for a whole tenant is for each of its users, whoever it is about."""
+    others = Others.of(stage)
+    for route in (one for one in stage.routes if one.access is Access.TENANT):
+        stage.demand_served(route, by=others.colleague)
+    stage.judge()
+
+
+@pytest.mark.covers("SEC-2", "SEC-3")
+def test_what_is_somebody_elses_is_told_as_what_is_not_there(stage: Stage) -> None:
+    """Who may not see a thing is told the same about it as about one that is not there."""
+    others, missing = Others.of(stage), _missing(stage)
+    for route in (one for one in stage.routes if one.access in {Access.OWNER, Access.TENANT}):
+        for user in logged_in(stage, route, others):
+            request = Request(route, stage.about, user=user)
+            told = [(stage.ask(one), one.about) for one in (request, replace(request, about=missing))]
+            theirs, nothing = [one.without(about.id, about.owner) if one else "no answer" for one, about in told]
+            promise = "that there is something is told to nobody who may not see it"
+            expected = f"as of what is not there: {nothing}"
+            stage.demand(theirs == nothing, "SECURITY", "existence-told", promise, expected, theirs, request)
     stage.judge()
 
 
 @pytest.mark.covers("GW-1", "GW-2", "SEC-1")
 def test_no_spelling_of_a_path_opens_it(stage: Stage) -> None:
-    """However the path of something that is not public is spelled, nobody without a token is served."""
+    """However the path of something that is not public is spelled, nobody who may not is served."""
+    others = Others.of(stage)
     for route in (one for one in stage.routes if one.access is not Access.ANYBODY):
+        nobody = Request(route, stage.about, Session.NONE)
+        users = [replace(nobody, session=Session.USER, user=one) for one in logged_in(stage, route, others)]
         path, query, parameters = stage.cell.platform.requests.path(route, stage.about).partition("?")
-        for spelled in _spellings(path):
-            request = Request(route, stage.about, Session.NONE, path=f"{spelled}{query}{parameters}")
-            answer = stage.ask(request)
-            closed = answer is not None and 400 <= answer.status < 500
-            promise = "no spelling of a path lets somebody in who is not logged in"
-            stage.demand(closed, "GATEWAY", "open-variant", promise, "a refusal", answer, request)
+        for spelled in spellings(path):
+            for request in (replace(one, path=f"{spelled}{query}{parameters}") for one in (nobody, *users)):
+                answer = stage.ask(request)
+                closed = answer is not None and 400 <= answer.status < 500
+                promise = "no spelling of a path lets somebody in who may not make the request"
+                stage.demand(closed, "GATEWAY", "open-variant", promise, "a refusal", answer, request)
     stage.judge()
 
 
@@ -72,7 +97,7 @@ def test_requests_use_nothing_up(stage: Stage) -> None:
 @pytest.mark.covers("XS-4", "GW-2")
 def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> None:
     """The correlation id of a request is that of its answer, whoever of the services behind the gateway gives it."""
-    missing = replace(stage.about, id=str(uuid4()), owner=str(uuid4()))
+    missing = _missing(stage)
     for route in (one for one in stage.routes if not one.changes):
         mine = f"corr-{stage.about.id}-{route.name}"
         request = replace(stage.rightful(route), about=missing, user=stage.about, correlation_id=mine)
@@ -83,20 +108,64 @@ def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> N
     stage.judge()
 
 
+@pytest.mark.covers("XS-4", "SEC-3")
+def test_a_correlation_id_that_is_none_is_replaced(stage: Stage) -> None:
+    """A request whose correlation id cannot be one is answered all the same, and has one that can."""
+    asked = [stage.rightful(route) for route in stage.routes if not route.changes]
+    for known, bad in product(asked, NO_CORRELATION_IDS):
+        for request in (known, replace(known, about=_missing(stage), user=stage.about)):
+            answer = stage.ask(replace(request, correlation_id=bad))
+            ids = set(answer.correlation_ids) if answer else set()
+            replaced = len(ids) == 1 and all(_may_be_an_id(one) and one != bad for one in ids)
+            right = answer is not None and answer.status < 500 and replaced
+            promise, expected = "what is no correlation id is replaced by one", f"an answer with one, not {bad[:20]!r}"
+            seen = f"{answer}, with {', '.join(ids) or 'none'}"
+            stage.demand(right, "GATEWAY", "no-correlation-id", promise, expected, seen, request)
+    stage.judge()
+
+
 @pytest.mark.covers("SEC-2")
 def test_what_somebody_may_do_is_said_truly(stage: Stage) -> None:
     """Who may do what with something is said as it is: its owner what is granted, and nobody else anything."""
     entity = stage.cell.platform.manifest.entity(stage.routes[0].entity)
-    entities = stage.cell.platform.entities(entity.name)
-    stranger = entities.create(Tenant(f"{stage.about.tenant.id}-other"))
-    others = {"a colleague": entities.create(stage.about.tenant), "a stranger": stranger}
-    for who, user in {"the owner": stage.about, **others}.items():
+    others = Others.of(stage)
+    asking = {"the owner": stage.about, "a colleague": others.colleague, "a stranger": others.stranger}
+    for who, user in asking.items():
         for action in (*entity.granted, *entity.denied):
             right = user is stage.about and action in entity.granted
             said = stage.cell.platform.requests.allowed(user, stage.about, action)
             promise = f"{who} may {'' if right else 'not '}{action} {entity.name} {stage.about.id}"
             if said is not right:
                 stage.anomalies.append(Anomaly("SECURITY", "wrong-permission", promise, str(right), str(said)))
+    for action in entity.granted:
+        if stage.cell.platform.requests.allowed(others.stranger, stage.about, action, whom=stage.about):
+            promise = "nobody learns who may do what in another tenant"
+            seen = f"that the owner may {action} {entity.name} {stage.about.id}"
+            stage.anomalies.append(Anomaly("TENANCY", "told-to-another", promise, "nothing", seen))
+    stage.judge()
+
+
+@pytest.mark.covers("SEC-1")
+def test_a_token_is_exchanged_once(stage: Stage) -> None:
+    """Of all who exchange one token at the same time, one gets another for it."""
+    for _ in range(IN_A_ROW):
+        got = stage.cell.platform.requests.exchange_at_once(stage.about, AT_ONCE)
+        if got != 1:
+            promise = "a token is exchanged for another one once"
+            stage.anomalies.append(Anomaly("SECURITY", "exchanged-twice", promise, "once", f"{got} times"))
+            break
+    stage.judge()
+
+
+@pytest.mark.covers("SEC-1")
+def test_what_lets_somebody_in_is_kept_nowhere(stage: Stage) -> None:
+    """No store of the platform holds a password or a token, so that nobody who reads one can log in."""
+    for session in (Session.USER, Session.EXCHANGED, Session.REFRESH):
+        for route in (one for one in stage.reading if one.access is Access.USER):
+            stage.ask(Request(route, stage.about, session))
+    if kept := stage.cell.platform.requests.kept():
+        promise = "a password or a token is kept nowhere as it was shown"
+        stage.anomalies.append(Anomaly("SECURITY", "kept-in-clear", promise, "nowhere", ", ".join(kept)))
     stage.judge()
 
 
@@ -121,48 +190,29 @@ def test_a_session_ends_with_its_account(cell: Cell, tenant: Tenant) -> None:
     stage.judge()
 
 
-def _intruders(stage: Stage, route: Route, colleague: EntityRef, stranger: EntityRef) -> Iterator[Request]:
-    """Requests of all those who may not make it."""
-    if route.access is Access.ANYBODY:
-        return
-    nobody = Request(route, stage.about, Session.NONE)
-    yield nobody
-    yield replace(nobody, pretended=stage.about)
-    yield replace(nobody, session=Session.FORGED)
-    yield replace(nobody, session=Session.NO_OPERATOR)
-    yield replace(nobody, session=Session.LOGGED_OUT)
-    yield replace(nobody, session=Session.EXCHANGED)
-    if route.access is Access.OPERATOR:
-        yield replace(nobody, session=Session.USER)
-    if route.access in {Access.OWNER, Access.TENANT}:
-        yield replace(nobody, session=Session.USER, user=stranger)
-        yield replace(nobody, session=Session.USER, user=stranger, pretended=stage.about)
-    if route.access is Access.OWNER:
-        yield replace(nobody, session=Session.USER, user=colleague)
-        yield replace(nobody, session=Session.USER, user=colleague, pretended=stage.about)
+def _missing(stage: Stage) -> EntityRef:
+    return replace(stage.about, id=str(uuid4()), owner=str(uuid4()))
+
+
+def _may_be_an_id(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_ID and text.isascii() and text.isprintable() and " " not in text
+
+
+def _demand_refused(stage: Stage, request: Request) -> None:
+    answer = stage.ask(request)
+    refused = answer is not None and answer.status in REFUSALS
+    promise = f"{request.route.name} is for {request.route.access.value} alone"
+    blames = "GATEWAY" if request.pretended else "SECURITY"
+    stage.demand(refused, blames, "served-to-another", promise, "401, 403 or 404", answer, request)
 
 
 def _demand_own_only(stage: Stage, route: Route, other: EntityRef) -> None:
-    """Where everybody is shown something, it is theirs."""
+    """Where everybody is shown something, it is theirs, whoever they pretend to be."""
     if route.access is not Access.USER:
         return
-    request = Request(route, stage.about, user=other)
-    answer = stage.ask(request)
-    theirs = answer is not None and stage.about.id not in answer.text and other.id in answer.text
-    promise = f"in {route.name} everybody sees what is theirs, and nothing else"
-    stage.demand(theirs, "TENANCY", "shown-to-another", promise, f"{other.id} alone", answer, request)
-
-
-def _spellings(path: str) -> Iterator[str]:
-    yield path
-    yield f"{path}/"
-    yield path.upper()
-    yield f"/{path}"
-    yield path.replace("/", "//", 2)
-    yield f"/auth/..{path}"
-    yield f"/auth/login/..{path}"
-    yield f"/health/..{path}"
-    yield f"/.{path}"
-    yield path[:2] + f"%{ord(path[2]):02x}" + path[3:]
-    yield path[0] + path[1:].replace("/", "%2f", 1)
-    yield f"{path};a=b"
+    for pretended in (None, stage.about):
+        request = Request(route, stage.about, user=other, pretended=pretended)
+        answer = stage.ask(request)
+        theirs = answer is not None and stage.about.id not in answer.text and other.id in answer.text
+        promise = f"in {route.name} everybody sees what is theirs, and nothing else"
+        stage.demand(theirs, "TENANCY", "shown-to-another", promise, f"{other.id} alone", answer, request)

@@ -142,6 +142,7 @@ def test_a_database_that_breaks_off_is_no_fault_of_the_service(stage: Stage, wir
         promise = "a database that is away for a moment is told as such, unless the change was made all the same"
         seen = f"{answer or 'no answer'}, and the change was {'' if changed else 'not '}made"
         stage.demand(honest, "GATEWAY", "wrong-status", promise, "success, or 503", seen, request)
+        stage.demand_discreet(answer, request)
     stage.judge()
 
 
@@ -174,3 +175,4 @@ def _demand_unavailable(stage: Stage, route: Route, *, or_served: bool = False) 
     told = answer is not None and (answer.status in UNAVAILABLE or (or_served and answer.status < 400))
     promise = "what cannot be answered because a service is away is told as unavailable"
     stage.demand(told, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
+    stage.demand_discreet(answer, request)

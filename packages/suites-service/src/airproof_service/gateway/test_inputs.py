@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from airproof.cells import Cell
+from airproof.checkers.verdict import Anomaly
 from airproof.platform.driver import Tenant
-from airproof.platform.manifest import Access, Route
-from airproof.platform.requests import Request
+from airproof.platform.manifest import Access
+from airproof.platform.requests import Answer, Request
+from airproof_service.gateway.mistakes import near_secrets, wrong_bodies, wrong_ids, wrong_places, wrong_queries
 from airproof_service.gateway.stage import Stage
 
 NOT_RIGHT = frozenset({400, 422})
-NO_BODIES = (b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"x": "\\ud800"}', b"[" * 2000)
+NOT_THERE = NOT_RIGHT | {401, 404, 405}
+SHORT, WAIT_S = 7, 10.0
 
 
 @pytest.fixture
@@ -27,14 +29,13 @@ def test_what_is_not_right_is_refused_and_changes_nothing(stage: Stage) -> None:
     """A request with anything in it that may not be there is refused, in the one shape of errors; nothing is done."""
     for route in stage.routes:
         known = NOT_RIGHT | {401} if route.access is Access.ANYBODY else NOT_RIGHT
-        for request in _wrong(stage, route):
+        for request in (*wrong_bodies(stage, route), *wrong_queries(stage, route)):
             answer = stage.ask(request)
             refused = answer is not None and answer.status in known
             promise, expected = "a request that is not right is refused as such", "400 or 422"
             stage.demand(refused, "CONTRACT", "invalid-accepted", promise, expected, answer, request)
-            shaped = answer is not None and bool(answer.error) and answer.readable
-            promise, expected = "every error has the one shape of errors", "code and message, as JSON"
-            stage.demand(shaped, "CONTRACT", "error-shape", promise, expected, answer, request)
+            _demand_shape(stage, answer, request)
+            _demand_no_echo(stage, answer, request)
     for route in stage.routes:
         stage.demand_served(route)
     stage.judge()
@@ -45,14 +46,11 @@ def test_a_login_that_fails_does_not_tell_why(stage: Stage) -> None:
     """Whoever does not get in is told the same whatever was wrong, so that nobody learns who has an account."""
     for route in (one for one in stage.routes if one.access is Access.ANYBODY):
         told: dict[str, Request] = {}
-        for request in _wrong(stage, route):
+        for request in (*wrong_bodies(stage, route), *near_secrets(stage, route)):
             answer = stage.ask(request)
             if answer is None or answer.status in NOT_RIGHT:
                 continue
-            text = f"{answer.status} {answer.text}"
-            for own in answer.correlation_ids:
-                text = text.replace(own, "…")
-            told.setdefault(text, request)
+            told.setdefault(answer.without(), request)
         promise, seen = "who has an account is not told by a login that fails", " or ".join(told)
         for request in list(told.values())[1:]:
             stage.demand(False, "SECURITY", "enumeration", promise, "one answer to all of them", seen, request)
@@ -66,21 +64,75 @@ def test_a_request_that_is_too_large_is_refused_as_such(stage: Stage) -> None:
     if not largest:
         pytest.skip("the manifest does not say how large a request may be")
     for route in (one for one in stage.routes if one.body is not None):
-        request = replace(stage.rightful(route), raw=json.dumps({"x": "x" * largest}).encode())
+        whole = replace(stage.rightful(route), raw=json.dumps({"x": "x" * largest}).encode())
+        for request in (whole, replace(whole, chunked=True)):
+            answer = stage.ask(request)
+            refused = answer is not None and answer.status == 413
+            promise = f"a request that is too large is refused as such{', in pieces too' if request.chunked else ''}"
+            stage.demand(refused, "GATEWAY", "too-large", promise, "413", answer, request)
+        request = replace(whole, raw=b" " * largest)
         answer = stage.ask(request)
-        refused = answer is not None and answer.status == 413
-        promise = "a request that is too large is refused as such"
-        stage.demand(refused, "GATEWAY", "too-large", promise, "413", answer, request)
+        taken = answer is not None and answer.status in NOT_RIGHT
+        promise = "a request that is as large as it may be is not too large"
+        stage.demand(taken, "GATEWAY", "not-too-large", promise, "400 or 422", answer, request)
         stage.demand_served(route)
     stage.judge()
 
 
-def _wrong(stage: Stage, route: Route) -> Iterator[Request]:
-    """The rightful request, with one thing in it that may not be there."""
-    rightful = stage.rightful(route)
-    for name, values in route.invalid.items():
-        for value in values:
-            yield replace(rightful, fields={name: value})
-    if route.body is not None:
-        for raw in NO_BODIES:
-            yield replace(rightful, raw=raw)
+@pytest.mark.covers("SEC-3", "XS-4")
+def test_what_is_right_is_kept_as_it_was_said(stage: Stage) -> None:
+    """A value that is right is kept and shown letter by letter as it was said, however odd it looks."""
+    platform = stage.cell.platform
+    entity = platform.manifest.entity(stage.routes[0].entity)
+    access, cached = platform.entities(entity.name), entity.name in {one.entity for one in platform.manifest.caches}
+    for version, value in enumerate(entity.unusual, start=2):
+        access.update(stage.about, value, expected_version=version - 1)
+        if cached:
+            platform.cache(entity.name).wait_invalidated(stage.about, version, timeout_s=WAIT_S)
+        told = [access.truth(stage.about), access.read(stage.about), access.read(stage.about)]
+        if any(one is None or one.value != value for one in told):
+            promise, seen = "what is right is taken as it was said", " or ".join(map(str, told))
+            stage.anomalies.append(Anomaly("CONTRACT", "changed", promise, repr(value), seen))
+    stage.judge()
+
+
+@pytest.mark.covers("SEC-1", "SEC-3")
+def test_what_is_nearly_a_password_is_none(stage: Stage) -> None:
+    """Whoever gets a password wrong in a single letter, wherever it stands, does not get in."""
+    for route in (one for one in stage.routes if one.access is Access.ANYBODY):
+        for request in near_secrets(stage, route):
+            answer = stage.ask(request)
+            refused = answer is not None and answer.status in NOT_RIGHT | {401}
+            promise = "a password is right as a whole only"
+            stage.demand(refused, "SECURITY", "near-password", promise, "401", answer, request)
+        stage.demand_served(route)
+    stage.judge()
+
+
+@pytest.mark.covers("SEC-3", "XS-4")
+def test_what_is_not_there_is_told_in_the_one_shape_of_errors(stage: Stage) -> None:
+    """An id that is none, a method or a path that there is not: the client is told, in the one shape of errors."""
+    for route in stage.routes:
+        for request in (*wrong_ids(stage, route), *wrong_places(stage, route)):
+            answer = stage.ask(request)
+            told = answer is not None and answer.status in NOT_THERE
+            promise, expected = "what is not there is told as such", "400, 401, 404, 405 or 422"
+            stage.demand(told, "CONTRACT", "not-refused", promise, expected, answer, request)
+            _demand_shape(stage, answer, request)
+    stage.judge()
+
+
+def _demand_shape(stage: Stage, answer: Answer | None, request: Request) -> None:
+    shaped = answer is not None and bool(answer.error) and answer.readable
+    promise, expected = "every error has the one shape of errors", "code and message, as JSON"
+    stage.demand(shaped, "CONTRACT", "error-shape", promise, expected, answer, request)
+
+
+def _demand_no_echo(stage: Stage, answer: Answer | None, request: Request) -> None:
+    body = stage.cell.platform.requests.body(request.route, request.about)
+    sent = {name: value for name, value in {**body, **request.fields}.items() if isinstance(value, str)}
+    text = answer.text if answer else ""
+    repeated = [name for name, value in sent.items() if len(value) > SHORT and value in text]
+    promise, expected = "an error does not repeat what was sent", "names of fields alone"
+    seen = f"{answer.status if answer else 0}, with the value of {', '.join(repeated)}"
+    stage.demand(not repeated, "SECURITY", "echo", promise, expected, seen, request)

@@ -57,8 +57,9 @@ SETTINGS = {
     "file.delete.delay.ms": "100",
     "log.index.size.max.bytes": "1048576",
     "log.cleaner.dedupe.buffer.size": "4194304",
-    "num.network.threads": "2",
-    "num.io.threads": "4",
+    "num.network.threads": "1",
+    "num.io.threads": "2",
+    "metric.reporters": "",
 }
 
 UNUSED_ENDPOINTS = (Endpoint("127.0.0.1", 1), Endpoint("127.0.0.1", 2))

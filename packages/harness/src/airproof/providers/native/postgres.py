@@ -16,8 +16,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import psycopg
+from typing import TYPE_CHECKING
 
 from airproof.environment.model import PostgresSource, Standby
 from airproof.environment.topology import Endpoint, Role
@@ -25,6 +24,9 @@ from airproof.errors import ProviderUnavailable
 from airproof.providers.native.commands import PLAIN_ENVIRONMENT
 from airproof.providers.native.readiness import PROBE_TIMEOUT_S, Probe
 from airproof.supervision import ProcessSpec
+
+if TYPE_CHECKING:
+    import psycopg
 
 OLDEST_MAJOR = 14
 DEBIAN = Path("/usr/lib/postgresql")
@@ -200,6 +202,8 @@ def replica_probe(endpoint: Endpoint) -> Probe:
 
 
 def _ask(endpoint: Endpoint, query: str, expected: str) -> str:
+    import psycopg
+
     try:
         with connect(endpoint) as connection:
             row = connection.execute(query).fetchone()
@@ -209,7 +213,9 @@ def _ask(endpoint: Endpoint, query: str, expected: str) -> str:
 
 
 def connect(endpoint: Endpoint, database: str = "postgres") -> psycopg.Connection:
-    """An autocommit connection of the superuser."""
+    """An autocommit connection of the superuser. The client is imported here, when the servers are starting already."""
+    import psycopg
+
     return psycopg.connect(
         host=endpoint.host,
         port=endpoint.port,

@@ -10,8 +10,6 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from psycopg import sql
-
 from airproof.environment.topology import Endpoint
 from airproof.errors import ProviderUnavailable
 from airproof.platform.driver import Driver, Migration
@@ -170,6 +168,8 @@ def _fill(
 
 def _create(endpoint: Endpoint, databases: Sequence[str], user: str) -> None:
     """The platform's role is no superuser; it may look at what others do, as a monitoring role does."""
+    from psycopg import sql
+
     owner = sql.Identifier(user)
     with postgres.connect(endpoint) as connection:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB").format(owner))

@@ -143,9 +143,21 @@ class KafkaTransport:
         await acknowledged
 
     async def _refuse_if_missing(self, producer: AIOKafkaProducer, topic: str) -> None:
-        """Refuses a topic that a broker which answers does not know."""
+        """Refuses a topic that a broker which answers does not know; has the producer learn of any other.
+
+        A producer that is stopped over that would never come back from it.
+        """
         if producer.client.cluster.partitions_for_topic(topic):
             return
         known = await producer.client.fetch_all_metadata()
         if topic not in known.topics():
             raise Refused(f"topic {topic} does not exist")
+        learning = asyncio.ensure_future(producer.partitions_for(topic))
+        try:
+            while not learning.done():
+                await asyncio.wait({learning}, timeout=_LOOK_S)
+                if not learning.done() and self._producer is not producer:
+                    raise Unreachable("the producer was replaced")
+            learning.result()
+        finally:
+            learning.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airproof.wire.protocols.postgres import messages as pg
 from airproof.wire.protocols.postgres.conversation import Conversation
-from airproof.wire.protocols.postgres.messages import COMPLETE, HEAD, KEPT_BYTES, LARGEST_MESSAGE_BYTES, PASSING, READ
+from airproof.wire.protocols.postgres.messages import HEAD, KEPT_BYTES, LARGEST_MESSAGE_BYTES, PASSING, READ
 from airproof.wire.protocols.postgres.tail import Tail
 from airproof.wire.protocols.postgres.turn import Turn
 from airproof.wire.session import Segment
@@ -70,10 +70,6 @@ class Replies:
         while end - at >= 5:
             kind, size = HEAD(data, at)
             stop = at + size + 1
-            if kind == COMPLETE and turn and 4 < size < KEPT_BYTES and stop <= end:
-                turn.completed(data[at + 5 : stop - 1].decode("utf-8", "replace"))
-                at = stop
-                continue
             if kind in PASSING and turn and size >= 4:
                 if stop > end:
                     self._rest, self._rest_turn = stop - end, turn
@@ -116,7 +112,9 @@ class Replies:
     def _read(self, turn: Turn, kind: int, body: bytes) -> bool:
         """Takes a message of a turn's reply in; whether it ends the reply."""
         conversation = self._conversation
-        if kind == pg.READY:
+        if kind == pg.COMPLETE:
+            turn.completed(body[:-1].decode("utf-8", "replace"))
+        elif kind == pg.READY:
             status = _STATUSES.get(body)
             if status is None or turn is conversation.open:
                 conversation.surrender()

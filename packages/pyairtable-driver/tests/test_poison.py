@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from airproof_pyairtable.manifest import ORCHESTRATOR, PARTICIPANTS
+from airproof_pyairtable.poison import encoded, poisons
+
+
+@pytest.mark.parametrize("service", [*PARTICIPANTS, ORCHESTRATOR])
+def test_every_service_gets_records_without_key_without_value_and_with_headers_that_are_no_text(service: str) -> None:
+    records = [encoded(message) for message in poisons(service, "t1")]
+    assert any(key is None for key, _, _ in records)
+    assert any(value is None for _, value, _ in records)
+    assert any(("correlation-id", b"\xff\xfe") in headers for _, _, headers in records)
+
+
+@pytest.mark.parametrize("service", [*PARTICIPANTS, ORCHESTRATOR])
+def test_every_poison_can_be_found_among_the_dead_letters(service: str) -> None:
+    sent = [(message.message_id, encoded(message)) for message in poisons(service, "t1")]
+    assert len({id_ for id_, _ in sent}) == len(sent)
+    assert all(("message-id", id_.encode()) in headers for id_, (_, _, headers) in sent)

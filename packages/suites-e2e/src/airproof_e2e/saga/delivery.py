@@ -1,0 +1,143 @@
+"""Families about delivery: events and the instances that take them, claims, what is parked, mails, an outage."""
+
+from __future__ import annotations
+
+from airproof.environment.topology import CellKind
+from airproof_e2e.saga import events, instances, mails, messages, outages, parking
+from airproof_e2e.saga.family import ATOMIC, CRASH, RELAY, TWICE, Family, Per
+
+PARKED = ("OUT-4", "FI-4")
+
+EVENTS = (
+    Family(
+        "event-stopped-while-failing",
+        Per.SUBSCRIPTION,
+        events.stopped_while_failing,
+        "{subject} is counted though the service is shut down while it fails to, and so is what came with it",
+        (*CRASH, "EB-2"),
+        blames="BUS",
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "event-redelivered-to-each-instance",
+        Per.SUBSCRIPTION,
+        events.redelivered_to_each_instance,
+        "{subject} is counted once, whichever instances of the service get it",
+        TWICE,
+        blames="BUS",
+        cell=CellKind.DOUBLED,
+    ),
+)
+
+CLAIMS = (
+    Family(
+        "instance-lost-with-claim",
+        Per.SAGA,
+        instances.lost_with_claim,
+        "what an instance took from the outbox and never sent is sent by another one",
+        RELAY,
+        blames="OUTBOX",
+        cell=CellKind.DOUBLED,
+    ),
+    Family(
+        "instance-restarted-beside-claim",
+        Per.SAGA,
+        instances.restarted_beside_claim,
+        "what an instance is about to send no other one sends, though that is restarted, nor what follows it",
+        RELAY,
+        blames="OUTBOX",
+        cell=CellKind.DOUBLED,
+    ),
+)
+
+PARKING = (
+    Family(
+        "command-refused",
+        Per.SAGA,
+        parking.command_is_refused,
+        "a command that the broker refuses is parked until somebody has it sent again, however often it is asked for",
+        PARKED,
+        blames="OUTBOX",
+    ),
+    Family(
+        "message-unroutable",
+        Per.SAGA,
+        parking.nowhere_to_go,
+        "what no topic takes is parked, and the rest flows",
+        PARKED,
+        blames="OUTBOX",
+    ),
+    Family(
+        "message-refused-among-others",
+        Per.SAGA,
+        parking.neighbours_of_a_refused,
+        "what the broker refuses keeps nothing waiting that is sent with it",
+        PARKED,
+        blames="OUTBOX",
+    ),
+    Family(
+        "killed-while-parking",
+        Per.SAGA,
+        parking.killed_while_parking,
+        "what is parked lies among the dead letters though its service is killed over it",
+        (*PARKED, "UOW-1"),
+        blames="OUTBOX",
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "letters-refused",
+        Per.SAGA,
+        parking.letters_are_refused,
+        "what cannot be processed becomes a dead letter though none can be sent at that moment",
+        ("OUT-4", "EB-2", "FI-4"),
+        blames="BUS",
+    ),
+)
+
+MAILS = (
+    Family(
+        "mail-rejected-and-forgotten",
+        Per.MAIL,
+        mails.rejected_and_forgotten,
+        "that a mail is rejected is told though its service is killed when it learns that",
+        ATOMIC,
+        blames="UOW",
+    ),
+    Family(
+        "mail-lost",
+        Per.MAIL,
+        mails.lost,
+        "a mail is sent though the mail server hangs up before it has it",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "mail-hangs",
+        Per.MAIL,
+        mails.hangs,
+        "a mail that hangs keeps no other waiting",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+)
+
+OUTAGES = (
+    Family(
+        "sequence-broken",
+        Per.SAGA,
+        messages.sequence_broken,
+        "{subject} completes though the broker has lost the place of every service that sends",
+        ("SAGA-1", "OUT-2", "FI-1"),
+        blames="OUTBOX",
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "database-down",
+        Per.SAGA,
+        outages.database_down,
+        "{subject} completes when the databases are back, and nothing is given up meanwhile",
+        (*CRASH, "CHAOS-1"),
+    ),
+)
+
+DELIVERY: tuple[Family, ...] = (*EVENTS, *CLAIMS, *PARKING, *MAILS, *OUTAGES)

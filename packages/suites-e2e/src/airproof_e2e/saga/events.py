@@ -1,0 +1,121 @@
+"""What scenarios do to the events of a saga that a service keeps a figure from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from airproof.platform.driver import Write
+from airproof.platform.manifest import Step, Subscription
+from airproof.platform.observation import BusMessage, MessageKind
+from airproof.wire import on, postgres
+from airproof_e2e.saga.breakage import (
+    break_off_writes,
+    demand_clean_exit,
+    frozen_at_rest,
+    killed,
+    redelivered,
+    stopped,
+    undo_refused,
+)
+from airproof_e2e.saga.messages import DATABASE, applied
+from airproof_e2e.saga.moments import last_refusable
+from airproof_e2e.saga.stage import FAILED, WAIT_S, Stage
+
+TWO = 2
+
+
+def repeated(stage: Stage) -> None:
+    """An event is delivered three times."""
+    saga_id, event = _told(stage)
+    redelivered(stage, event)
+    stage.wait_end(saga_id)
+    redelivered(stage, event)
+
+
+def broken_off(stage: Stage) -> None:
+    """The transaction in which an event is counted is cut off at each of its writes, and the event comes again."""
+    with _about_to_be_told(stage, 1) as (_, go_on):
+        break_off_writes(stage, _subscription(stage).service, go_on, writes=(Write.EVENT_INBOX, Write.BUSINESS))
+
+
+def stopped_while_failing(stage: Stage) -> None:
+    """Two events wait, the later one fails again and again, and who keeps the figure is told to shut down over it."""
+    event_type, keeper = _subscription(stage).event, _subscription(stage).service
+    with _about_to_be_told(stage, TWO) as (saga_ids, go_on), stopped(stage, keeper) as down, ExitStack() as rules:
+        go_on()
+        waiting = [stage.wait_for(saga_id, (MessageKind.EVENT, event_type)) for saga_id in saga_ids]
+        later = max(waiting, key=lambda event: event.offset)
+        failing = on(keeper, DATABASE).when(postgres.query(containing=later.message_id)).reset()
+        failed = rules.enter_context(applied(stage, failing))
+        down.heal()
+        failed.wait_until_fired(WAIT_S, TWO)
+        with stopped(stage, keeper) as down_again:
+            demand_clean_exit(stage, down_again)
+            rules.close()
+
+
+def redelivered_to_each_instance(stage: Stage) -> None:
+    """An event is delivered again to every instance of who keeps the figure, while the others are down."""
+    keeper = _subscription(stage).service
+    saga_id, event = _told(stage)
+    stage.wait_end(saga_id)
+    stage.cell.barrier(WAIT_S)
+    instances = [node.name for node in stage.cell.description.instances(keeper)]
+    with ExitStack() as stack:
+        down = [stack.enter_context(killed(stage, name)) for name in instances]
+        for alone in down:
+            stage.access.rewind(keeper, event.topic, event)
+            alone.heal()
+            stage.cell.barrier(WAIT_S)
+            if alone is not down[-1]:
+                stack.enter_context(killed(stage, alone.node))
+
+
+def _subscription(stage: Stage) -> Subscription:
+    if not isinstance(stage.subject, Subscription):
+        raise TypeError("this scenario is about a subscription")
+    return stage.subject
+
+
+def _doer(stage: Stage) -> Step | None:
+    """The step that the event tells of; None if it tells that one is undone."""
+    return next((step for step in stage.saga.steps if step.event == _subscription(stage).event), None)
+
+
+def _kept(stage: Stage) -> Step:
+    """The step whose effect carries the figure; it may not be undone where the figure is to be seen."""
+    return next(step for step in stage.saga.steps if step.participant == _subscription(stage).service)
+
+
+def _told(stage: Stage) -> tuple[str, BusMessage]:
+    """A saga, and its event on the bus. One that tells of an undoing is of a saga that is undone but for the figure."""
+    if _doer(stage):
+        saga_id = stage.start()
+    else:
+        refuser, given, kept = last_refusable(stage), stage.make_input(), _kept(stage)
+        with stage.access.refuse(refuser.name, given), undo_refused(stage, kept, given):
+            saga_id = stage.start(given, ends=FAILED, refused=refuser, kept=[kept])
+            stage.wait_end(saga_id)
+    return saga_id, stage.wait_for(saga_id, (MessageKind.EVENT, _subscription(stage).event))
+
+
+@contextmanager
+def _about_to_be_told(stage: Stage, count: int) -> Iterator[tuple[Sequence[str], Callable[[], None]]]:
+    """So many sagas are where who leads to the event is asked and frozen. Yields their ids and what lets them go on."""
+    doer, refuser, kept = _doer(stage), last_refusable(stage), _kept(stage)
+    given = [stage.make_input() for _ in range(count)]
+    with ExitStack() as stack:
+        if doer is None:
+            stack.enter_context(undo_refused(stage, kept, given[0]))
+            for one in given:
+                stack.enter_context(stage.access.refuse(refuser.name, one))
+        waiting = stack.enter_context(frozen_at_rest(stage, (doer or refuser).participant))
+        start = stage.start if doer else partial(stage.start, ends=FAILED, refused=refuser, kept=[kept])
+        saga_ids = [start(one) for one in given]
+        for saga_id in saga_ids:
+            stage.command(saga_id, doer or refuser)
+        yield saga_ids, waiting.heal
+        for saga_id in saga_ids:
+            stage.wait_end(saga_id)

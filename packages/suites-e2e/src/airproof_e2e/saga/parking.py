@@ -1,0 +1,238 @@
+"""What scenarios do to messages that cannot be delivered: refused by the broker, without a topic, poison, forged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+
+from airproof.checkers.outbox import CAUSE
+from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import witness
+from airproof.errors import PlatformError, WaitTimeout
+from airproof.faults.moments import killed_at
+from airproof.platform.driver import Tenant, Write
+from airproof.platform.observation import BusMessage, MessageKind, OutboxRow, SagaState
+from airproof.waiting import wait_until
+from airproof.wire import on, postgres
+from airproof_e2e.saga.breakage import (
+    forged,
+    frozen_at_rest,
+    held,
+    poison,
+    publishing_refused,
+    stopped,
+    unroutable,
+)
+from airproof_e2e.saga.messages import DATABASE
+from airproof_e2e.saga.moments import services_of
+from airproof_e2e.saga.stage import WAIT_S, Stage
+
+SHOWS_ITSELF_S = 0.1
+GETS_THROUGH_S, ASKS_AGAIN_S = 0.5, 1.0
+PARKED = "failed"
+LARGE_SIZE, LARGEST_SIZE, SMALL_SIZE = 4000, 2000, 10
+NEIGHBOURS = 8
+
+
+def publishing_is_refused(stage: Stage) -> None:
+    """The broker refuses every service's events for good; an operator sends them again when it takes them.
+
+    Meanwhile the orchestrator is restarted. The operator asks for each once more than there is anything to send again.
+    """
+    events = {step.participant: step.event for step in stage.saga.steps} | {stage.orchestrator: stage.saga.started}
+    with ExitStack() as refused:
+        for service, event_type in events.items():
+            refused.enter_context(publishing_refused(stage, service, event_type))
+        stage.wait_end(stage.start())
+        parked = {service: _wait_parked(stage, service) for service in events}
+    with stopped(stage, stage.orchestrator):
+        pass
+    for service, rows in parked.items():
+        _send_again(stage, service, rows)
+    for service, rows in parked.items():
+        wait_sent(stage, service)
+        for row in rows:
+            _demand_no_retry(stage, service, row)
+
+
+def command_is_refused(stage: Stage) -> None:
+    """The broker refuses the first command for good, the orchestrator asks again and again, an operator sends it."""
+    first, service = stage.saga.steps[0], stage.orchestrator
+    with publishing_refused(stage, service, first.participant):
+        saga_id = stage.start()
+        rows = _wait_parked(stage, service)
+        later = time.monotonic() + ASKS_AGAIN_S
+        wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the orchestrator to ask again")
+        _demand_parked_once(stage, saga_id, rows)
+        _wait_parked(stage, service)
+    _send_again(stage, service, rows)
+    stage.wait_end(saga_id)
+
+
+def nowhere_to_go(stage: Stage) -> None:
+    """In every outbox waits a message to a topic that there is none, and a saga goes on beside it."""
+    sent = {service: unroutable(stage, service) for service in services_of(stage.saga)}
+    stage.wait_end(stage.start())
+    for service, message_id in sent.items():
+        stage.allowance.parked.add(message_id)
+        stage.allowance.held_back.add(message_id)
+        if not _wait_parked(stage, service):
+            return
+
+
+def neighbours_of_a_refused(stage: Stage) -> None:
+    """The broker refuses one of many messages that are to be sent at the same moment, and takes the others."""
+    service = stage.orchestrator
+    with publishing_refused(stage, service, stage.saga.started, larger_than=LARGEST_SIZE):
+        with frozen_at_rest(stage, service):
+            sizes = [SMALL_SIZE] * (NEIGHBOURS // 2) + [LARGE_SIZE] + [SMALL_SIZE] * (NEIGHBOURS // 2)
+            put = [stage.platform.outbox.put_stream(service, stage.tenant, [size])[0] for size in sizes]
+        stage.allowance.foreign.update(put)
+        neighbours = set(put) - {put[sizes.index(LARGE_SIZE)]}
+        blamed: set[str] = set()
+
+        def flown() -> bool:
+            left = [row for row in _held_back(stage, service) if row.message_id in neighbours]
+            blamed.update(row.message_id for row in left if row.attempts)
+            return not left
+
+        with suppress(WaitTimeout):
+            wait_until(flown, timeout_s=WAIT_S / 2, describe="what the broker takes to be sent")
+        refused = _wait_parked(stage, service)
+    if blamed:
+        promise = "a message is not refused for its neighbour"
+        seen = f"{len(blamed)} of {NEIGHBOURS} refused"
+        stage.anomalies.append(
+            Anomaly("OUTBOX", "blamed-for-another", promise, "none", seen, tuple(sorted(blamed)[:3]))
+        )
+    _send_again(stage, service, refused)
+
+
+def killed_while_parking(stage: Stage) -> None:
+    """A service is killed while it parks what the broker refuses, when the dead letter is to be written."""
+    service = stage.orchestrator
+    letter = on(service, DATABASE).when(postgres.statement(containing=[stage.tenant.id, CAUSE]))
+    stage.disturbances.append("killed")
+    with publishing_refused(stage, service, stage.saga.started):
+        with killed_at(stage.cell, service, letter) as fault:
+            saga_id = stage.start()
+            fault.wait(timeout_s=WAIT_S)
+            fault.heal()
+        stage.wait_end(saga_id)
+        rows = _wait_parked(stage, service)
+    _send_again(stage, service, rows)
+
+
+def letters_are_refused(stage: Stage) -> None:
+    """A service gets what it cannot process while no dead letter can be sent; others follow."""
+    step = stage.saga.steps[0]
+    with publishing_refused(stage, step.participant, MessageKind.DEAD_LETTER):
+        messages = poison(stage, step.participant)
+        saga_id = stage.start()
+        with suppress(WaitTimeout):
+            stage.wait_for(saga_id, (MessageKind.REPLY, f"{step.name}.{stage.action}"), timeout_s=GETS_THROUGH_S)
+    _demand_letters(stage, step.participant, messages)
+    stage.wait_end(saga_id)
+
+
+def poison_arrives(stage: Stage) -> None:
+    """Every service is sent messages that it cannot process; others follow."""
+    sent = {service: poison(stage, service) for service in services_of(stage.saga)}
+    stage.wait_end(stage.start())
+    for service, messages in sent.items():
+        _demand_letters(stage, service, messages)
+
+
+def replies_are_forged(stage: Stage) -> None:
+    """While a participant is at its step, refusals of it arrive in another tenant's name."""
+    first, other = stage.saga.steps[0], Tenant(f"{stage.tenant.id}-other")
+    with held(stage, first.participant, Write.BUSINESS):
+        saga_id = stage.start()
+        stage.command(saga_id, first)
+        _demand_letters(stage, stage.orchestrator, forged(stage, saga_id, first, other))
+        state = stage.access.read(saga_id).state
+        if state is not SagaState.RUNNING:
+            promise = "no message of one tenant moves a saga of another"
+            stage.anomalies.append(Anomaly("TENANCY", "moved-by-another", promise, "a saga that runs", state.value))
+
+
+def wait_sent(stage: Stage, service: str) -> None:
+    """Waits until the service has sent all that it has to say for the test's tenant."""
+    wait_until(
+        lambda: not _held_back(stage, service),
+        timeout_s=WAIT_S,
+        describe=f"{service} to have sent what it holds",
+    )
+
+
+def _held_back(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
+    return stage.platform.outbox.held_back(service, stage.tenant)
+
+
+def _wait_parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
+    """Waits until the service has parked all that it still holds, and notes an anomaly if it does not in time."""
+
+    def parked() -> tuple[OutboxRow, ...]:
+        rows = _held_back(stage, service)
+        return rows if all(row.status == PARKED for row in rows) else ()
+
+    try:
+        rows = wait_until(parked, timeout_s=WAIT_S, describe=f"{service} to park what the broker refuses")
+    except WaitTimeout as error:
+        promise = "a message that the broker refuses is parked after so many tries"
+        stage.anomalies.append(Anomaly("OUTBOX", "no-dead-letter", promise, "parked", str(error)))
+        return ()
+    hasty = [row for row in rows if row.attempts < 2]
+    if hasty:
+        promise = "a message that the broker refuses is tried again before it is parked"
+        stage.anomalies.append(Anomaly("OUTBOX", "parked-at-once", promise, "2 or more tries", str(hasty[0].attempts)))
+    return rows
+
+
+def _send_again(stage: Stage, service: str, rows: Iterable[OutboxRow]) -> None:
+    """What was parked comes to lie among the dead letters, or the judge sees it; an operator has it sent again."""
+    for row in rows:
+        stage.allowance.parked.add(row.message_id)
+        with suppress(WaitTimeout):
+            stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
+        try:
+            stage.platform.outbox.retry(service, row.message_id)
+        except PlatformError as error:
+            promise = "a parked message stays in its outbox until an operator has it sent again"
+            facts = (f"{row.message_id} for {row.topic}",)
+            stage.anomalies.append(Anomaly("OUTBOX", "parked-lost", promise, "it is sent again", str(error), facts))
+
+
+def _demand_no_retry(stage: Stage, service: str, row: OutboxRow) -> None:
+    with suppress(PlatformError):
+        stage.platform.outbox.retry(service, row.message_id)
+        promise, seen = "only what is parked can be sent again", f"{row.message_id} once more"
+        stage.anomalies.append(Anomaly("OUTBOX", "sent-once-more", promise, "a refusal", seen, (f"for {row.topic}",)))
+
+
+def _demand_parked_once(stage: Stage, saga_id: str, rows: Iterable[OutboxRow]) -> None:
+    letters = [one for one in stage.platform.bus.messages(saga_id) if one.kind is MessageKind.DEAD_LETTER]
+    left = {row.message_id: row for row in _held_back(stage, stage.orchestrator)}
+    for row in rows:
+        copies, now = [one for one in letters if one.message_id == row.message_id], left.get(row.message_id)
+        if now != row or len(copies) > 1:
+            promise = "a parked message is an operator's, whoever asks for it again"
+            expected = f"{row.status} after {row.attempts} tries, one dead letter"
+            status = f"{now.status} after {now.attempts} tries" if now else "not there"
+            seen = f"{status}, {len(copies)} dead letters"
+            stage.anomalies.append(Anomaly("OUTBOX", "parked-no-more", promise, expected, seen, witness(copies)))
+
+
+def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage]) -> None:
+    """All of them lie among the dead letters in time; anomalies are noted."""
+    until = time.monotonic() + WAIT_S
+    for message in messages:
+        try:
+            timeout_s = max(until - time.monotonic(), SHOWS_ITSELF_S)
+            stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=timeout_s)
+        except WaitTimeout as error:
+            stage.allowances[Tenant(message.tenant_id)].parked.discard(message.message_id)
+            promise = "a message that a service cannot process is parked with its cause, and never just dropped"
+            expected, facts = f"{message.type} for {service} among the dead letters", witness([message])
+            stage.anomalies.append(Anomaly("BUS", "dropped", promise, expected, str(error), facts))
