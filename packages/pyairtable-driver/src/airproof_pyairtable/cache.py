@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
 TIMEOUT_S = 5.0
+STAYS = -1
+"""What Redis says of the life of a key that has no end."""
 
 
 class WorkspaceCache:
@@ -33,6 +36,11 @@ class WorkspaceCache:
         bodies: list[Any] = [self._redis.hget(key, "body") for key in self._keys(ref)]
         told = next((json.loads(body) for body in bodies if body), None)
         return Snapshot(told["id"], told["version"], told["name"]) if told else None
+
+    def expires_in(self, ref: EntityRef) -> float:
+        """The life that is left of the keys of the workspace."""
+        left: list[Any] = [self._redis.pttl(key) for key in self._keys(ref)]
+        return max((math.inf if one == STAYS else max(one, 0) / 1000 for one in left), default=0.0)
 
     def forget(self, ref: EntityRef) -> None:
         """Deletes every key of the workspace, tombstones too."""

@@ -232,7 +232,7 @@ MANIFEST = Manifest(
         Subscription(USERS, "workspace.removed", "workspaces"),
     ),
     entities=(WORKSPACE,),
-    caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed)),),
+    caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed), longest_s=900),),
     routes=ROUTES,
     closed=(
         *(route for step in REGISTRATION.steps for route in _operators(step)),

@@ -102,6 +102,10 @@ class CacheAccess(Protocol):
         """What the cache would answer now; None if it has nothing."""
         ...
 
+    def expires_in(self, ref: EntityRef) -> float:
+        """In how many seconds all that the cache has of it goes away by itself; 0 if it has nothing."""
+        ...
+
     def forget(self, ref: EntityRef) -> None:
         """Takes the entity's entry out, whatever state it is in, so that the next read is a miss."""
         ...

@@ -148,12 +148,14 @@ class Cached:
         node: what keeps the entries: `redis`.
         invalidated_by: the event types after whose consumption an older value is not read any more.
         stale_s: how long it may be read all the same after that, in seconds.
+        longest_s: how long an entry may stay, in seconds, whatever was lost.
     """
 
     entity: str
     node: str
     invalidated_by: tuple[str, ...]
     stale_s: float = 0.0
+    longest_s: float = 86_400.0
 
 
 class Access(StrEnum):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ from airproof_service.cache.stage import WAIT_S, Stage
 
 READERS, UPDATES = 4, 6
 LAST_VERSION = 11
-MISSES = 25
+MISSES, HITS = 25, 10
 SLOWEST_READ_S = 5.0
 
 
@@ -121,6 +122,24 @@ def test_an_entry_that_cannot_be_read_is_as_good_as_none(stage: Stage) -> None:
     stage.cache.spoil(stage.ref)
     for _ in range(2):
         _demand_truth(stage, stage.access)
+    stage.judge()
+
+
+@pytest.mark.covers("CA-3")
+def test_an_entry_goes_away_by_itself(stage: Stage) -> None:
+    """What is cached goes away in time however often it is read, so that no invalidation is lost for ever."""
+    stage.read_from_the_cache()
+    before, began = stage.cache.expires_in(stage.ref), time.monotonic()
+    for _ in range(HITS):
+        stage.read()
+    took, after = time.monotonic() - began, stage.cache.expires_in(stage.ref)
+    assert stage.update(2).outcome is UpdateOutcome.DONE
+    stage.wait_invalidated(2)
+    changed = stage.cache.expires_in(stage.ref)
+    if max(before, after, changed) > stage.cached.longest_s or before - after < took / 2:
+        promise, expected = "what is cached goes away in time", f"at most {stage.cached.longest_s:g} s, less with time"
+        seen = f"{before:.3f} s, {after:.3f} s after reads of {took:.3f} s, {changed:.3f} s after a change"
+        _fail(stage, "entry-stays", promise, expected, seen)
     stage.judge()
 
 
