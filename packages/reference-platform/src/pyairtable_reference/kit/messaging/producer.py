@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
@@ -134,13 +134,16 @@ class KafkaTransport:
 
         Only a topic that was deleted meanwhile would be waited for in vain.
         """
-        while not acknowledged.done():
-            done, _ = await asyncio.wait({acknowledged}, timeout=_LOOK_S)
-            if not done and self._producer is not producer:
-                raise Unreachable("the producer was replaced")
-            if not done:
-                await self._refuse_if_missing(producer, topic)
+        while not await self._comes(producer, acknowledged):
+            await self._refuse_if_missing(producer, topic)
         await acknowledged
+
+    async def _comes(self, producer: AIOKafkaProducer, awaited: asyncio.Future[Any]) -> bool:
+        """Waits for a while for what a producer gives; after one that was replaced it would be waited for in vain."""
+        done, _ = await asyncio.wait({awaited}, timeout=_LOOK_S)
+        if not done and self._producer is not producer:
+            raise Unreachable("the producer was replaced")
+        return bool(done)
 
     async def _refuse_if_missing(self, producer: AIOKafkaProducer, topic: str) -> None:
         """Refuses a topic that a broker which answers does not know; has the producer learn of any other.
@@ -154,10 +157,8 @@ class KafkaTransport:
             raise Refused(f"topic {topic} does not exist")
         learning = asyncio.ensure_future(producer.partitions_for(topic))
         try:
-            while not learning.done():
-                await asyncio.wait({learning}, timeout=_LOOK_S)
-                if not learning.done() and self._producer is not producer:
-                    raise Unreachable("the producer was replaced")
+            while not await self._comes(producer, learning):
+                continue
             learning.result()
         finally:
             learning.cancel()
