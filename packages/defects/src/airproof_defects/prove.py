@@ -2,7 +2,7 @@
 
 A suite that stays green on a defect it is meant to catch is itself broken, and so is one that is red on the healthy
 platform. Each subject (the healthy platform, a defect, somebody's patch) is run in a pytest process of its own, as a
-user would run it, and judged by that run's JUnit file.
+user would run it, and judged by that run's JUnit file. What caught a subject the last time runs first.
 """
 
 from __future__ import annotations
@@ -108,14 +108,8 @@ class Run:
             stop_after = self.stop_after if subject.change else 0
             command = [sys.executable, "-m", "pytest", "--pyargs", *installed_suites(), "-q", f"--junitxml={junit}"]
             command += ["--airproof-env", self.environment, f"--airproof-report={folder}", *options]
-            command += [
-                "-n",
-                str(self.workers),
-                f"--maxfail={stop_after}",
-                "-p",
-                "no:cacheprovider",
-                *self.pytest_arguments,
-            ]
+            command += ["-n", str(self.workers), f"--maxfail={stop_after}"]
+            command += ["--failed-first", "-o", f"cache_dir={folder / '.cache'}", *self.pytest_arguments]
             with (folder / "pytest.log").open("w", encoding="utf-8") as log:
                 status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
             return judge(subject, status, junit, folder / "pytest.log", time.monotonic() - began)
