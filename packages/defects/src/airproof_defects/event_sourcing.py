@@ -33,4 +33,35 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="ES15",
+        category="ES",
+        what="an update is answered with what was there before it",
+        trigger="a workspace is renamed",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "from conflict\n        return renamed\n",
+                "from conflict\n        return before\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="ES16",
+        category="ES",
+        what="an update is refused only if the version that it expects is over",
+        trigger="an update at a version that is still to come",
+        edits=(
+            Edit(
+                "kit/event_store.py",
+                "        if actual != expected_version:\n",
+                "        if actual > expected_version:\n",
+            ),
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "        before &= table.version == changed.version - 1\n",
+                "        before &= table.version < changed.version\n",
+            ),
+        ),
+    ),
 )
