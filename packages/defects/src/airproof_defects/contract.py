@@ -95,4 +95,32 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT14",
+        category="CONTRACT",
+        what="of the key of a start the first 64 letters count",
+        trigger="two starts under long keys that differ at the end",
+        edits=(
+            Edit(
+                "services/auth_service/entrypoints/http.py",
+                "Registration(**body.model_dump()), idempotency_key)",
+                "Registration(**body.model_dump()), idempotency_key[:64])",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT15",
+        category="CONTRACT",
+        what="an update that is asked for again is known only as long as it is the last one",
+        trigger="an update is asked for again when another one has followed it",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "            event = await work.events.find(str(renamed.id), renamed.version)\n",
+                "            if await work.events.version(str(renamed.id)) != renamed.version:\n"
+                "                return False\n"
+                "            event = await work.events.find(str(renamed.id), renamed.version)\n",
+            ),
+        ),
+    ),
 )
