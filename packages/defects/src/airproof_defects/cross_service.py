@@ -199,4 +199,50 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS18",
+        category="XSERVICE",
+        what="the correlation id of the latest request is everybody's",
+        trigger="several users ask at once",
+        edits=(
+            Edit("kit/logs.py", "_tenant: ContextVar[str]", '_latest = ""\n_tenant: ContextVar[str]'),
+            Edit(
+                "kit/logs.py",
+                "    tokens = _correlation.set(",
+                "    global _latest\n    _latest = correlation_id\n    tokens = _correlation.set(",
+            ),
+            Edit("kit/logs.py", "    return _correlation.get()\n", "    return _latest\n"),
+        ),
+    ),
+    Defect(
+        id="XS19",
+        category="XSERVICE",
+        what="ten connections are all there are, to whichever service",
+        trigger="a service hangs, and more users than that wait for it",
+        edits=(Edit("kit/service_client.py", "max_connections=200", "max_connections=10"),),
+    ),
+    Defect(
+        id="XS20",
+        category="XSERVICE",
+        what="the store of sessions is waited for longer than whoever asks waits",
+        trigger="the store hangs",
+        edits=(Edit("services/auth_service/adapters/sessions.py", "TIMEOUT_S = 2.0\n", "TIMEOUT_S = 30.0\n"),),
+    ),
+    Defect(
+        id="XS21",
+        category="XSERVICE",
+        what="a service that is told to stop closes the connections on which it is to answer",
+        trigger="a service is stopped while it works on a request",
+        edits=(
+            Edit(
+                "main.py",
+                "        self._runtime.start()\n",
+                "        self._runtime.start()\n\n"
+                "    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:\n"
+                "        for connection in list(self.server_state.connections):\n"
+                "            connection.transport.close()\n"
+                "        await super().shutdown(sockets)\n",
+            ),
+        ),
+    ),
 )
