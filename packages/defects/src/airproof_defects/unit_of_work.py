@@ -129,4 +129,11 @@ DEFECTS: tuple[Defect, ...] = (
             Edit("kit/tenancy.py", "        await work.connection.execute(delete(self.things).where(added))\n", ""),
         ),
     ),
+    Defect(
+        id="DB17",
+        category="DBTX",
+        what="a connection that the database has closed is used all the same",
+        trigger="a database is restarted",
+        edits=(Edit("kit/database.py", '    event.listen(engine.sync_engine, "checkout", _refuse_closed)\n', ""),),
+    ),
 )
