@@ -199,4 +199,33 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA15",
+        category="CACHE",
+        what="every hit prolongs the entry",
+        trigger="an entry is read again and again",
+        edits=(
+            Edit(
+                CACHE,
+                "if life then return {life, redis.call('HGET', KEYS[1], 'body')} end\n",
+                "if life then\n"
+                "    redis.call('EXPIRE', KEYS[1], 900)\n"
+                "    return {life, redis.call('HGET', KEYS[1], 'body')}\n"
+                "end\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA16",
+        category="CACHE",
+        what="an invalidation that the cache does not take is shrugged off",
+        trigger="the cache hangs when something has changed",
+        edits=(
+            Edit(
+                CACHE,
+                "        await self._run(self._invalidate,",
+                "        with suppress(CacheUnavailable):\n            await self._run(self._invalidate,",
+            ),
+        ),
+    ),
 )
