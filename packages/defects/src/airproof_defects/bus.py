@@ -76,4 +76,19 @@ DEFECTS: tuple[Defect, ...] = (
             Edit("kit/messaging/consumer.py", "await consumer.commit({partition: done})", "await consumer.commit()"),
         ),
     ),
+    Defect(
+        id="CQ09",
+        category="CQRS",
+        what="a dead letter that cannot be sent is forgotten",
+        trigger="a message that cannot be processed, while the broker takes no dead letters",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                '                log.warning("dead letter not sent yet: %s", failure)\n'
+                "                if await backoff.wait(stopping):\n"
+                "                    return False\n",
+                '                log.warning("dead letter not sent: %s", failure)\n                return True\n',
+            ),
+        ),
+    ),
 )

@@ -225,4 +225,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB21",
+        category="OUTBOX",
+        what="a dead letter tells the topic on which it lies itself, not that of its message",
+        trigger="a message that cannot be processed",
+        edits=(Edit(OUTBOX, '"dlq-topic": topic,', '"dlq-topic": DEAD_LETTERS,'),),
+    ),
 )
