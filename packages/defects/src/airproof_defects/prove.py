@@ -108,7 +108,7 @@ class Run:
             stop_after = self.stop_after if subject.change else 0
             command = [sys.executable, "-m", "pytest", "--pyargs", *installed_suites(), "-q", f"--junitxml={junit}"]
             command += ["--airproof-env", self.environment, f"--airproof-report={folder}", *options]
-            command += ["-n", str(self.workers), f"--maxfail={stop_after}"]
+            command += ["-n", str(self.workers), "--maxschedchunk=1", f"--maxfail={stop_after}"]
             command += ["--failed-first", "-o", f"cache_dir={folder / '.cache'}", *self.pytest_arguments]
             with (folder / "pytest.log").open("w", encoding="utf-8") as log:
                 status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
