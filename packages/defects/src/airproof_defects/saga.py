@@ -90,13 +90,13 @@ DEFECTS: tuple[Defect, ...] = (
             ),
             Edit(
                 STORE,
-                "    async def timers(self, limit: int)",
+                "    async def timers(self, limit: int",
                 "    async def hurry(self) -> None:\n"
                 "        for table, timer in ((saga_steps, 'resend_at'), (saga_instances, 'timer_at')):\n"
                 "            running = table.c[timer].is_not(None)\n"
                 "            now = {timer: func.now()}\n"
                 "            await self._connection.execute(update(table).where(running).values(now))\n\n"
-                "    async def timers(self, limit: int)",
+                "    async def timers(self, limit: int",
             ),
         ),
     ),

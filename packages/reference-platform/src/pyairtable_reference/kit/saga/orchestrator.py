@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP_S = 1.0
 BUSY_SLEEP_S = 0.1
+BROKEN_SLEEP_S = 10.0
 BATCH = 50
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -69,6 +70,7 @@ class Orchestrator:
         self._machines = {definition.name: SagaMachine(definition, resend_s) for definition in definitions}
         self._timer_set = asyncio.Event()
         self._awake_at = _NEVER
+        self._broken: dict[UUID, datetime] = {}
 
     async def start(self, start: Start) -> Saga:
         """Starts a saga, or finds the one that the same request has started.
@@ -128,9 +130,10 @@ class Orchestrator:
         while not stopping.is_set():
             self._awake_at = _NEVER
             self._timer_set.clear()
-            async with self._units_of_work.begin() as work:
-                timers = await SagaStore(work.connection).timers(BATCH)
             now = datetime.now(UTC)
+            self._broken = {saga_id: until for saga_id, until in self._broken.items() if until > now}
+            async with self._units_of_work.begin() as work:
+                timers = await SagaStore(work.connection).timers(BATCH, but=self._broken)
             fired = [await self._fire(saga_id) for saga_id, at in timers if at <= now]
             if not any(fired):
                 await self._sleep(now, min((at for _, at in timers if at > now), default=None), busy=bool(fired))
@@ -152,7 +155,10 @@ class Orchestrator:
         return saga
 
     async def _fire(self, saga_id: UUID) -> bool:
-        """Does what is due for a saga; false if somebody else is moving it or it cannot be moved."""
+        """Does what is due for a saga; false if somebody else is moving it or it cannot be moved.
+
+        One that cannot be moved is left alone for a while: many of them must not hide the others.
+        """
         try:
             async with self._units_of_work.begin() as work:
                 store = SagaStore(work.connection)
@@ -168,6 +174,7 @@ class Orchestrator:
             if is_transient(failure):
                 raise
             log.exception("timer of saga %s could not be fired; the others go on", saga_id)
+            self._broken[saga_id] = datetime.now(UTC) + timedelta(seconds=BROKEN_SLEEP_S)
             return False
         for step, action in effects.commands:
             log.warning("saga %s: %s.%s issued by timer", saga_id, step, action)

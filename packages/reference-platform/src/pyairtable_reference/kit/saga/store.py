@@ -16,6 +16,7 @@ from pyairtable_reference.kit.saga.machine import Saga, SagaState, Step, StepSta
 from pyairtable_reference.kit.saga.schema import saga_instances, saga_steps
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from uuid import UUID
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,7 +47,7 @@ _SAVE_STEP = (
 )
 _TIMERS = (
     select(saga_instances.c.id, saga_instances.c.timer_at)
-    .where(saga_instances.c.timer_at.is_not(None))
+    .where(saga_instances.c.timer_at.is_not(None), saga_instances.c.id.not_in(bindparam("but", expanding=True)))
     .order_by(saga_instances.c.timer_at)
     .limit(bindparam("limit"))
 )
@@ -125,9 +126,10 @@ class SagaStore:
             rows = [_step(saga, step) | {"saga": saga.id, "at": at} for at, step in moved]
             await self._connection.execute(_SAVE_STEP, rows)
 
-    async def timers(self, limit: int) -> list[tuple[UUID, datetime]]:
-        """The sagas whose timers run out next, and when."""
-        return [(row.id, row.timer_at) for row in await self._connection.execute(_TIMERS, {"limit": limit})]
+    async def timers(self, limit: int, *, but: Iterable[UUID] = ()) -> list[tuple[UUID, datetime]]:
+        """The sagas whose timers run out next, without some, and when."""
+        rows = await self._connection.execute(_TIMERS, {"limit": limit, "but": list(but)})
+        return [(row.id, row.timer_at) for row in rows]
 
     async def _one(self, statement: Select[Any], **parameters: Any) -> Saga | None:
         return next(iter(await self._all(statement, **parameters)), None)
