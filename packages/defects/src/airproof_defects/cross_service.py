@@ -183,6 +183,19 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="XS30",
+        category="XSERVICE",
+        what="a command that is not answered is issued again at a fixed rate",
+        trigger="a participant hangs for a while",
+        edits=(
+            Edit(
+                "kit/saga/machine.py",
+                "now + self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)",
+                "now + self._resend",
+            ),
+        ),
+    ),
+    Defect(
         id="XS10",
         category="XSERVICE",
         what="who somebody is is asked until there is an answer",

@@ -140,4 +140,83 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG20",
+        category="SAGA",
+        what="only timers look at the deadline: a reply that comes after it takes the saga on to the next step",
+        trigger="a step is done after the deadline, before a timer has looked",
+        edits=(
+            Edit(
+                MACHINE,
+                "        elif self._too_late(saga, now):\n            self._turn_back(saga, DEADLINE, now, effects)\n",
+                "",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG21",
+        category="SAGA",
+        what="timers wait for a saga that somebody is moving, and with it all others",
+        trigger="the timer of another saga runs out meanwhile",
+        edits=(
+            Edit(
+                ORCHESTRATOR, "saga = await store.lock(saga_id, skip_locked=True)", "saga = await store.lock(saga_id)"
+            ),
+        ),
+    ),
+    Defect(
+        id="SG22",
+        category="SAGA",
+        what="the look at the timers ends at the first saga that cannot be moved",
+        trigger="a saga of another version is due",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                "            if is_transient(failure):\n"
+                "                raise\n"
+                '            log.exception("timer of saga %s could not be fired; the others go on", saga_id)\n'
+                "            self._broken[saga_id] = datetime.now(UTC) + timedelta(seconds=BROKEN_SLEEP_S)\n"
+                "            return False\n",
+                "            if not is_transient(failure):\n"
+                '                log.exception("timer of saga %s could not be fired", saga_id)\n'
+                "            raise\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG23",
+        category="SAGA",
+        what="a look at the timers takes the oldest sagas that wait, whatever is due",
+        trigger="more older sagas wait than a look takes",
+        edits=(
+            Edit(STORE, "    .order_by(saga_instances.c.timer_at)\n", "    .order_by(saga_instances.c.created_at)\n"),
+        ),
+    ),
+    Defect(
+        id="SG24",
+        category="SAGA",
+        what="an instance looks for the timers of others hardly ever",
+        trigger="the instance that set a timer is lost",
+        edits=(Edit(ORCHESTRATOR, "LONGEST_SLEEP_S = 1.0\n", "LONGEST_SLEEP_S = 30.0\n"),),
+    ),
+    Defect(
+        id="SG25",
+        category="SAGA",
+        what="a participant undoes what it has refused",
+        trigger="the refusal comes when the step is undone for its deadline",
+        edits=(
+            Edit(
+                PARTICIPANT,
+                "executed is None or executed.outcome is Outcome.REFUSED:\n",
+                "executed is None:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG26",
+        category="SAGA",
+        what="sagas that cannot be moved are looked at first, again and again",
+        trigger="more of them are due than a look takes",
+        edits=(Edit(STORE, '{"limit": limit, "but": list(but)}', '{"limit": limit, "but": []}'),),
+    ),
 )

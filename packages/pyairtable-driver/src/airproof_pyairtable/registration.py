@@ -40,6 +40,23 @@ LOOK_AGAIN_S = 0.5
 PASSWORD_BYTES = 100
 """Long, so that a password which is not looked at as a whole is found out."""
 
+_PUT_OFF = "UPDATE saga_instances SET timer_at = now() + %(by_s)s * interval '1 second' WHERE id = %(saga)s"
+_WAITING = """
+WITH saga AS (
+    INSERT INTO saga_instances (id, saga_type, tenant_id, correlation_id, state, input, context, deadline_at, timer_at,
+                                version, created_at)
+    SELECT gen_random_uuid(), %(type)s, %(tenant)s, gen_random_uuid(), %(state)s, '{}', '{}', due, due, 1,
+           now() - interval '2 hours'
+    FROM generate_series(1, %(count)s), LATERAL (SELECT now() + %(in_h)s * interval '1 hour') AS timer (due)
+    RETURNING id, timer_at
+)
+INSERT INTO saga_steps (saga_id, position, name, state, attempts, result, resend_at)
+SELECT id, 0, %(step)s, 'running', 1, '{}', timer_at FROM saga
+"""
+_REMOVE = """
+WITH steps AS (DELETE FROM saga_steps USING saga_instances WHERE id = saga_id AND tenant_id = %(tenant)s)
+DELETE FROM saga_instances WHERE tenant_id = %(tenant)s
+"""
 _TERMINAL = (REGISTRATION.completed, REGISTRATION.compensated, REGISTRATION.needs_attention)
 
 
@@ -210,6 +227,26 @@ class Registration:
         """Sends refusals of the step in the other tenant's name."""
         of = self._started[saga_id].given.tenant
         return self._bus.send_new(forged_replies(saga_id, step, of.id, other.id))
+
+    def put_off_timers(self, saga_id: str, by_s: float) -> None:
+        """Sets when the orchestrator looks at the saga next."""
+        self._databases.all(database_of(REGISTRATION.orchestrator), _PUT_OFF, {"saga": saga_id, "by_s": by_s})
+
+    @contextmanager
+    def waiting(self, tenant: Tenant, count: int) -> Iterator[None]:
+        """Puts rows into the orchestrator's tables, some of which hold what it does not know."""
+        database, share = database_of(REGISTRATION.orchestrator), -(-count // 3)
+        known = {"type": REGISTRATION.name, "state": SagaState.RUNNING.value, "step": REGISTRATION.steps[0].name}
+        try:
+            with self._databases.transaction(database) as connection:
+                connection.execute(_WAITING, {**known, "tenant": tenant.id, "count": count, "in_h": 1})
+                for what in known:
+                    unknown = {**known, what: "of_tomorrow", "tenant": tenant.id, "count": share, "in_h": -1}
+                    connection.execute(_WAITING, unknown)
+            yield
+        finally:
+            with self._databases.transaction(database) as connection:
+                connection.execute(_REMOVE, {"tenant": tenant.id})
 
     def observe(self, tenant: Tenant) -> SagaObservation:
         """Reads everything the tenant's sagas left behind, everywhere."""

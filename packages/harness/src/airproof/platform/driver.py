@@ -172,6 +172,18 @@ class SagaAccess(Protocol):
         """Sends refusals of the step that say, in head, body or both, that they are of the other tenant."""
         ...
 
+    def put_off_timers(self, saga_id: str, by_s: float) -> None:
+        """Has nothing of the saga run out before that time, until it goes on: as if timers were looked at late."""
+        ...
+
+    def waiting(self, tenant: Tenant, count: int) -> AbstractContextManager[None]:
+        """Puts in old sagas of the tenant, which has no others; the context's end removes them.
+
+        So many wait for something that is long due and cannot be done: another version has left them, of a type, in a
+        state or at a step that the platform does not know. As many wait for something that is not due for long.
+        """
+        ...
+
     def observe(self, tenant: Tenant) -> SagaObservation:
         """Reads everything the tenant's sagas left behind. Wait for the barrier first."""
         ...

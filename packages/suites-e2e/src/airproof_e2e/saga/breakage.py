@@ -134,6 +134,25 @@ def group_forgotten(stage: Stage, service: str) -> None:
         seen("the group is deleted")
 
 
+@contextmanager
+def timers_late(stage: Stage, saga_id: str, by_s: float) -> Iterator[None]:
+    """Nothing of the saga runs out before that time, until it goes on."""
+    with _declared(stage, "timers late", stage.orchestrator) as seen:
+        stage.access.put_off_timers(saga_id, by_s)
+        seen(f"the next is put off by {by_s:g} s", saga=saga_id)
+        yield
+
+
+@contextmanager
+def others_waiting(stage: Stage, count: int) -> Iterator[None]:
+    """So many older sagas wait, and as many that another version has left; each of these is an error."""
+    explains = Explanation(stage.orchestrator, logger="*", because="a saga of another version is an error")
+    waiting = stage.access.waiting(Tenant(f"{stage.tenant.id}-other"), count)
+    with _declared(stage, "others waiting", stage.orchestrator, explains) as seen, waiting:
+        seen(f"{count} of this version and {count} of another one")
+        yield
+
+
 def redelivered(stage: Stage, message: BusMessage) -> BusMessage:
     """Sends the record once more."""
     with _declared(stage, "redelivered", message.type) as seen:

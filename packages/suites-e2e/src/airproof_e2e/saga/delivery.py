@@ -1,9 +1,9 @@
-"""Families about delivery: events and the instances that take them, claims, what is parked, mails, an outage."""
+"""Families about delivery and timers: events, who takes them, claims, what is parked, mails, an outage."""
 
 from __future__ import annotations
 
 from airproof.environment.topology import CellKind
-from airproof_e2e.saga import events, instances, mails, messages, outages, parking
+from airproof_e2e.saga import events, instances, mails, messages, outages, parking, timers
 from airproof_e2e.saga.family import ATOMIC, CRASH, RELAY, TWICE, Family, Per
 
 PARKED = ("OUT-4", "FI-4")
@@ -140,4 +140,28 @@ OUTAGES = (
     ),
 )
 
-DELIVERY: tuple[Family, ...] = (*EVENTS, *CLAIMS, *PARKING, *MAILS, *OUTAGES)
+TIMERS = (
+    Family(
+        "timers-late",
+        Per.LAST_UNDOABLE,
+        timers.late,
+        "a saga whose deadline has passed goes no further when {subject} is done, whoever notices that first",
+    ),
+    Family(
+        "timers-among-others",
+        Per.LAST_UNDOABLE,
+        timers.among_others,
+        "a deadline passes while {subject} is awaited though many older sagas wait, of this version and of another one",
+        CRASH,
+    ),
+    Family(
+        "timers-of-a-lost-instance",
+        Per.UNDOING,
+        timers.of_a_lost_instance,
+        "what an instance would have done for a saga in time is done by another one when it is lost",
+        CRASH,
+        cell=CellKind.DOUBLED,
+    ),
+)
+
+DELIVERY: tuple[Family, ...] = (*EVENTS, *CLAIMS, *PARKING, *MAILS, *OUTAGES, *TIMERS)

@@ -47,7 +47,7 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    53 + 3 n + r + l + u + v + 4 s + 7 m, and 13 more if u is not 0.
+    53 + 3 n + r + l + u + v + 4 s + 7 m, and 17 more if u is not 0.
     """
     return sum(
         53
@@ -58,7 +58,7 @@ def predicted_count(manifest: Manifest) -> int:
         + sum(bool(step.compensation and step.compensation.refusal) for step in undoable(saga))
         + 4 * len(_subscriptions(manifest, saga))
         + 7 * (saga.sends_mail_in is not None)
-        + 13 * bool(undoable(saga))
+        + 17 * bool(undoable(saga))
         for saga in manifest.sagas
     )
 

@@ -15,16 +15,19 @@ from airproof.environment.topology import CLIENT, Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, PlatformError, StartRefused, WaitTimeout
 from airproof.faults import wire
 from airproof.faults.moments import killed_at
-from airproof.platform.driver import Tenant
+from airproof.platform.driver import SagaInput, Tenant
+from airproof.platform.observation import MessageKind
+from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, Rule, http, kafka, on, postgres
-from airproof_e2e.saga.breakage import suspended
-from airproof_e2e.saga.moments import DEADLINES_S, services_of
-from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
+from airproof_e2e.saga.breakage import suspended, undo_refused
+from airproof_e2e.saga.moments import DEADLINES_S, services_of, undoable
+from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, WAIT_S, Stage
 
 DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
 STATEMENTS_AT_MOST = 12
 STARTS_AT_MOST = 30
 LOOKS, LOOKS_WITHIN_S = 3, 2.0
+GIVES_UP_WITHIN_S = 4.0
 
 
 def replies_lost(stage: Stage) -> None:
@@ -82,7 +85,11 @@ def commit_late(stage: Stage) -> None:
 
 
 def reply_taken_slowly(stage: Stage) -> None:
-    """The orchestrator's commit with the last command is held, until whatever else drives the saga has looked at it."""
+    """The orchestrator's commit with the last command is held, until whatever else drives the saga has looked at it.
+
+    Meanwhile the deadline of another tenant's saga passes.
+    """
+    other = Tenant(f"other-{stage.tenant.id}")
     last = f"{stage.saga.steps[-1].name}.{stage.action}"
     committed = postgres.commit(containing=[stage.tenant.id, last])
     with applied(stage, on(stage.orchestrator, DATABASE).when(committed).times(1).hold()) as held:
@@ -92,8 +99,20 @@ def reply_taken_slowly(stage: Stage) -> None:
         with applied(stage, looks.observe().preventable()) as seen:
             with suppress(WaitTimeout):
                 seen.wait_until_fired(LOOKS_WITHIN_S, LOOKS)
+            _wait_given_up(stage, stage.make_input(tenant=other))
             held.release()
             stage.wait_end(saga_id)
+
+
+def _wait_given_up(stage: Stage, given: SagaInput) -> None:
+    """Starts a saga with a deadline that passes at once; one that is quick enough may complete."""
+    saga_id = stage.start(given, deadline_s=DEADLINES_S[0], ends=COMPENSATED | COMPLETED)
+    ends = [(MessageKind.EVENT, event) for event in (stage.saga.failed, stage.saga.completed)]
+    wait_until(
+        lambda: any(stage.has(saga_id, end) for end in ends),
+        timeout_s=GIVES_UP_WITHIN_S,
+        describe=f"saga {saga_id} to give up at its deadline while {stage.orchestrator} is at another one",
+    )
 
 
 def commits_unacknowledged(stage: Stage) -> None:
@@ -124,20 +143,34 @@ def reply_late(stage: Stage) -> None:
 
     The participant is frozen meanwhile, so that nothing else can be taken for its answer to that.
     """
+    _answer_late(stage, stage.make_input())
+
+
+def refusal_late(stage: Stage) -> None:
+    """As `reply_late`, at the last step for which that can be: it is refused, and undoing it would be refused too."""
+    twice = [step for step in undoable(stage.saga) if step.refusal and step.compensation and step.compensation.refusal]
+    for step in twice[-1:]:
+        given = stage.make_input()
+        with stage.access.refuse(step.name, given), undo_refused(stage, step, given):
+            _answer_late(stage.at(step), given)
+
+
+def _answer_late(stage: Stage, given: SagaInput) -> None:
     step = stage.step
     reply = kafka.produce(containing=[stage.tenant.id, f"{step.name}.{stage.action}"])
     for deadline_s in DEADLINES_S:
         held_back = on(step.participant, BROKER).when(reply).times(1).hold().preventable()
         with applied(stage, held_back) as held:
-            saga_id = stage.start(deadline_s=deadline_s, ends=COMPENSATED)
-            if held.holds_within(deadline_s):
+            saga_id = stage.start(given, deadline_s=deadline_s, ends=COMPENSATED)
+            if in_time := held.holds_within(deadline_s):
                 with suspended(stage, step.participant):
                     stage.command(saga_id, step, COMPENSATE)
                     held.release()
                     stage.reply(saga_id, step)
-                return
         stage.wait_end(saga_id)
-    raise FaultNotObserved(f"no saga had {step.name} done before its deadline of {DEADLINES_S[-1]:g} s")
+        if in_time:
+            return
+    raise FaultNotObserved(f"{step.name} was answered before no deadline up to {DEADLINES_S[-1]:g} s")
 
 
 def start_answer_lost(stage: Stage) -> None:

@@ -6,7 +6,10 @@ Where the participant has to help itself, the orchestrator is frozen: its asking
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
+from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import witness
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
 from airproof.platform.observation import MessageKind
@@ -26,6 +29,7 @@ from airproof_e2e.saga.moments import answer, before_deadline, demand_silence, l
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 
 AFTER_DEADLINE_S = 0.1
+ASKED, LONGER = 4, 1.5
 
 
 def happy(stage: Stage) -> None:
@@ -48,10 +52,21 @@ def undoing_refused(stage: Stage) -> None:
 
 
 def hangs(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
-    """The participant hangs until it is asked again."""
+    """The participant hangs until it is asked again; the first one longer, and is asked more and more rarely."""
+    if not stage.undoing and stage.step == stage.saga.steps[0]:
+        _demand_longer_pauses(stage, saga_id)
     stage.command(saga_id, stage.step, stage.action, count=2)
     frozen.heal()
     stage.wait_for(saga_id, answer(stage))
+
+
+def _demand_longer_pauses(stage: Stage, saga_id: str) -> None:
+    asked = [stage.command(saga_id, stage.step, count=number + 1) for number in range(ASKED)]
+    *earlier, last = (later.timestamp_ms - one.timestamp_ms for one, later in pairwise(asked))
+    if last < LONGER * min(earlier):
+        promise = "who does not answer is asked more and more rarely"
+        expected, seen = f"more than {LONGER:g} times an earlier pause", f"pauses of {[*earlier, last]} ms"
+        stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, seen, witness(asked)))
 
 
 def stopped_at_work(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
