@@ -153,6 +153,19 @@ def test_the_same_request_is_done_once(in_office: InOffice) -> None:
     in_office(scenario)
 
 
+@pytest.mark.parametrize("name", ["Away", "Elsewhere"])
+def test_a_key_is_good_for_no_other_request(in_office: InOffice, name: str) -> None:
+    async def scenario(office: Office) -> None:
+        key = {"Idempotency-Key": "k1"}
+        first = await office.rename("Away", 1, headers=key)
+        other = await office.rename(name, 2, headers=key)
+        assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency-key-reused")
+        assert (await office.rename("Away", 1, headers=key)).json() == first.json()
+        assert len(await office.stream()) == 2
+
+    in_office(scenario)
+
+
 def test_nobody_else_sees_or_renames_a_workspace(in_office: InOffice) -> None:
     async def scenario(office: Office) -> None:
         await office.ask("GET")

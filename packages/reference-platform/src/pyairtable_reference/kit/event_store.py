@@ -33,6 +33,15 @@ _VERSION = select(func.coalesce(func.max(domain_events.c.version), NEW)).where(
 _FIND = select(domain_events.c.causation_id, domain_events.c.payload).where(
     domain_events.c.aggregate_id == bindparam("stream"), domain_events.c.version == bindparam("version")
 )
+_CAUSED = (
+    select(domain_events.c.version)
+    .where(
+        domain_events.c.aggregate_id == bindparam("stream"),
+        domain_events.c.causation_id == bindparam("cause"),
+        domain_events.c.version <= bindparam("version"),
+    )
+    .limit(1)
+)
 
 
 class VersionConflict(Exception):
@@ -80,6 +89,11 @@ class EventStore:
         """The event at that place of the stream."""
         row = (await self._connection.execute(_FIND, {"stream": aggregate_id, "version": version})).one_or_none()
         return Stored(*row) if row else None
+
+    async def knows(self, aggregate_id: str, causation_id: str, *, up_to: int) -> bool:
+        """Whether one of the stream's events up to that version has that cause."""
+        sought = {"stream": aggregate_id, "cause": causation_id, "version": up_to}
+        return (await self._connection.execute(_CAUSED, sought)).first() is not None
 
     async def append(
         self, cause: Cause, aggregate_type: str, aggregate_id: str, facts: Sequence[Fact], *, expected_version: int

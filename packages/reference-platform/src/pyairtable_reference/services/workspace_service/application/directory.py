@@ -64,7 +64,7 @@ class Directory:
             key: the same key is the same request: done before, it is answered as it was then. Empty for none.
 
         Raises:
-            ApiError: 404; 409 if the workspace is at another version.
+            ApiError: 404; 409 if the workspace is at another version, or the key was used for another renaming of it.
         """
         try:
             async with self._units_of_work.begin() as work:
@@ -79,6 +79,9 @@ class Directory:
                 )
                 if not await workspaces.replace(renamed):
                     raise VersionConflict(f"workspace {workspace_id} is not at version {expected_version} any more")
+                # Asked once the version is taken: all that came before is committed, so that none of it is missed.
+                if key and await work.events.knows(str(workspace_id), key, up_to=expected_version):
+                    raise ApiError(409, "idempotency-key-reused", "this Idempotency-Key was used for another renaming")
         except VersionConflict as conflict:
             if key and await self._was_done(renamed, key):
                 return renamed
