@@ -64,4 +64,38 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="ES09",
+        category="ES",
+        what="the version that an update makes is noted before it commits",
+        trigger="the transaction of an update is broken off, and the update is asked for again",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                renamed = replace(before, name=name, version=expected_version + 1)\n",
+                "                renamed = replace(before, name=name, version=expected_version + 1)\n"
+                "                if _LATEST.get(workspace_id, 0) > expected_version:\n"
+                '                    raise VersionConflict(f"workspace {workspace_id} has changed")\n'
+                "                _LATEST[workspace_id] = renamed.version\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                'RENAMED = "workspace.renamed"\n',
+                'RENAMED = "workspace.renamed"\n_LATEST: dict = {}\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="ES30",
+        category="ES",
+        what="the key of an update is looked for only when the version conflicts",
+        trigger="the key of an update is used again at the next version",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                if key and await work.events.knows(str(workspace_id), key, up_to=expected_version):\n",
+                "                if False:\n",
+            ),
+        ),
+    ),
 )

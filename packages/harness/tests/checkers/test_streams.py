@@ -58,8 +58,9 @@ def test_one_key_is_one_update() -> None:
 
 
 def test_one_key_is_not_two_updates() -> None:
-    both = attempt(1, "a", DONE, "k"), attempt(1, "b", DONE, "k")
-    assert "CONTRACT/key-reused" in names(make_stream(1, 2), Snapshot("1", 2, "a"), *both)
+    for version, value in ((1, "b"), (2, "a")):
+        both = attempt(1, "a", DONE, "k"), attempt(version, value, DONE, "k")
+        assert "CONTRACT/key-reused" in names(make_stream(1, 2), Snapshot("1", 2, "a"), *both)
 
 
 def test_a_version_that_is_there_twice_or_missing_is_a_gap() -> None:
@@ -97,6 +98,13 @@ def test_an_update_that_was_done_is_not_refused_when_it_is_asked_for_again() -> 
     assert names(make_stream(1, 2), truth, done, again) == ["CONTRACT/repeat-refused"]
     assert names(make_stream(1, 2), truth, again, done) == []
     assert names(make_stream(1, 2), truth, done, attempt(1, "b", CONFLICT, "k"), attempt(1, "a", CONFLICT)) == []
+
+
+def test_an_update_at_the_last_version_conflicts_with_nobody() -> None:
+    truth, done, last = Snapshot("1", 2, "a"), attempt(1, "a", DONE, "k"), attempt(2, "b", CONFLICT)
+    assert names(make_stream(1, 2), truth, done, last) == ["ES/conflict-with-nobody"]
+    assert names(make_stream(1, 2), truth, done, attempt(1, "b", CONFLICT), attempt(3, "b", CONFLICT)) == []
+    assert names(make_stream(1, 2), truth, done, attempt(2, "b", CONFLICT, "k")) == []
 
 
 def test_an_event_names_the_request_that_it_comes_from() -> None:

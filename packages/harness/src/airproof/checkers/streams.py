@@ -12,6 +12,7 @@ from airproof.platform.observation import Snapshot, StoredEvent, Update, UpdateO
 CATEGORY = "ES"
 CONTIGUOUS = "the events of a stream have the versions 1, 2, 3, …, each once, in this order"
 ONE_WINNER = "of all updates at one expected version one is done"
+LAST_VERSION = "an update at the last version is done"
 ONE_KEY = "the key of an update is good for no other one"
 KEPT = "an update that was done is in the stream, and one that was refused is not"
 STATE = "the entity is what the last event of its stream made of it"
@@ -69,7 +70,7 @@ def check_stream(seen: EntityStream) -> Verdict:
     events, attempts = seen.events, seen.attempts
     lived = [event for event in events if event.event_type != seen.removed]
     answers = [*_winners(attempts), *_keys(attempts), *_kept(lived, attempts), *_shown(lived, attempts)]
-    answers += _repeated(attempts)
+    answers += [*_repeated(attempts), *_refused(events, attempts)]
     state = _gone(events, seen) if seen.removed else _state(events, attempts, seen.truth)
     return judged("stream", [*_gaps(events), *answers, *state, *_causes(lived, attempts), *_tenants(seen)])
 
@@ -92,9 +93,9 @@ def _winners(attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
 def _keys(attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
     done = [one for one in attempts if one.key and _is(one, UpdateOutcome.DONE)]
     for key in sorted({one.key for one in done}):
-        values = sorted({one.value for one in done if one.key == key})
-        if len(values) > 1:
-            seen, witness = f"{len(values)} done", tuple(str(one) for one in done if one.key == key)
+        requests = {(one.expected_version, one.value) for one in done if one.key == key}
+        if len(requests) > 1:
+            seen, witness = f"{len(requests)} done", tuple(str(one) for one in done if one.key == key)
             yield Anomaly("CONTRACT", "key-reused", ONE_KEY, "1 done, the others refused", seen, witness)
 
 
@@ -147,6 +148,16 @@ def _repeated(attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
         elif request in done and _is(one, UpdateOutcome.CONFLICT):
             witness = tuple(str(other) for other in attempts if other.key == one.key)
             yield Anomaly("CONTRACT", "repeat-refused", AS_THEN, "done", one.answer.reason or "a conflict", witness)
+            return
+
+
+def _refused(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
+    """Who is refused at a version that nothing has followed, and not for their key, conflicts with nobody."""
+    used = {one.key for one in attempts if one.key and _may_be_done(one)}
+    for one in attempts:
+        if one.expected_version == len(stream) and _is(one, UpdateOutcome.CONFLICT) and one.key not in used:
+            seen = one.answer.reason or "a conflict"
+            yield Anomaly(CATEGORY, "conflict-with-nobody", LAST_VERSION, "done", seen, tuple(map(str, attempts)))
             return
 
 

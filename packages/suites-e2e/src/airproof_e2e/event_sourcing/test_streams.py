@@ -106,6 +106,16 @@ def test_an_update_that_is_asked_for_again_is_answered_as_it_was_then(stream: St
 
 
 @pytest.mark.covers("ES-1", "ES-4")
+def test_a_key_is_good_for_no_other_update(stream: Stream) -> None:
+    """An update under the key of another one is refused, also at the last version, alike or not."""
+    key = f"key-{stream.ref.id}"
+    assert stream.update("the first", FIRST, key=key).outcome is UpdateOutcome.DONE
+    refused = [stream.update(value, FIRST + 1, key=key) for value in ("the first", "another")]
+    stream.judge()
+    assert [one.outcome for one in refused] == [UpdateOutcome.CONFLICT] * len(refused)
+
+
+@pytest.mark.covers("ES-1", "ES-4")
 def test_an_update_needs_no_copy_of_the_database(stream: Stream) -> None:
     """While copies of the database lag, updates are done, are done once when asked again, and conflict as ever."""
     key = f"key-{stream.ref.id}"
@@ -132,6 +142,20 @@ def test_an_update_whose_answer_was_lost_is_not_done_twice(stream: Stream) -> No
     """A service that is killed when its commit is durable has done the update, and asked again it does no other."""
     saga = stream.cell.platform.sagas(stream.cell.platform.manifest.sagas[0].name)
     _ask_again_after_a_kill(stream, lambda: saga.hold_commits(stream.access.entity.service))
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("ES-1", "UOW-2")
+def test_an_update_that_was_broken_off_leaves_nothing_behind(stream: Stream) -> None:
+    """An update whose transaction was broken off is done when it is asked for again, as if it had never been tried."""
+    with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer, stream.access.hold_updates() as block:
+        updating = writer.submit(stream.update, "asked twice", FIRST)
+        block.wait_blocked(timeout_s=WAIT_S)
+        block.break_off()
+        assert updating.result(WAIT_S).outcome is UpdateOutcome.UNKNOWN
+    again = stream.update("asked twice", FIRST)
+    stream.judge()
+    assert again.outcome is UpdateOutcome.DONE
 
 
 def _ask_again_after_a_kill(stream: Stream, hold: Callable[[], AbstractContextManager[EffectBlock]]) -> None:
