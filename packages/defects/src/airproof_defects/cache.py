@@ -228,4 +228,99 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA20",
+        category="CACHE",
+        what="whose it is is asked when it is loaded, and not of what the cache gives",
+        trigger="a colleague asks for what its owner has just read",
+        edits=(
+            Edit(
+                DIRECTORY,
+                "                return await Workspaces(work.connection).get(owner.tenant_id, workspace_id)\n",
+                "                found = await Workspaces(work.connection).get(owner.tenant_id, workspace_id)\n"
+                "            return found if found and found.owner_id == owner.user_id else None\n",
+            ),
+            Edit(
+                DIRECTORY,
+                "        return _owned(owner, workspace_id, await self._cache.get("
+                "owner.tenant_id, str(workspace_id), load))\n",
+                "        found = await self._cache.get(owner.tenant_id, str(workspace_id), load)\n"
+                "        if found is None:\n"
+                "            return _owned(owner, workspace_id, None)\n"
+                "        return found\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA21",
+        category="CACHE",
+        what="who misses something waits for a load that is under way, however old",
+        trigger="a change while somebody loads, and a read after its invalidation",
+        edits=(
+            Edit(
+                CACHE,
+                "        self._form = form\n",
+                "        self._form = form\n        self._loading: dict = {}\n",
+            ),
+            Edit(
+                CACHE,
+                "        loaded = await load()\n        if loaded is not None:\n",
+                "        if key not in self._loading:\n"
+                "            self._loading[key] = asyncio.ensure_future(load())\n"
+                "            self._loading[key].add_done_callback(lambda _: self._loading.pop(key, None))\n"
+                "        loaded = await asyncio.shield(self._loading[key])\n"
+                "        if loaded is not None:\n",
+            ),
+            Edit(CACHE, "import logging\n", "import asyncio\nimport logging\n"),
+        ),
+    ),
+    Defect(
+        id="CA25",
+        category="CACHE",
+        what="what was there the last time is shown while the database is away",
+        trigger="a read, a change, and a read without the database",
+        edits=(
+            Edit(
+                DIRECTORY,
+                "            async with self._units_of_work.begin() as work:\n"
+                "                return await Workspaces(work.connection).get(owner.tenant_id, workspace_id)\n",
+                "            try:\n"
+                "                async with self._units_of_work.begin() as work:\n"
+                "                    found = await Workspaces(work.connection).get(owner.tenant_id, workspace_id)\n"
+                "            except DBAPIError:\n"
+                "                return _LAST_KNOWN[workspace_id]\n"
+                "            _LAST_KNOWN[workspace_id] = found\n"
+                "            return found\n",
+            ),
+            Edit(
+                DIRECTORY,
+                'RENAMED = "workspace.renamed"\n',
+                'RENAMED = "workspace.renamed"\n_LAST_KNOWN: dict = {}\n',
+            ),
+            Edit(
+                DIRECTORY,
+                "from uuid import UUID\n",
+                "from uuid import UUID\n\nfrom sqlalchemy.exc import DBAPIError\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA26",
+        category="CACHE",
+        what="a cache that answers with an error is an error",
+        trigger="the cache is full",
+        edits=(
+            Edit(
+                CACHE,
+                "from redis.exceptions import RedisError\n",
+                "from redis.exceptions import ConnectionError as ConnectionLost\n"
+                "from redis.exceptions import TimeoutError as NoAnswer\n",
+            ),
+            Edit(
+                CACHE,
+                "except (RedisError, OSError, TimeoutError) as failure",
+                "except (ConnectionLost, NoAnswer, OSError) as failure",
+            ),
+        ),
+    ),
 )

@@ -12,8 +12,9 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.readouts import keep, keep_verdict
-from airproof.checkers.reads import GONE, CachedReads, Invalidation, Read
+from airproof.checkers.reads import CATEGORY, GONE, CachedReads, Invalidation, Read
 from airproof.checkers.verdict import Anomaly, Verdict, combine, judged
+from airproof.errors import PlatformError
 from airproof.platform.driver import Platform, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess, EntityRef
 from airproof.platform.manifest import Cached
@@ -118,6 +119,16 @@ class Stage:
             seen = event.correlation_id or "none"
             self.anomalies.append(Anomaly("XSERVICE", "correlation-lost", promise, expected, seen))
         self.cell.history.note(f"version {version} of {self.cached.entity} {self.ref.id} was invalidated")
+
+    def demand_truth(self, access: EntityAccess | None = None, *, blames: str = CATEGORY) -> None:
+        """A read that the cache cannot answer shows what the database holds."""
+        promise, truth = "a read that the cache cannot answer shows the truth", self.access.truth(self.ref)
+        try:
+            shown = self.read(access)
+        except PlatformError as error:
+            self.fail(Anomaly(blames, "read-fails", promise, str(truth), str(error)))
+        if shown != truth:
+            self.fail(Anomaly(blames, "not-the-truth", promise, str(truth), str(shown)))
 
     def judge(self) -> None:
         """Fails the test if a read has shown what it should not."""

@@ -11,10 +11,8 @@ from airproof.cells import Cell
 from airproof.checkers.reads import CATEGORY
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
-from airproof.errors import PlatformError
 from airproof.faults.process import killed, suspended
 from airproof.platform.driver import Tenant
-from airproof.platform.entities import EntityAccess
 from airproof.platform.manifest import Cached
 from airproof.platform.observation import UpdateOutcome
 from airproof_service.cache.stage import WAIT_S, Stage
@@ -111,7 +109,7 @@ def test_what_was_not_there_is_read_once_it_is_made(cell: Cell, cached: Cached, 
             if shown := stage.read():
                 _fail(stage, "read-too-early", "nothing is read before it is committed", "nothing", str(shown))
     stage.written = Stage.on(cell, cached, access, ref).written
-    _demand_truth(stage, access)
+    stage.demand_truth(access)
     stage.judge()
 
 
@@ -121,7 +119,7 @@ def test_an_entry_that_cannot_be_read_is_as_good_as_none(stage: Stage) -> None:
     stage.read_from_the_cache()
     stage.cache.spoil(stage.ref)
     for _ in range(2):
-        _demand_truth(stage, stage.access)
+        stage.demand_truth()
     stage.judge()
 
 
@@ -148,7 +146,7 @@ def test_reads_past_the_cache_use_nothing_up(stage: Stage) -> None:
     """Of many reads in a row that the cache cannot answer each is answered, the last like the first."""
     for _ in range(MISSES):
         stage.cache.forget(stage.ref)
-        _demand_truth(stage, stage.access)
+        stage.demand_truth()
     stage.judge()
 
 
@@ -162,7 +160,7 @@ def test_a_copy_of_the_database_that_lags_makes_no_read_stale(stage: Stage) -> N
             for version in range(2, 4):
                 assert stage.update(version).outcome is UpdateOutcome.DONE
                 stage.wait_invalidated(version)
-                _demand_truth(stage, stage.access, blames="DBTX")
+                stage.demand_truth(blames="DBTX")
         fault.healed("it replays again")
     stage.judge()
 
@@ -174,9 +172,9 @@ def test_without_the_cache_reads_are_right(stage: Stage) -> None:
     behind = stage.access.behind_the_gateway()
     stage.read_from_the_cache()
     with killed(stage.cell, stage.cached.node):
-        _demand_truth(stage, behind)
+        stage.demand_truth(behind)
         assert stage.update(2, behind).outcome is UpdateOutcome.DONE
-        _demand_truth(stage, behind)
+        stage.demand_truth(behind)
         stage.access.create(stage.ref.tenant)
     stage.wait_invalidated(2)
     stage.read()
@@ -190,9 +188,9 @@ def test_a_cache_that_hangs_delays_reads_and_loses_no_invalidation(stage: Stage)
     behind = stage.access.behind_the_gateway()
     stage.read_from_the_cache()
     with suspended(stage.cell, stage.cached.node):
-        _demand_truth(stage, behind)
+        stage.demand_truth(behind)
         assert stage.update(2, behind).outcome is UpdateOutcome.DONE
-        _demand_truth(stage, behind)
+        stage.demand_truth(behind)
         stage.access.create(stage.ref.tenant)
     stage.wait_invalidated(2)
     stage.read()
@@ -228,15 +226,5 @@ def test_many_readers_see_one_writer_go_forward(stage: Stage) -> None:
     stage.judge()
 
 
-def _demand_truth(stage: Stage, access: EntityAccess, *, blames: str = CATEGORY) -> None:
-    promise, truth = "a read that the cache cannot answer shows the truth", stage.access.truth(stage.ref)
-    try:
-        shown = stage.read(access)
-    except PlatformError as error:
-        _fail(stage, "read-fails", promise, str(truth), str(error), blames)
-    if shown != truth:
-        _fail(stage, "not-the-truth", promise, str(truth), str(shown), blames)
-
-
-def _fail(stage: Stage, name: str, promise: str, expected: str, seen: str, blames: str = CATEGORY) -> NoReturn:
-    stage.fail(Anomaly(blames, name, promise, expected, seen))
+def _fail(stage: Stage, name: str, promise: str, expected: str, seen: str) -> NoReturn:
+    stage.fail(Anomaly(CATEGORY, name, promise, expected, seen))

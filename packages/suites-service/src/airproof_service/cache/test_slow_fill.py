@@ -1,19 +1,21 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
 from airproof.cells import Cell
+from airproof.environment.topology import Role
 from airproof.faults.wire import applied
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Cached
 from airproof.platform.observation import UpdateOutcome
-from airproof.wire import Wire, on, redis
+from airproof.wire import Wire, on, postgres, redis
 from airproof_service.cache.stage import WAIT_S, Stage, value_of
 
 # Not in the order of their first digits.
 BEFORE, AFTER = 9, 10
+OVERTAKES_S = 0.5
 
 
 @pytest.mark.destructive
@@ -45,4 +47,26 @@ def test_a_slow_fill_does_not_bury_a_newer_write(
         slow.result(WAIT_S)
     for _ in range(2):
         stage.read()
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-2", "CA-3")
+def test_a_slow_load_is_not_shown_to_who_reads_later(stage: Stage, wire: Wire) -> None:
+    """What a read has loaded before a newer write was invalidated is shown to nobody who reads after that."""
+    del wire
+    service = stage.access.entity.service
+    load = on(service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.ref.id)).times(1).after()
+    with ThreadPoolExecutor(2, thread_name_prefix="reader") as readers, applied(stage.cell, load.hold()) as held:
+        early = readers.submit(stage.read)
+        held.wait_until_held(WAIT_S)
+        assert stage.update(2).outcome is UpdateOutcome.DONE
+        stage.wait_invalidated(2)
+        late = readers.submit(stage.read)
+        # Who waits for the held load instead is caught by what they are shown then.
+        wait([late], OVERTAKES_S)
+        held.release()
+        for one in (early, late):
+            one.result(WAIT_S)
+    stage.read()
     stage.judge()

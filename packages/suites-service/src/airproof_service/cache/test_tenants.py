@@ -17,18 +17,19 @@ READS = 40
 
 
 @pytest.mark.covers("CA-3", "DATA-2")
-def test_nobody_reads_another_tenants_entry(stage: Stage) -> None:
-    """What is cached for one tenant is not shown to another one, who asks for it before or after its owner."""
-    theirs = Stage.of(stage.cell, stage.cached, Tenant(f"{stage.ref.tenant.id}-other"))
-    for one, stranger in ((stage, theirs), (theirs, stage)):
-        one.cache.forget(one.ref)
+def test_nobody_reads_somebody_elses_entry(stage: Stage) -> None:
+    """What is cached for its owner is shown to no colleague and no other tenant, who ask before or after the owner."""
+    tenant = stage.ref.tenant
+    for other in (Stage.of(stage.cell, stage.cached, one) for one in (tenant, Tenant(f"{tenant.id}-other"))):
+        stage.cache.forget(stage.ref)
         for _ in range(2):
-            shown = one.access.read(one.ref, reader=stranger.ref)
+            shown = stage.access.read(stage.ref, reader=other.ref)
             if shown:
-                promise = "nobody is shown what belongs to another tenant"
-                one.fail(Anomaly(CATEGORY, "read-by-a-stranger", promise, "nothing", str(shown)))
-            one.read_from_the_cache()
-        one.judge()
+                promise = "nobody is shown what belongs to somebody else"
+                witness = (f"the reader is of {other.ref.tenant.id}, the owner of {tenant.id}",)
+                stage.fail(Anomaly(CATEGORY, "read-by-a-stranger", promise, "nothing", str(shown), witness))
+            stage.read_from_the_cache()
+    stage.judge()
 
 
 @pytest.mark.covers("CA-1", "DATA-2")

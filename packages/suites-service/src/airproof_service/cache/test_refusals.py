@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from airproof.errors import PlatformError, WaitTimeout
+from airproof.faults.wire import applied
+from airproof.platform.observation import UpdateOutcome
+from airproof.wire import Wire, on, postgres, redis
+from airproof_service.cache.stage import WAIT_S, Stage
+
+FULL = "OOM command not allowed when used memory > 'maxmemory'."
+REFUSALS = 4
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-1", "CA-3")
+def test_a_cache_that_refuses_is_as_good_as_none(stage: Stage, wire: Wire) -> None:
+    """While the cache answers with errors, reads show the truth and changes are done; nothing is stale afterwards."""
+    del wire
+    stage.read_from_the_cache()
+    asked = on(stage.access.entity.service, stage.cached.node).when(redis.command(containing=[stage.ref.id]))
+    with applied(stage.cell, asked.respond(error=FULL)) as refused:
+        stage.demand_truth()
+        before = refused.fired
+        assert stage.update(2).outcome is UpdateOutcome.DONE
+        # An invalidation that is given up sooner is found out by the read in the end.
+        with suppress(WaitTimeout):
+            refused.wait_until_fired(WAIT_S, before + REFUSALS)
+        stage.demand_truth()
+    stage.wait_invalidated(2)
+    stage.read()
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-2", "XS-4")
+def test_without_the_database_nobody_is_shown_what_was_before(stage: Stage, wire: Wire) -> None:
+    """While databases break off what is asked of them, a read shows no version that was invalidated, or fails."""
+    del wire
+    stage.read_from_the_cache()
+    assert stage.update(2).outcome is UpdateOutcome.DONE
+    stage.wait_invalidated(2)
+    asked = on(stage.access.entity.service, "postgres-*").when(postgres.query(containing=stage.ref.id))
+    with applied(stage.cell, asked.reset().preventable()):
+        for _ in range(2):
+            with suppress(PlatformError):
+                stage.read()
+    stage.read()
+    stage.judge()
