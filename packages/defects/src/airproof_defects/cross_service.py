@@ -258,4 +258,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS50",
+        category="XSERVICE",
+        what="of what a store does wrong only its silence counts as being away",
+        trigger="the store of sessions refuses connections",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "from redis.exceptions import RedisError\n",
+                "from redis.exceptions import TimeoutError as NoAnswer\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "except (RedisError, OSError, TimeoutError) as failure",
+                "except (NoAnswer, TimeoutError) as failure",
+            ),
+        ),
+    ),
 )

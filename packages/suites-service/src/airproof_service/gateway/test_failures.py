@@ -60,6 +60,13 @@ def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> No
         _demand_within(stage, stage.reading[0], SOON_S, time.monotonic() - began)
     for route in stage.reading:
         stage.demand_served(route)
+    with killed(stage.cell, Role.REDIS.value):
+        for route in stage.reading:
+            _demand_unavailable(stage, route, blames="XSERVICE")
+    # Sessions may be lost with what keeps them: somebody new is served.
+    stage.about = stage.cell.platform.entities(stage.reading[0].entity).create(stage.about.tenant)
+    for route in stage.reading:
+        stage.demand_served(route)
     stage.judge()
 
 
@@ -169,10 +176,10 @@ def _demand_within(stage: Stage, route: Route, most_s: float, took_s: float) -> 
     stage.demand(took_s < most_s, "XSERVICE", "told-late", promise, expected, f"after {took_s:.1f} s", request)
 
 
-def _demand_unavailable(stage: Stage, route: Route, *, or_served: bool = False) -> None:
+def _demand_unavailable(stage: Stage, route: Route, *, or_served: bool = False, blames: str = "GATEWAY") -> None:
     request = stage.rightful(route)
     answer = stage.ask(request)
     told = answer is not None and (answer.status in UNAVAILABLE or (or_served and answer.status < 400))
     promise = "what cannot be answered because a service is away is told as unavailable"
-    stage.demand(told, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
+    stage.demand(told, blames, "wrong-status", promise, "502, 503 or 504", answer, request)
     stage.demand_discreet(answer, request)
