@@ -275,6 +275,32 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="CA22",
+        category="CACHE",
+        what="a page of a list is kept for a minute",
+        trigger="a list, a change, a list",
+        edits=(
+            Edit(
+                DIRECTORY,
+                "        async with self._replica.connect() as connection:\n",
+                "        page = owner.tenant_id, owner.user_id, offset, limit\n"
+                "        if page in _PAGES and time.monotonic() < _PAGES[page][0]:\n"
+                "            return _PAGES[page][1]\n"
+                "        async with self._replica.connect() as connection:\n",
+            ),
+            Edit(
+                DIRECTORY,
+                "            return await found\n",
+                "            shown = await found\n"
+                "        if shown:\n"
+                "            _PAGES[page] = time.monotonic() + 60, shown\n"
+                "        return shown\n",
+            ),
+            Edit(DIRECTORY, 'RENAMED = "workspace.renamed"\n', 'RENAMED = "workspace.renamed"\n_PAGES: dict = {}\n'),
+            Edit(DIRECTORY, "from dataclasses import replace\n", "import time\nfrom dataclasses import replace\n"),
+        ),
+    ),
+    Defect(
         id="CA25",
         category="CACHE",
         what="what was there the last time is shown while the database is away",

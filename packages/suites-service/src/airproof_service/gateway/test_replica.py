@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 
 from airproof.cells import Cell
 from airproof.environment.topology import Role
+from airproof.errors import WaitTimeout
 from airproof.faults.process import killed
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
@@ -20,7 +19,7 @@ def stage(cell: Cell, tenant: Tenant) -> Stage:
     """A new entity of the test's tenant, which its owner's lists show."""
     stage = Stage.of(cell, tenant)
     for route in (one for one in stage.reading if one.access is Access.USER):
-        wait_until(partial(_is_listed, stage, route), timeout_s=WAIT_S, describe=f"{route.name} to show {stage.about}")
+        _wait_until_listed(stage, route, stage.about.id)
     return stage
 
 
@@ -73,6 +72,23 @@ def test_who_is_told_that_something_is_made_can_use_it(cell: Cell, tenant: Tenan
     stage.judge()
 
 
-def _is_listed(stage: Stage, route: Route) -> bool:
-    answer = stage.ask(stage.rightful(route))
-    return answer is not None and stage.about.id in answer.text
+@pytest.mark.covers("CQRS-1", "CA-2")
+def test_a_list_shows_soon_what_has_changed(stage: Stage) -> None:
+    """Whoever lists what is theirs, before and after a change of it, is soon shown the change."""
+    changed = f"changed {stage.about.id}"
+    stage.cell.platform.entities(stage.routes[0].entity).update(stage.about, changed, expected_version=1)
+    for route in (one for one in stage.reading if one.access is Access.USER):
+        try:
+            _wait_until_listed(stage, route, changed)
+        except WaitTimeout:
+            promise, request = f"a list shows within {WAIT_S:g} s what has changed", stage.rightful(route)
+            stage.demand(False, "CACHE", "stale-list", promise, changed, stage.ask(request), request)
+    stage.judge()
+
+
+def _wait_until_listed(stage: Stage, route: Route, text: str) -> None:
+    def listed() -> bool:
+        answer = stage.ask(stage.rightful(route))
+        return answer is not None and text in answer.text
+
+    wait_until(listed, timeout_s=WAIT_S, describe=f"{route.name} to show {text!r}")
