@@ -6,6 +6,8 @@ from airproof_defects.defect import Defect, Edit
 
 CACHE = "kit/cache.py"
 DIRECTORY = "services/workspace_service/application/directory.py"
+PERMISSIONS = "services/permission_service/entrypoints/http.py"
+USERS = "services/user_service/entrypoints/http.py"
 INVALIDATION = "services/workspace_service/application/invalidation.py"
 
 _RENAMING_IS_NOT_CONSUMED = Edit(
@@ -298,6 +300,53 @@ DEFECTS: tuple[Defect, ...] = (
             ),
             Edit(DIRECTORY, 'RENAMED = "workspace.renamed"\n', 'RENAMED = "workspace.renamed"\n_PAGES: dict = {}\n'),
             Edit(DIRECTORY, "from dataclasses import replace\n", "import time\nfrom dataclasses import replace\n"),
+        ),
+    ),
+    Defect(
+        id="CA23",
+        category="CACHE",
+        what="who may do what is remembered for a minute",
+        trigger="rights are asked for, granted or revoked, and asked for again",
+        edits=(
+            Edit(
+                PERMISSIONS,
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        granted = await RoleAssignments(work.connection).grants(\n"
+                "            user.tenant_id, body.user_id, body.resource_id, permission\n"
+                "        )\n",
+                "    asked = user.tenant_id, body.user_id, body.resource_id, permission\n"
+                "    until, granted = _KNOWN.get(asked, (0, False))\n"
+                "    if until < time.monotonic():\n"
+                "        async with runtime_of(request).units_of_work.begin() as work:\n"
+                "            granted = await RoleAssignments(work.connection).grants(*asked)\n"
+                "        _KNOWN[asked] = time.monotonic() + 60, granted\n",
+            ),
+            Edit(PERMISSIONS, "router = APIRouter(", "_KNOWN: dict = {}\nrouter = APIRouter("),
+            Edit(PERMISSIONS, "from typing import Annotated\n", "import time\nfrom typing import Annotated\n"),
+        ),
+    ),
+    Defect(
+        id="CA24",
+        category="CACHE",
+        what="a profile is remembered for a minute",
+        trigger="a colleague asks for somebody before and after they are removed",
+        edits=(
+            Edit(
+                USERS,
+                "    async with runtime_of(request).units_of_work.begin() as work:\n",
+                "    key = user.tenant_id, user_id\n"
+                "    if key in _KNOWN and time.monotonic() < _KNOWN[key][0]:\n"
+                "        return ProfileAnswer.model_validate(_KNOWN[key][1], from_attributes=True)\n"
+                "    async with runtime_of(request).units_of_work.begin() as work:\n",
+            ),
+            Edit(
+                USERS,
+                "    return ProfileAnswer.model_validate(profile, from_attributes=True)\n",
+                "    _KNOWN[key] = time.monotonic() + 60, profile\n"
+                "    return ProfileAnswer.model_validate(profile, from_attributes=True)\n",
+            ),
+            Edit(USERS, "router = APIRouter(", "_KNOWN: dict = {}\nrouter = APIRouter("),
+            Edit(USERS, "from uuid import UUID\n", "import time\nfrom uuid import UUID\n"),
         ),
     ),
     Defect(

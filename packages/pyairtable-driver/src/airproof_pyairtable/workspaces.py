@@ -98,10 +98,10 @@ class Workspaces:
 
     @contextmanager
     def passing(self, tenant: Tenant) -> Iterator[EntityRef]:
-        """The workspace of a registration that goes on after the block and fails at a later step."""
+        """The workspace of a registration that goes on after the block and fails at its last step."""
         given = self._registration.make_input(tenant)
         with self._registration.refuse("send_welcome_mail", given):
-            with self._registration.block_effect("assign_permissions") as block:
+            with self._registration.block_effect("send_welcome_mail") as block:
                 saga_id = self._registration.start(given)
                 block.wait_blocked(timeout_s=MADE_TIMEOUT_S)
                 made = self._made(saga_id, tenant)
@@ -113,10 +113,12 @@ class Workspaces:
     def coming(self, tenant: Tenant) -> Iterator[EntityRef]:
         """The workspace of a registration that is held where it makes it; its id follows from the registration's."""
         with self._registration.block_effect("create_workspace") as block:
-            saga_id = self._registration.start(self._registration.make_input(tenant))
+            given = self._registration.make_input(tenant)
+            saga_id = self._registration.start(given)
             block.wait_blocked(timeout_s=MADE_TIMEOUT_S)
             user = self._registration.effect("create_credentials", saga_id)
             ref = EntityRef(str(uuid.uuid5(uuid.UUID(saga_id), "workspace")), tenant, user.id if user else "")
+            self._doors.learn(ref.owner, given.fields)
             yield ref
         self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
         if self._made(saga_id, tenant) != ref:

@@ -76,7 +76,7 @@ class EntityAccess(Protocol):
     def passing(self, tenant: Tenant) -> AbstractContextManager[EntityRef]:
         """A new entity that the platform itself removes when the context ends; wait for its event to see it gone.
 
-        Its owner is removed with it.
+        Until then its owner has all that owners have; they are removed with it.
         """
         ...
 
