@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from pyairtable_reference.kit.envelope import Action, Event, Metadata, Record
 from pyairtable_reference.kit.runtime import Runtime
@@ -201,6 +202,20 @@ def test_a_removal_follows_what_was_renamed(in_office: InOffice) -> None:
         await office.remove()
         assert await office.stream() == [("workspace.created", 1), ("workspace.renamed", 2), ("workspace.removed", 3)]
         assert (await office.rename("Back", 2)).status_code == 404
+
+    in_office(scenario)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE domain_events SET tenant_id = 'other'", "DELETE FROM domain_events", "TRUNCATE domain_events"],
+)
+def test_nothing_that_is_stored_in_the_event_log_is_changed_or_removed(in_office: InOffice, statement: str) -> None:
+    async def scenario(office: Office) -> None:
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with office.runtime.units_of_work.begin() as work:
+                await work.connection.exec_driver_sql(statement)
+        assert await office.stream() == [("workspace.created", 1)]
 
     in_office(scenario)
 

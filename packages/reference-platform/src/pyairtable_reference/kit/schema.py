@@ -106,6 +106,10 @@ for statement in (
     CREATE TRIGGER domain_events_append_only BEFORE UPDATE OR DELETE ON domain_events
     FOR EACH ROW EXECUTE FUNCTION refuse_event_change()
     """,
+    """
+    CREATE TRIGGER domain_events_never_emptied BEFORE TRUNCATE ON domain_events
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_event_change()
+    """,
 ):
     event.listen(domain_events, "after_create", DDL(statement))  # type: ignore[no-untyped-call]
 
