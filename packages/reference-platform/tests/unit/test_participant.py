@@ -95,6 +95,17 @@ def test_a_command_is_done_once_and_answered_every_time_with_the_same_reply() ->
     assert all(message.payload["result"] == {"user_id": "u"} for message in seats.work.outbox.messages)
 
 
+@pytest.mark.parametrize("action", list(Action))
+def test_a_command_of_another_tenant_is_unprocessable_and_takes_the_place_of_none(action: Action) -> None:
+    seats = Seats(Done())
+    seats.take("execute")
+    forged = as_record(make_command(action=action, tenant_id="t2").message("user-service", "test"))
+    with pytest.raises(Unprocessable, match="another tenant"):
+        anyio.run(seats.participant.handle, forged)
+    assert seats.take("compensate") == [("execute", "done", None), ("compensate", "done", None)]
+    assert seats.calls == ["execute", "compensate"]
+
+
 def test_a_refusal_is_final() -> None:
     seats = Seats(Refused("seat-limit"))
     assert seats.take("execute", "execute") == [("execute", "refused", "seat-limit")] * 2

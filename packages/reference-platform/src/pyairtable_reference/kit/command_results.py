@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _KEEP = insert(command_results)
-_KEPT = select(*(command_results.c[name] for name in ("action", "reply_id", "outcome", "reason", "result"))).where(
-    command_results.c.saga_id == bindparam("saga"), command_results.c.step == bindparam("of_step")
-)
+_KEPT = select(
+    *(command_results.c[name] for name in ("action", "reply_id", "tenant_id", "outcome", "reason", "result"))
+).where(command_results.c.saga_id == bindparam("saga"), command_results.c.step == bindparam("of_step"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class CommandResult:
     """An answer as it is kept; `reply_id` is the id of the reply, however often it is sent."""
 
     reply_id: UUID
+    tenant_id: str
     outcome: Outcome
     reason: str | None
     result: dict[str, Any]
@@ -41,7 +42,7 @@ class CommandResults:
         """What has been answered for a step, by action."""
         rows = await self._connection.execute(_KEPT, {"saga": saga_id, "of_step": step})
         return {
-            Action(row.action): CommandResult(row.reply_id, Outcome(row.outcome), row.reason, row.result)
+            Action(row.action): CommandResult(row.reply_id, row.tenant_id, Outcome(row.outcome), row.reason, row.result)
             for row in rows
         }
 
@@ -53,7 +54,7 @@ class CommandResults:
                 "saga_id": command.saga_id,
                 "step": command.step,
                 "action": command.action.value,
-                "tenant_id": command.tenant_id,
+                "tenant_id": result.tenant_id,
                 "outcome": result.outcome.value,
                 "reason": result.reason,
                 "result": result.result,

@@ -74,7 +74,7 @@ class Participant:
         """Does what a command asks and answers it.
 
         Raises:
-            Unprocessable: it is no command, or one this service does not know.
+            Unprocessable: it is no command, one this service does not know, or one to another tenant's saga.
         """
         command = Command.of(record)
         step = self._steps.get(command.step)
@@ -83,6 +83,8 @@ class Participant:
         async with self._units_of_work.begin() as work:
             await work.lock("step", command.saga_id, command.step)
             answered = await work.results.of(command.saga_id, command.step)
+            if any(kept.tenant_id != command.tenant_id for kept in answered.values()):
+                raise Unprocessable(f"saga {command.saga_id} is another tenant's")
             if command.action in answered:
                 self._reply(work, command, answered[command.action])
                 return
@@ -93,9 +95,9 @@ class Participant:
     async def answer(self, work: UnitOfWork, command: Command, answer: Answer) -> None:
         """Records an answer and sends it, in the caller's transaction."""
         kept = (
-            CommandResult(uuid4(), Outcome.DONE, None, answer.result)
+            CommandResult(uuid4(), command.tenant_id, Outcome.DONE, None, answer.result)
             if isinstance(answer, Done)
-            else CommandResult(uuid4(), Outcome.REFUSED, answer.reason, {})
+            else CommandResult(uuid4(), command.tenant_id, Outcome.REFUSED, answer.reason, {})
         )
         await work.results.keep(command, kept)
         self._reply(work, command, kept)
