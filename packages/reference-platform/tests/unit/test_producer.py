@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 from pyairtable_reference.kit.messaging import producer
 from pyairtable_reference.kit.messaging.producer import KafkaTransport
-from pyairtable_reference.kit.relay import Unreachable
+from pyairtable_reference.kit.outbox import dead_letter_copy, dead_letter_headers
+from pyairtable_reference.kit.relay import Refused, Unreachable
+
+from .test_envelope import make_command
 
 
 class Stuck:
@@ -43,3 +47,15 @@ def test_what_a_replaced_producer_was_about_to_send_is_unreachable(monkeypatch: 
                 await sending
 
     asyncio.run(replaced_while_it_sends())
+
+
+def test_a_message_of_which_no_record_can_be_made_is_refused() -> None:
+    message = make_command().message("user-service", "test")
+    unsendable = replace(message, headers={**message.headers, "source": None})  # type: ignore[dict-item]
+    with pytest.raises(Refused, match="no record"):
+        asyncio.run(KafkaTransport("nowhere", "orders-1", "", delivery_timeout_s=1).send(unsendable))
+    letter = dead_letter_copy(unsendable, "no record", 3)
+    assert letter.headers == {
+        **{name: value for name, value in message.headers.items() if name != "source"},
+        **dead_letter_headers(message.topic, "no record", 3, ""),
+    }

@@ -204,8 +204,10 @@ def dead_letter_headers(topic: str, cause: str, attempts: int, source: str) -> d
 
 
 def dead_letter_copy(message: Message, cause: str, attempts: int) -> Message:
-    """The copy of a message that its topic does not take: same headers and value, other topic."""
-    extra = dead_letter_headers(message.topic, cause, attempts, message.headers.get("source", ""))
+    """The copy of a message that its topic does not take: same headers, as far as they are text, and value."""
+    stored: dict[str, Any] = message.headers
+    headers = {name: value for name, value in stored.items() if isinstance(value, str)}
+    extra = dead_letter_headers(message.topic, cause, attempts, headers.get("source", ""))
     return Message(
         id=uuid5(message.id, "dead-letter"),
         kind=message.kind,
@@ -213,7 +215,7 @@ def dead_letter_copy(message: Message, cause: str, attempts: int) -> Message:
         key=message.key,
         type=message.type,
         tenant_id=message.tenant_id,
-        headers=message.headers | extra,
+        headers=headers | extra,
         payload=message.payload,
     )
 

@@ -84,8 +84,11 @@ class KafkaTransport:
 
     async def send(self, message: Message) -> None:
         """See `Transport.send`."""
-        headers = [(name, value.encode()) for name, value in message.headers.items()]
-        value = json.dumps(message.payload, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            headers = [(name, value.encode()) for name, value in message.headers.items()]
+            value = json.dumps(message.payload, ensure_ascii=False, separators=(",", ":")).encode()
+        except (AttributeError, TypeError, ValueError) as wrong:
+            raise Refused(f"no record can be made of it: {wrong}") from wrong
         await self.send_raw(message.topic, message.key.encode(), value, headers)
 
     async def send_raw(
