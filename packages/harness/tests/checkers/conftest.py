@@ -71,6 +71,7 @@ class Story:
         id_ = f"{type_}-{self.saga_id}"
         self.events.append(StoredEvent(service, id_, type_, aggregate, version, "t1", f"key-{self.saga_id}", cause))
         self._record(
+            service,
             MessageKind.EVENT,
             f"{aggregate.split('-', maxsplit=1)[0]}.events",
             aggregate,
@@ -85,6 +86,7 @@ class Story:
     def exchange(self, step: Step, action: str, outcome: str, cause: str) -> str:
         command, reply = f"c-{step.name}-{action}-{self.saga_id}", f"r-{step.name}-{action}-{self.saga_id}"
         self._record(
+            TRIP.orchestrator,
             MessageKind.COMMAND,
             f"{step.participant}.commands",
             self.saga_id,
@@ -101,6 +103,7 @@ class Story:
             self.effects = [effect for effect in self.effects if effect.id != aggregate]
             self.event(step.participant, step.compensation.event, aggregate, command)
         self._record(
+            step.participant,
             MessageKind.REPLY,
             "replies",
             self.saga_id,
@@ -136,7 +139,9 @@ class Story:
             self.steps[step.name] = StepState.COMPENSATION_FAILED if stays else StepState.COMPENSATED
         self.event("desk", str(TRIP.needs_attention if kept else TRIP.compensated), f"trip-{self.saga_id}", cause)
 
-    def _record(self, kind: MessageKind, topic: str, key: str, id_: str, type_: str, cause: str, **more: Any) -> None:
+    def _record(
+        self, sender: str, kind: MessageKind, topic: str, key: str, id_: str, type_: str, cause: str, **more: Any
+    ) -> None:
         at = next(self.clock)
         message = BusMessage(
             kind,
@@ -150,6 +155,7 @@ class Story:
             f"key-{self.saga_id}",
             causation_id=cause,
             timestamp_ms=at,
+            headers={"source": sender},
             **more,
         )
         self.bus.append(message)

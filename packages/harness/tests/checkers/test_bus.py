@@ -14,7 +14,16 @@ from airproof.platform.observation import BusMessage, MessageKind, OutboxRow
 Story = Any
 Names = Callable[[Verdict], set[str]]
 LETTER = BusMessage(
-    MessageKind.DEAD_LETTER, "dlq", 0, 1, "k", "bad", "car.made", "t1", "key-s1", headers={"dlq-cause": "too large"}
+    MessageKind.DEAD_LETTER,
+    "dlq",
+    0,
+    1,
+    "k",
+    "bad",
+    "car.made",
+    "t1",
+    "key-s1",
+    headers={"dlq-cause": "too large", "dlq-source": "cars"},
 )
 HELD = OutboxRow("cars", "bad", "car.events", "failed", 5, "too large", "t1")
 
@@ -115,26 +124,27 @@ def test_a_dead_letter_that_is_missing(completed: Story, names: Names) -> None:
     assert "OUTBOX/no-dead-letter" in names(completed.judge(parked=frozenset({"bad"})))
 
 
-def test_a_dead_letter_without_its_cause(completed: Story, names: Names) -> None:
-    completed.bus.append(replace(LETTER, headers={}))
+@pytest.mark.parametrize("missing", ["dlq-cause", "dlq-source"])
+def test_a_dead_letter_without_its_cause(completed: Story, names: Names, missing: str) -> None:
+    completed.bus.append(replace(LETTER, headers={**LETTER.headers, missing: ""}))
     assert names(completed.judge(parked=frozenset({"bad"}))) == {"OUTBOX/no-cause"}
 
 
 def test_a_dead_letter_of_another_topic(completed: Story, names: Names) -> None:
     made = completed.find("car.made-s1")
-    headers = {"dlq-cause": "x", "dlq-topic": "room.events"}
+    headers = {**LETTER.headers, **made.headers, "dlq-topic": "room.events"}
     completed.bus.append(replace(made, headers=headers, kind=MessageKind.DEAD_LETTER, topic="dlq", aggregate_id=""))
     assert names(completed.judge(parked=frozenset({"car.made-s1"}))) == {"OUTBOX/wrong-origin"}
 
 
 @pytest.mark.parametrize(
-    "change", [{"body": {"other": True}}, {"headers": {"dlq-cause": "x", "dlq-topic": "car.events"}}]
+    "change", [{"body": {"other": True}}, {"headers": {**LETTER.headers, "dlq-topic": "car.events"}}]
 )
 def test_a_dead_letter_that_is_not_the_original(completed: Story, names: Names, change: dict[str, Any]) -> None:
-    completed.change("car.made-s1", headers={"message-id": "car.made-s1"})
+    completed.change("car.made-s1", headers={"message-id": "car.made-s1", "source": "cars"})
     made = completed.find("car.made-s1")
     letter = {
-        "headers": {**made.headers, "dlq-cause": "x", "dlq-topic": made.topic},
+        "headers": {**made.headers, **LETTER.headers, "dlq-topic": made.topic},
         "kind": MessageKind.DEAD_LETTER,
         "topic": "dlq",
         "aggregate_id": "",
@@ -167,3 +177,15 @@ def test_an_event_caused_by_no_command_of_its_step(completed: Story, names: Name
 def test_a_reply_caused_by_another_message(completed: Story, names: Names) -> None:
     completed.change("r-book_car-execute-s1", causation_id="trip.started-s1")
     assert "XSERVICE/causation-wrong" in names(completed.judge())
+
+
+@pytest.mark.parametrize("id_", ["c-book_car-execute-s1", "r-book_car-execute-s1", "car.made-s1"])
+@pytest.mark.parametrize("told", ["post", ""])
+def test_a_message_that_does_not_say_who_has_sent_it(completed: Story, names: Names, id_: str, told: str) -> None:
+    completed.change(id_, headers={"source": told})
+    assert names(completed.judge()) == {"XSERVICE/sender-wrong"}
+
+
+def test_what_the_harness_sends_is_nobody_s(completed: Story) -> None:
+    completed.again("c-book_car-execute-s1", headers={"source": "airproof"}, injected=True)
+    assert completed.judge()

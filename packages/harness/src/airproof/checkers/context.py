@@ -1,4 +1,4 @@
-"""Context over every hop: tenant, correlation and causation are right on everything that a saga leaves behind."""
+"""Context over every hop: tenant, correlation, causation and sender are right on all that a saga leaves behind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from airproof.platform.manifest import Saga
 from airproof.platform.observation import MessageKind, SagaObservation
 
 TENANCY, XSERVICE = "TENANCY", "XSERVICE"
+_SENDER = "source"
+"""The header of a message that says which service it is from."""
 
 
 def check_context(saga: Saga, observation: SagaObservation, expectation: Expectation) -> Verdict:
@@ -23,6 +25,7 @@ def _anomalies(saga: Saga, observation: SagaObservation, expectation: Expectatio
     for view in make_views(saga, observation, expectation):
         yield from _correlation(view)
         yield from _causation(view)
+        yield from _senders(view)
 
 
 def _tenants(observation: SagaObservation) -> Iterator[Anomaly]:
@@ -75,3 +78,19 @@ def _causation(view: SagaView) -> Iterator[Anomaly]:
             promise = "an event is caused by the command that asked for what it tells"
             seen = strange[0].causation_id or "none"
             yield Anomaly(XSERVICE, "causation-wrong", promise, f"a command of {step.name}", seen, witness(strange))
+
+
+def _senders(view: SagaView) -> Iterator[Anomaly]:
+    """Commands are the orchestrator's, replies the participants', and an event is its keeper's."""
+    events = {event.event_id: event.service for event in view.observation.events}
+    of_event = [message for message in view.observation.bus if message.kind is MessageKind.EVENT]
+    sent = [(message, events[message.message_id]) for message in of_event if message.message_id in events]
+    for exchange in view.exchanges:
+        sent += [(command, view.saga.orchestrator) for command in exchange.commands]
+        sent += [(reply, view.saga.step(exchange.step).participant) for reply in exchange.replies]
+    for message, sender in sent:
+        told = message.headers.get(_SENDER)
+        if told != sender and not message.injected:
+            promise = "a message says which service it is from"
+            yield Anomaly(XSERVICE, "sender-wrong", promise, sender, told or "none", witness([message]))
+            return

@@ -14,6 +14,8 @@ CAUSE = "dlq-cause"
 """The header of a dead letter that says why it is one."""
 ORIGIN = "dlq-topic"
 """The header of a dead letter that says to which topic its message went."""
+_PARKER = "dlq-source"
+"""The header of a dead letter that says which service made it one."""
 
 
 def check_outbox(observation: SagaObservation, expectation: Expectation) -> Verdict:
@@ -52,9 +54,10 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
         yield Anomaly(OUTBOX, "no-dead-letter", promise, f"{wanted} among the dead letters", "not there")
     originals = {m.message_id: m for m in observation.bus if m.kind is not MessageKind.DEAD_LETTER}
     for letter in letters:
-        if not letter.headers.get(CAUSE):
-            promise = "a dead letter says why it is one"
-            yield Anomaly(OUTBOX, "no-cause", promise, "a cause", "none", witness([letter]))
+        for header, what in ((CAUSE, "why it is one"), (_PARKER, "who made it one")):
+            if not letter.headers.get(header):
+                promise = f"a dead letter says {what}"
+                yield Anomaly(OUTBOX, "no-cause", promise, f"a {header}", "none", witness([letter]))
         original = originals.get(letter.message_id)
         if original and letter.headers.get(ORIGIN) != original.topic:
             promise, seen = "a dead letter says which topic its message is of", letter.headers.get(ORIGIN) or "none"
