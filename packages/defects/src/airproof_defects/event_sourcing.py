@@ -98,4 +98,30 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="ES20",
+        category="ES",
+        what="the event log guards what events tell, not of whom, when and in which order",
+        trigger="somebody tries",
+        edits=(
+            Edit(
+                "kit/schema.py",
+                "BEFORE UPDATE OR DELETE ON domain_events",
+                "BEFORE UPDATE OF payload OR DELETE ON domain_events",
+            ),
+        ),
+    ),
+    Defect(
+        id="ES21",
+        category="ES",
+        what="the event log is guarded row by row, and can be emptied as a whole",
+        trigger="somebody tries",
+        edits=(
+            Edit(
+                "kit/schema.py",
+                "domain_events_never_emptied BEFORE TRUNCATE ON domain_events\n    FOR EACH STATEMENT",
+                "domain_events_never_emptied BEFORE DELETE ON domain_events\n    FOR EACH ROW",
+            ),
+        ),
+    ),
 )

@@ -34,9 +34,23 @@ _EXTRA = {
                    WHERE state NOT IN ('completed', 'compensated', 'failed')) AS running""",
     "notifications": ", (SELECT count(*) FROM mails WHERE status = 'queued') AS queued",
 }
+_OTHER_VALUES = {
+    "event_id": "gen_random_uuid()",
+    "version": "version + 1000",
+    "occurred_at": "now()",
+    "payload": "'{}'",
+    "metadata": "'{}'",
+    **dict.fromkeys(
+        ("event_type", "aggregate_id", "aggregate_type", "tenant_id", "correlation_id", "causation_id"), "'other'"
+    ),
+}
 _TAMPERING = {
-    "changed": "UPDATE domain_events SET payload = '{}' WHERE tenant_id = %(tenant)s",
-    "deleted": "DELETE FROM domain_events WHERE tenant_id = %(tenant)s",
+    **{
+        f"{column} be changed": f"UPDATE domain_events SET {column} = {value} WHERE tenant_id = %(tenant)s"  # noqa: S608
+        for column, value in _OTHER_VALUES.items()
+    },
+    "events be deleted": "DELETE FROM domain_events WHERE tenant_id = %(tenant)s",
+    "all events be deleted at once": "TRUNCATE domain_events",
 }
 _TRANSACTIONS = """
 SELECT datname, application_name, state FROM pg_stat_activity
@@ -104,13 +118,13 @@ class PyAirtable:
         return self._cache
 
     def tamper(self, service: str, tenant: Tenant) -> list[str]:
-        """Tries to change and to delete a stored event of the tenant, and undoes what could be done."""
+        """Tries to change each column of the tenant's stored events and to delete them; undoes what could be done."""
         done = []
-        for what, statement in _TAMPERING.items():
-            with suppress(psycopg.Error), self._databases.transaction(database_of(service)) as connection:
-                if connection.execute(statement, {"tenant": tenant.id}).rowcount:
-                    done.append(f"{service} lets an event be {what}")
-                connection.rollback()
+        with self._databases.transaction(database_of(service)) as connection:
+            for what, statement in _TAMPERING.items():
+                with suppress(psycopg.Error), connection.transaction(force_rollback=True):
+                    if connection.execute(statement, {"tenant": tenant.id}).rowcount:
+                        done.append(f"{service} lets {what}")
         return done
 
     def quiet(self) -> list[str]:

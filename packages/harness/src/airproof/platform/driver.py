@@ -343,9 +343,9 @@ class Platform(Protocol):
         ...
 
     def tamper(self, service: str, tenant: Tenant) -> list[str]:
-        """Tries to change and to delete a stored event of the tenant; returns what the service's database let happen.
+        """Tries to change each part of the tenant's stored events, and to delete them.
 
-        What it let happen is undone.
+        Returns what the service's database let happen, which is undone.
         """
         ...
 
