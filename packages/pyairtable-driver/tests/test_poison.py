@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airproof_pyairtable.manifest import ORCHESTRATOR, PARTICIPANTS
-from airproof_pyairtable.poison import encoded, poisons
+from airproof_pyairtable.manifest import ORCHESTRATOR, PARTICIPANTS, REGISTRATION, commands_topic
+from airproof_pyairtable.poison import encoded, forged_commands, poisons
 
 
 @pytest.mark.parametrize("service", [*PARTICIPANTS, ORCHESTRATOR])
@@ -19,3 +19,13 @@ def test_every_poison_can_be_found_among_the_dead_letters(service: str) -> None:
     sent = [(message.message_id, encoded(message)) for message in poisons(service, "t1")]
     assert len({id_ for id_, _ in sent}) == len(sent)
     assert all(("message-id", id_.encode()) in headers for id_, (_, _, headers) in sent)
+
+
+def test_forged_commands_speak_of_the_other_tenant_in_head_or_body_and_of_the_saga_under_its_key() -> None:
+    step = REGISTRATION.steps[0]
+    forged = list(forged_commands("s1", step.name, "t1", "t2"))
+    assert [one.type.rpartition(".")[2] for one in forged] == ["execute"] * 3 + ["compensate"] * 3
+    assert all("t2" in {one.headers["tenant-id"], one.body["tenant_id"]} for one in forged)
+    assert {(one.key, one.body["saga_id"], one.topic) for one in forged} == {
+        ("s1", "s1", commands_topic(step.participant))
+    }

@@ -8,7 +8,7 @@ import pytest
 
 from airproof.platform.observation import MessageKind
 from airproof_pyairtable.manifest import DEAD_LETTERS
-from airproof_pyairtable.records import read_record
+from airproof_pyairtable.records import read_record, with_field
 
 EVENT: dict[str, Any] = {
     "event_id": "e1",
@@ -74,3 +74,7 @@ def test_a_body_that_cannot_be_read_is_a_contradiction(body: bytes) -> None:
 def test_a_dead_letter_may_say_what_it_likes() -> None:
     message = read_record(make_record(DEAD_LETTERS, OF_EVENT, b"nonsense"), "c1.")
     assert (message.kind, message.contradictions) == (MessageKind.DEAD_LETTER, ())
+
+
+def test_a_newer_body_has_a_field_more_in_each_of_its_objects() -> None:
+    assert with_field({"a": {"b": 1}, "c": []}, "n") == {"a": {"b": 1, "n": "n"}, "c": [], "n": "n"}

@@ -91,4 +91,25 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB30",
+        category="BUS",
+        what="who counts events forgets after an hour which it has counted",
+        trigger="an event comes again later",
+        edits=(
+            Edit(
+                "kit/inbox.py",
+                "from typing import TYPE_CHECKING\n",
+                "from datetime import timedelta\nfrom typing import TYPE_CHECKING\n",
+            ),
+            Edit("kit/inbox.py", "import bindparam\n", "import bindparam, delete, func\n"),
+            Edit(
+                "kit/inbox.py",
+                "        note = {",
+                "        old = inbox.c.received_at < func.now() - timedelta(hours=1)\n"
+                "        await self._connection.execute(delete(inbox).where(old))\n"
+                "        note = {",
+            ),
+        ),
+    ),
 )

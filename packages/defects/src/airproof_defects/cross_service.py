@@ -276,4 +276,36 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS35",
+        category="XSERVICE",
+        what="a command says that it is from the service that it is sent to",
+        trigger="a saga",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                "causation_id=str(self.saga_id), source=source)",
+                "causation_id=str(self.saga_id), source=service)",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS12",
+        category="XSERVICE",
+        what="a message with a field that its receiver does not know is no message",
+        trigger="another service is upgraded first",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                "import TypeAdapter, ValidationError",
+                "import ConfigDict, TypeAdapter, ValidationError",
+            ),
+            Edit(
+                "kit/envelope.py",
+                "    __slots__ = ()\n\n    @classmethod\n    def of",
+                "    __slots__ = ()\n"
+                '    __pydantic_config__ = ConfigDict(extra="forbid")\n\n    @classmethod\n    def of',
+            ),
+        ),
+    ),
 )

@@ -232,4 +232,49 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="a message that cannot be processed",
         edits=(Edit(OUTBOX, '"dlq-topic": topic,', '"dlq-topic": DEAD_LETTERS,'),),
     ),
+    Defect(
+        id="OB30",
+        category="OUTBOX",
+        what="a service that starts sweeps out of its outbox what is older than a day",
+        trigger="a service is restarted days after it has parked a message",
+        edits=(
+            Edit(
+                OUTBOX, "import Interval, and_, bindparam, exists,", "import Interval, and_, bindparam, delete, exists,"
+            ),
+            Edit(
+                OUTBOX,
+                "        await self._execute(_RECOVER, owner=self._owner)\n",
+                "        await self._execute(_RECOVER, owner=self._owner)\n"
+                "        old = event_outbox.c.created_at < func.now() - timedelta(days=1)\n"
+                "        await self._execute(delete(event_outbox).where(old))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB31",
+        category="OUTBOX",
+        what="a message that is added again while it waits is due at once, and its tries begin anew",
+        trigger="a command that the broker refuses is asked for again",
+        edits=(Edit(OUTBOX, "where=event_outbox.c.status == PUBLISHED\n", "where=event_outbox.c.status != FAILED\n"),),
+    ),
+    Defect(
+        id="OB32",
+        category="OUTBOX",
+        what="a message of which no record can be made is tried for ever and blocks its key",
+        trigger="a header without a value",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                "        except (AttributeError, TypeError, ValueError) as wrong:\n",
+                "        except ZeroDivisionError as wrong:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB33",
+        category="OUTBOX",
+        what="what could not be sent for an outage waits up to a minute when it is over",
+        trigger="a service is started before it reaches the broker, with several messages to send",
+        edits=(Edit(RELAY, "LONGEST_WAIT_S = 1.0", "LONGEST_WAIT_S = 60.0"),),
+    ),
 )

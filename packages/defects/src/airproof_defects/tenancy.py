@@ -68,4 +68,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE20",
+        category="TENANCY",
+        what="whose tenant a command is of is not asked: one to undo a step takes the place of the true one",
+        trigger="commands arrive in another tenant's name",
+        edits=(
+            Edit(
+                "kit/participant.py",
+                "            if any(kept.tenant_id != command.tenant_id for kept in answered.values()):\n"
+                '                raise Unprocessable(f"saga {command.saga_id} is another tenant\'s")\n',
+                "",
+            ),
+        ),
+    ),
+    Defect(
+        id="TE21",
+        category="TENANCY",
+        what="an event moves the figure of whomever it names",
+        trigger="an event arrives in another tenant's name",
+        edits=(
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                "(profiles.c.id == user_id) & (profiles.c.tenant_id == tenant_id)\n        await self._connection",
+                "profiles.c.id == user_id\n        await self._connection",
+            ),
+        ),
+    ),
 )

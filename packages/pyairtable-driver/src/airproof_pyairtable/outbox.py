@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from airproof.platform.driver import Tenant
@@ -15,12 +16,15 @@ from airproof_pyairtable.http import Http
 from airproof_pyairtable.manifest import EVENT_TOPICS, REGISTRATION, database_of
 from airproof_pyairtable.readouts import read_held_back
 
-_POSTPONE = "UPDATE event_outbox SET attempts = 1, next_attempt_at = 'infinity' WHERE id = %(id)s"
+_POSTPONE = """
+UPDATE event_outbox SET status = 'pending', attempts = 1, next_attempt_at = 'infinity' WHERE id = %(id)s
+"""
 _DUE = "UPDATE event_outbox SET next_attempt_at = now() WHERE id = %(id)s"
 _END_CLAIMS = """
 UPDATE event_outbox SET claimed_until = now() + %(in_s)s * interval '1 second'
 WHERE tenant_id = %(tenant)s AND status = 'pending' AND claimed_by IS NOT NULL
 """
+_UNSENDABLE = "UPDATE event_outbox SET headers = headers || '{\"causation-id\": null}' WHERE id = %(id)s"
 EVENT_TYPE = "airproof.sent"
 TOPIC, NO_TOPIC = EVENT_TOPICS[REGISTRATION.started], "pyairtable.nowhere.events"
 _INSERT = """
@@ -56,6 +60,15 @@ class Outboxes:
                 connection.execute(_INSERT, row if routable else {**row, "topic": NO_TOPIC})
         return ids
 
+    def put_unsendable(self, service: str, tenant: Tenant) -> tuple[str, str]:
+        """Puts two events of one new aggregate in; one of the first's headers has no value."""
+        aggregate, first, second = (str(uuid.uuid4()) for _ in range(3))
+        with self._databases.transaction(database_of(service)) as connection:
+            for version, id_ in enumerate((first, second), start=1):
+                connection.execute(_INSERT, _event(id_, tenant.id, aggregate, version, ""))
+            connection.execute(_UNSENDABLE, {"id": first})
+        return first, second
+
     def end_claims(self, service: str, tenant: Tenant, in_s: float) -> int:
         """Sets the end of the claims on the tenant's messages."""
         with self._databases.transaction(database_of(service)) as connection:
@@ -72,14 +85,26 @@ class Outboxes:
     @contextmanager
     def postponed(self, service: str, tenant: Tenant) -> Iterator[str]:
         """Puts a message in that is to be tried again, and makes it due when the context ends."""
-        database, id_ = database_of(service), str(uuid.uuid4())
-        with self._databases.transaction(database) as connection:
-            connection.execute(_INSERT, _event(id_, tenant.id, id_, 1, ""))
+        id_ = str(uuid.uuid4())
+        with self._not_due(service, id_, _event(id_, tenant.id, id_, 1, "")):
+            yield id_
+
+    @contextmanager
+    def put_off(self, service: str, row: OutboxRow) -> Iterator[OutboxRow]:
+        """Has a parked message be tried again, and makes it due when the context ends."""
+        with self._not_due(service, row.message_id):
+            yield replace(row, status="pending", attempts=1)
+
+    @contextmanager
+    def _not_due(self, service: str, id_: str, new: dict[str, str] | None = None) -> Iterator[None]:
+        with self._databases.transaction(database_of(service)) as connection:
+            if new:
+                connection.execute(_INSERT, new)
             connection.execute(_POSTPONE, {"id": id_})
         try:
-            yield id_
+            yield
         finally:
-            with self._databases.transaction(database) as connection:
+            with self._databases.transaction(database_of(service)) as connection:
                 connection.execute(_DUE, {"id": id_})
 
 

@@ -52,6 +52,15 @@ _TAMPERING = {
     "events be deleted": "DELETE FROM domain_events WHERE tenant_id = %(tenant)s",
     "all events be deleted at once": "TRUNCATE domain_events",
 }
+_AGES = tuple(
+    f"UPDATE {table} SET {column} = {column} - %(days)s * interval '1 day'"  # noqa: S608
+    for table, column in (
+        ("event_outbox", "created_at"),
+        ("event_outbox", "published_at"),
+        ("inbox", "received_at"),
+        ("command_results", "executed_at"),
+    )
+)
 _TRANSACTIONS = """
 SELECT datname, application_name, state FROM pg_stat_activity
 WHERE xact_start IS NOT NULL AND backend_type = 'client backend' AND application_name <> %(own)s
@@ -126,6 +135,12 @@ class PyAirtable:
                     if connection.execute(statement, {"tenant": tenant.id}).rowcount:
                         done.append(f"{service} lets {what}")
         return done
+
+    def age(self, service: str, days: float) -> None:
+        """Has its outbox, inbox and results be older."""
+        with self._databases.transaction(database_of(service)) as connection:
+            for statement in _AGES:
+                connection.execute(statement, {"days": days})
 
     def quiet(self) -> list[str]:
         """What keeps the cell from being quiet.

@@ -31,9 +31,9 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
         reply_to_nobody = {**reply, "in_reply_to": in_reply_to}
         yield _message(kind, CONSUMPTION[service][0], f"{first}.execute", tenant_id, reply_to_nobody)
     for event_type in dict.fromkeys(one.event for one in MANIFEST.subscriptions if one.service == service):
-        yield _event(event_type, EVENT_TOPICS[event_type], tenant_id)
+        yield new_event(event_type, EVENT_TOPICS[event_type], tenant_id, {})
     for topic in sorted({EVENT_TOPICS[one.event] for one in MANIFEST.subscriptions if one.service == service}):
-        yield _event(f"{topic.split('.')[1]}.of_another_version", topic, tenant_id)
+        yield new_event(f"{topic.split('.')[1]}.of_another_version", topic, tenant_id, {})
 
 
 def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
@@ -47,23 +47,41 @@ def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
     yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), body={})
 
 
-def _command(service: str, step: str, action: str, tenant_id: str) -> BusMessage:
-    command = {"saga_type": REGISTRATION.name, "step": step, "action": action, "payload": {}}
+def _command(service: str, step: str, action: str, tenant_id: str, **told: Any) -> BusMessage:
+    command = {"saga_type": REGISTRATION.name, "step": step, "action": action, "payload": {}, **told}
     return _message(MessageKind.COMMAND, commands_topic(service), f"{step}.{action}", tenant_id, command)
 
 
-def _event(event_type: str, topic: str, tenant_id: str) -> BusMessage:
-    event = {"event_type": event_type, "aggregate_type": topic.split(".")[1], "version": 1, "payload": {}}
+def new_event(event_type: str, topic: str, tenant_id: str, payload: dict[str, Any]) -> BusMessage:
+    """The first event of a new aggregate."""
+    event = {"event_type": event_type, "aggregate_type": topic.split(".")[1], "version": 1, "payload": payload}
     return _message(MessageKind.EVENT, topic, event_type, tenant_id, event)
 
 
 def forged_replies(saga_id: str, step: str, of: str, other: str) -> Iterator[BusMessage]:
     """Refusals of a step of the tenant's saga that speak of the other tenant in their head, in their body, in both."""
     refusal = {"step": step, "action": "execute", "outcome": "refused", "reason": "forged", "result": {}}
-    for head, body in ((other, other), (other, of), (of, other)):
+    for head, body in _names(of, other):
         told = {**refusal, "saga_id": saga_id, "in_reply_to": str(uuid.uuid4())}
         message = _message(MessageKind.REPLY, CONSUMPTION[ORCHESTRATOR][0], f"{step}.execute", body, told)
-        yield replace(message, key=saga_id, tenant_id=head, headers={**message.headers, "tenant-id": head})
+        yield _of_tenant(head, replace(message, key=saga_id))
+
+
+def forged_commands(saga_id: str, step: str, of: str, other: str) -> Iterator[BusMessage]:
+    """Commands to do and to undo a step of the tenant's saga that speak of the other tenant in the same ways."""
+    for action in ("execute", "compensate"):
+        for head, body in _names(of, other):
+            command = _command(REGISTRATION.step(step).participant, step, action, body, saga_id=saga_id)
+            yield _of_tenant(head, replace(command, key=saga_id))
+
+
+def _names(of: str, other: str) -> tuple[tuple[str, str], ...]:
+    return (other, other), (other, of), (of, other)
+
+
+def _of_tenant(tenant_id: str, message: BusMessage) -> BusMessage:
+    """The message, whose head says that it is of the tenant."""
+    return replace(message, tenant_id=tenant_id, headers={**message.headers, "tenant-id": tenant_id})
 
 
 def encoded(message: BusMessage) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:

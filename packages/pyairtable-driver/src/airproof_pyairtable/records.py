@@ -44,6 +44,13 @@ def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
     )
 
 
+def with_field(value: Any, name: str) -> Any:
+    """The value with one field more in each object that it is or holds."""
+    if not isinstance(value, dict):
+        return value
+    return {**{known: with_field(one, name) for known, one in value.items()}, name: name}
+
+
 def _contradictions(
     kind: MessageKind, topic: str, headers: Mapping[str, str], body: Mapping[str, Any]
 ) -> Iterable[str]:

@@ -30,7 +30,7 @@ from airproof_pyairtable.bus import Bus
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.http import Http
 from airproof_pyairtable.manifest import EFFECTS, REGISTRATION, database_of, written_table
-from airproof_pyairtable.poison import forged_replies
+from airproof_pyairtable.poison import forged_commands, forged_replies, new_event
 from airproof_pyairtable.readouts import Whose, read_holdings
 
 FIRST_NAMES = ("Ada", "Alan", "Barbara", "Edsger", "Frances", "Grace", "Ivan", "Jürgen", "Leslie", "Zoë")
@@ -213,9 +213,9 @@ class Registration:
 
         return self._bus.log.wait(found, timeout_s, f"{kind.value} {type_} number {count} of saga {saga_id}")
 
-    def redeliver(self, message: BusMessage) -> BusMessage:
+    def redeliver(self, message: BusMessage, *, added: str = "") -> BusMessage:
         """Produces the record once more."""
-        return self._bus.send_again(message)
+        return self._bus.send_again(message, added)
 
     def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
         """Sets a stopped service's consumer group back to the record."""
@@ -247,6 +247,16 @@ class Registration:
         finally:
             with self._databases.transaction(database) as connection:
                 connection.execute(_REMOVE, {"tenant": tenant.id})
+
+    def forge_commands(self, saga_id: str, step: str, other: Tenant) -> tuple[BusMessage, ...]:
+        """Sends commands to do and to undo the step in the other tenant's name."""
+        of = self._started[saga_id].given.tenant
+        return self._bus.send_new(forged_commands(saga_id, step, of.id, other.id))
+
+    def forge_event(self, event: BusMessage, other: Tenant) -> BusMessage:
+        """Sends an event of another aggregate in the other tenant's name."""
+        (sent,) = self._bus.send_new([new_event(event.type, event.topic, other.id, event.payload)])
+        return sent
 
     def observe(self, tenant: Tenant) -> SagaObservation:
         """Reads everything the tenant's sagas left behind, everywhere."""

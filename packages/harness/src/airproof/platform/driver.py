@@ -160,8 +160,12 @@ class SagaAccess(Protocol):
         """Waits until the bus holds the count-th such message of the saga. `type_` as in `BusMessage.type`."""
         ...
 
-    def redeliver(self, message: BusMessage) -> BusMessage:
-        """Produces the record once more, key, headers and body unchanged, and returns the copy."""
+    def redeliver(self, message: BusMessage, *, added: str = "") -> BusMessage:
+        """Produces the record once more, key, headers and body unchanged, and returns the copy.
+
+        Args:
+            added: a field that every object in the body has in addition, as if a newer version had sent it.
+        """
         ...
 
     def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
@@ -182,6 +186,14 @@ class SagaAccess(Protocol):
         So many wait for something that is long due and cannot be done: another version has left them, of a type, in a
         state or at a step that the platform does not know. As many wait for something that is not due for long.
         """
+        ...
+
+    def forge_commands(self, saga_id: str, step: str, other: Tenant) -> tuple[BusMessage, ...]:
+        """Sends commands to do and to undo the step of the saga that say the same."""
+        ...
+
+    def forge_event(self, event: BusMessage, other: Tenant) -> BusMessage:
+        """Sends a new event of another aggregate that tells the same in the other tenant's name."""
         ...
 
     def observe(self, tenant: Tenant) -> SagaObservation:
@@ -283,6 +295,13 @@ class OutboxAccess(Protocol):
         """
         ...
 
+    def put_unsendable(self, service: str, tenant: Tenant) -> tuple[str, str]:
+        """Puts two events of one new aggregate into the service's outbox and returns their ids.
+
+        Of the first no record can be made.
+        """
+        ...
+
     def end_claims(self, service: str, tenant: Tenant, in_s: float) -> int:
         """Has what instances of the service claim of the tenant's messages end after that time; says how many it is.
 
@@ -295,6 +314,10 @@ class OutboxAccess(Protocol):
 
         It commits when the context ends, after messages that took a later place.
         """
+        ...
+
+    def put_off(self, service: str, row: OutboxRow) -> AbstractContextManager[OutboxRow]:
+        """Has a parked message be as after its first try, and yields it so. It is not due before the context ends."""
         ...
 
     def postponed(self, service: str, tenant: Tenant) -> AbstractContextManager[str]:
@@ -347,6 +370,10 @@ class Platform(Protocol):
 
         Returns what the service's database let happen, which is undone.
         """
+        ...
+
+    def age(self, service: str, days: float) -> None:
+        """Has all be older that the service keeps of messages it sent, received and answered."""
         ...
 
     def quiet(self) -> list[str]:

@@ -18,6 +18,8 @@ from airproof_e2e.saga.stage import WAIT_S, Stage
 
 LOOK_AGAIN_S = 0.01
 FREEZES_AT_MOST = 100
+KEPT_DAYS = 6
+"""How old a message may be when it is delivered again: less than the week for which brokers commonly keep them."""
 
 
 def killed(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
@@ -91,19 +93,26 @@ def undo_refused(stage: Stage, step: Step, given: SagaInput) -> Iterator[None]:
 @contextmanager
 def publishing_refused(stage: Stage, service: str, what: str, *, larger_than: int = 0) -> Iterator[None]:
     """Makes the broker refuse (larger) messages; see `BusAccess.refusing`. What the service parks is an error."""
-    explains = Explanation(service, logger="*", because="a message that is parked is an error")
     refusing = stage.platform.bus.refusing(what, larger_than=larger_than)
-    with _declared(stage, "publishing refused", service, explains) as seen, refusing:
+    with _declared(stage, "publishing refused", service, _parking(service)) as seen, refusing:
         seen(f"the topic of {what} takes no record larger than {larger_than} bytes")
         yield
 
 
 def unroutable(stage: Stage, service: str) -> str:
     """Puts a message into the service's outbox that no topic takes. What the service parks is logged as an error."""
-    explains = Explanation(service, logger="*", because="a message that is parked is an error")
-    with _declared(stage, "unroutable message", service, explains) as seen:
+    with _declared(stage, "unroutable message", service, _parking(service)) as seen:
         (message_id,) = stage.platform.outbox.put_stream(service, stage.tenant, [0], routable=False)
         seen("it is in the outbox", id=message_id)
+    return message_id
+
+
+def unsendable(stage: Stage, service: str) -> str:
+    """Puts a message into the service's outbox that is no record, and one behind it that has to arrive."""
+    with _declared(stage, "unsendable message", service, _parking(service)) as seen:
+        message_id, behind = stage.platform.outbox.put_unsendable(service, stage.tenant)
+        seen("it is in the outbox", id=message_id)
+    stage.allowance.foreign.add(behind)
     return message_id
 
 
@@ -117,9 +126,27 @@ def forged(stage: Stage, saga_id: str, step: Step, other: Tenant) -> tuple[BusMe
     return _unprocessable(stage, stage.orchestrator, lambda: stage.access.forge_replies(saga_id, step.name, other))
 
 
+def forged_commands(stage: Stage, saga_id: str, step: Step, other: Tenant) -> tuple[BusMessage, ...]:
+    """Asks the participant for the step of the saga in another tenant's name. What it parks is logged as an error."""
+    return _unprocessable(stage, step.participant, lambda: stage.access.forge_commands(saga_id, step.name, other))
+
+
+def event_forged(stage: Stage, event: BusMessage, other: Tenant) -> None:
+    """Tells what the event does in another tenant's name."""
+    with _declared(stage, "event forged", event.type) as seen:
+        sent = stage.access.forge_event(event, other)
+        seen("it is on the bus", topic=sent.topic, offset=sent.offset)
+
+
+def aged(stage: Stage, service: str) -> None:
+    """Has the service's memory of messages be as old as the broker may let the messages become."""
+    with _declared(stage, "aged", service) as seen:
+        stage.platform.age(service, KEPT_DAYS)
+        seen(f"it is {KEPT_DAYS} days older")
+
+
 def _unprocessable(stage: Stage, service: str, send: Callable[[], tuple[BusMessage, ...]]) -> tuple[BusMessage, ...]:
-    explains = Explanation(service, logger="*", because="a message that is parked is an error")
-    with _declared(stage, "poison messages", service, explains) as seen:
+    with _declared(stage, "poison messages", service, _parking(service)) as seen:
         messages = send()
         seen("they are on the bus", ids=[message.message_id for message in messages])
     for message in messages:
@@ -153,10 +180,10 @@ def others_waiting(stage: Stage, count: int) -> Iterator[None]:
         yield
 
 
-def redelivered(stage: Stage, message: BusMessage) -> BusMessage:
-    """Sends the record once more."""
+def redelivered(stage: Stage, message: BusMessage, *, added: str = "") -> BusMessage:
+    """Sends the record once more, with a field more if one is given."""
     with _declared(stage, "redelivered", message.type) as seen:
-        copy = stage.access.redeliver(message)
+        copy = stage.access.redeliver(message, added=added)
         seen("the copy is on the bus", topic=copy.topic, offset=copy.offset)
     return copy
 
@@ -192,6 +219,10 @@ def break_off_writes(
             reached.break_off()
             reached.release()
             blocks.remove(reached)
+
+
+def _parking(service: str) -> Explanation:
+    return Explanation(service, logger="*", because="a message that is parked is an error")
 
 
 @contextmanager

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from airproof.platform.driver import Write
+from airproof.checkers.verdict import Anomaly
+from airproof.platform.driver import Tenant, Write
 from airproof.platform.manifest import Step, Subscription
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import (
+    aged,
     break_off_writes,
     demand_clean_exit,
+    event_forged,
     frozen_at_rest,
     killed,
     redelivered,
@@ -27,11 +30,28 @@ TWO = 2
 
 
 def repeated(stage: Stage) -> None:
-    """An event is delivered three times."""
+    """An event is delivered again at once, when the saga is over, and after days."""
     saga_id, event = _told(stage)
     redelivered(stage, event)
     stage.wait_end(saga_id)
     redelivered(stage, event)
+    aged(stage, _subscription(stage).service)
+    for _ in range(TWO):
+        redelivered(stage, event)
+
+
+def forged(stage: Stage) -> None:
+    """What an event tells of one tenant's user is told in another tenant's name."""
+    saga_id, event = _told(stage)
+    stage.wait_end(saga_id)
+    stage.cell.barrier(WAIT_S)
+    before = stage.access.observe(stage.tenant).figures
+    event_forged(stage, event, Tenant(f"{stage.tenant.id}-other"))
+    stage.cell.barrier(WAIT_S)
+    after = stage.access.observe(stage.tenant).figures
+    if after != before:
+        promise = "nothing that is told in one tenant's name moves a figure of another"
+        stage.anomalies.append(Anomaly("TENANCY", "figure-of-another", promise, str(before), str(after)))
 
 
 def broken_off(stage: Stage) -> None:

@@ -318,6 +318,22 @@ REPETITION = (
         blames="BUS",
     ),
     Family(
+        "event-forged",
+        Per.SUBSCRIPTION,
+        events.forged,
+        "{subject} counts for nobody but its own tenant's users",
+        ("DATA-2", "EB-2"),
+        blames="TENANCY",
+    ),
+    Family(
+        "newer-sender",
+        Per.SAGA,
+        repetition.newer_sender,
+        "every message is taken though a newer version has sent it, with a field more",
+        ("SAGA-1", "EB-2"),
+        blames="XSERVICE",
+    ),
+    Family(
         "commands-rewound",
         Per.LAST_UNDOABLE,
         repetition.commands_rewound,
@@ -415,6 +431,15 @@ PUBLISHING = (
         parking.replies_are_forged,
         "no message of one tenant moves a saga of another",
         ("SAGA-1", "DATA-2", "FI-4"),
+        blames="TENANCY",
+    ),
+    Family(
+        "commands-forged",
+        Per.UNDOING,
+        parking.commands_are_forged,
+        "no message of one tenant does or undoes what belongs to a saga of another",
+        ("SAGA-1", "DATA-2", "FI-4"),
+        undoing=True,
         blames="TENANCY",
     ),
     Family(

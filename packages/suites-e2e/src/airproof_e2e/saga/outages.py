@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+from airproof.faults.network import partition
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import frozen_at_rest, killed
-from airproof_e2e.saga.messages import DATABASE
+from airproof_e2e.saga.messages import BROKER, DATABASE
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 AWAY_S = 4.0
+UNREACHED_S, SOON_S, WAITING = 0.5, 5.0, 8
 
 
 def database_down(stage: Stage) -> None:
@@ -31,3 +34,27 @@ def database_down(stage: Stage) -> None:
             back_at = time.monotonic() + AWAY_S
             wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="the outage to be a long one")
     stage.wait_end(stage.start())
+
+
+def broker_not_reached_at_start(stage: Stage) -> None:
+    """The orchestrator is started, with much to send, when it does not reach the broker, and then it does."""
+    service, outbox = stage.orchestrator, stage.platform.outbox
+    with ThreadPoolExecutor(1, thread_name_prefix="start") as starter, killed(stage, service) as down:
+        put = [outbox.put_stream(service, stage.tenant, [0])[0] for _ in range(WAITING)]
+        stage.allowance.foreign.update(put)
+        with partition(stage.cell, service, [BROKER]):
+            starting = starter.submit(down.heal)
+            wait_until(
+                lambda: all(row.last_error for row in outbox.held_back(service, stage.tenant)),
+                timeout_s=WAIT_S,
+                describe=f"{service} to try to send",
+            )
+            back_at = time.monotonic() + UNREACHED_S
+            wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="it to try again")
+        starting.result(WAIT_S)
+    wait_until(
+        lambda: not outbox.held_back(service, stage.tenant),
+        timeout_s=SOON_S,
+        describe=f"{service} to have sent what waits, now that it reaches the broker",
+    )
+    stage.start()

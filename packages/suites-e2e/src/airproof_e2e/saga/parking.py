@@ -16,16 +16,19 @@ from airproof.platform.observation import BusMessage, MessageKind, OutboxRow, Sa
 from airproof.waiting import wait_until
 from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import (
+    aged,
     forged,
+    forged_commands,
     frozen_at_rest,
     held,
     poison,
     publishing_refused,
     stopped,
     unroutable,
+    unsendable,
 )
 from airproof_e2e.saga.messages import DATABASE
-from airproof_e2e.saga.moments import services_of
+from airproof_e2e.saga.moments import last_refusable, services_of, turning_back, undoable
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 SHOWS_ITSELF_S = 0.1
@@ -38,7 +41,8 @@ NEIGHBOURS = 8
 def publishing_is_refused(stage: Stage) -> None:
     """The broker refuses every service's events for good; an operator sends them again when it takes them.
 
-    Meanwhile the orchestrator is restarted. The operator asks for each once more than there is anything to send again.
+    Meanwhile days go by, the orchestrator is restarted, and something else waits in its outbox. The operator asks for
+    each once more than there is anything to send again.
     """
     events = {step.participant: step.event for step in stage.saga.steps} | {stage.orchestrator: stage.saga.started}
     with ExitStack() as refused:
@@ -46,8 +50,11 @@ def publishing_is_refused(stage: Stage) -> None:
             refused.enter_context(publishing_refused(stage, service, event_type))
         stage.wait_end(stage.start())
         parked = {service: _wait_parked(stage, service) for service in events}
-    with stopped(stage, stage.orchestrator):
-        pass
+    with stage.platform.outbox.postponed(stage.orchestrator, stage.tenant) as waiting:
+        stage.allowance.foreign.add(waiting)
+        aged(stage, stage.orchestrator)
+        with stopped(stage, stage.orchestrator):
+            pass
     for service, rows in parked.items():
         _send_again(stage, service, rows)
     for service, rows in parked.items():
@@ -57,26 +64,34 @@ def publishing_is_refused(stage: Stage) -> None:
 
 
 def command_is_refused(stage: Stage) -> None:
-    """The broker refuses the first command for good, the orchestrator asks again and again, an operator sends it."""
+    """The broker refuses the first commands of two sagas for good, and the orchestrator asks for them again and again.
+
+    One is parked until an operator sends it. The other is as it was after its first try, and waits for the next.
+    """
     first, service = stage.saga.steps[0], stage.orchestrator
-    with publishing_refused(stage, service, first.participant):
-        saga_id = stage.start()
+    with ExitStack() as waiting, publishing_refused(stage, service, first.participant):
+        saga_ids = [stage.start() for _ in range(2)]
         rows = _wait_parked(stage, service)
+        stage.allowance.parked.update(row.message_id for row in rows)
+        kept = [
+            *rows[:1],
+            *(waiting.enter_context(stage.platform.outbox.put_off(service, row)) for row in rows[1:]),
+        ]
         later = time.monotonic() + ASKS_AGAIN_S
         wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the orchestrator to ask again")
-        _demand_parked_once(stage, saga_id, rows)
-        _wait_parked(stage, service)
-    _send_again(stage, service, rows)
-    stage.wait_end(saga_id)
+        _demand_kept(stage, saga_ids, kept)
+    _send_again(stage, service, rows[:1])
+    for saga_id in saga_ids:
+        stage.wait_end(saga_id)
 
 
 def nowhere_to_go(stage: Stage) -> None:
-    """In every outbox waits a message to a topic that there is none, and a saga goes on beside it."""
-    sent = {service: unroutable(stage, service) for service in services_of(stage.saga)}
+    """In every outbox wait a message to a topic that there is none and one that is no record; a saga goes on beside."""
+    sent = {service: (unroutable(stage, service), unsendable(stage, service)) for service in services_of(stage.saga)}
     stage.wait_end(stage.start())
-    for service, message_id in sent.items():
-        stage.allowance.parked.add(message_id)
-        stage.allowance.held_back.add(message_id)
+    for service, ids in sent.items():
+        stage.allowance.parked.update(ids)
+        stage.allowance.held_back.update(ids)
         if not _wait_parked(stage, service):
             return
 
@@ -157,6 +172,16 @@ def replies_are_forged(stage: Stage) -> None:
             stage.anomalies.append(Anomaly("TENANCY", "moved-by-another", promise, "a saga that runs", state.value))
 
 
+def commands_are_forged(stage: Stage) -> None:
+    """Before a saga turns back, what it has done is asked for, to be done and undone, in another tenant's name."""
+    other = Tenant(f"{stage.tenant.id}-other")
+    with turning_back(stage) as (saga_id, _):
+        asleep = last_refusable(stage).participant
+        awake = [step for step in undoable(stage.saga) if step.participant != asleep]
+        sent = [message for step in awake for message in forged_commands(stage, saga_id, step, other)]
+        _demand_letters(stage, "its participant", sent)
+
+
 def wait_sent(stage: Stage, service: str) -> None:
     """Waits until the service has sent all that it has to say for the test's tenant."""
     wait_until(
@@ -211,17 +236,18 @@ def _demand_no_retry(stage: Stage, service: str, row: OutboxRow) -> None:
         stage.anomalies.append(Anomaly("OUTBOX", "sent-once-more", promise, "a refusal", seen, (f"for {row.topic}",)))
 
 
-def _demand_parked_once(stage: Stage, saga_id: str, rows: Iterable[OutboxRow]) -> None:
-    letters = [one for one in stage.platform.bus.messages(saga_id) if one.kind is MessageKind.DEAD_LETTER]
+def _demand_kept(stage: Stage, saga_ids: Iterable[str], rows: Iterable[OutboxRow]) -> None:
+    bus = [message for saga_id in saga_ids for message in stage.platform.bus.messages(saga_id)]
+    letters = [one for one in bus if one.kind is MessageKind.DEAD_LETTER]
     left = {row.message_id: row for row in _held_back(stage, stage.orchestrator)}
     for row in rows:
         copies, now = [one for one in letters if one.message_id == row.message_id], left.get(row.message_id)
         if now != row or len(copies) > 1:
-            promise = "a parked message is an operator's, whoever asks for it again"
+            promise = "a message that is parked, or waits for its next try, does so whoever asks for it again"
             expected = f"{row.status} after {row.attempts} tries, one dead letter"
             status = f"{now.status} after {now.attempts} tries" if now else "not there"
             seen = f"{status}, {len(copies)} dead letters"
-            stage.anomalies.append(Anomaly("OUTBOX", "parked-no-more", promise, expected, seen, witness(copies)))
+            stage.anomalies.append(Anomaly("OUTBOX", "waits-no-more", promise, expected, seen, witness(copies)))
 
 
 def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage]) -> None:
