@@ -6,6 +6,7 @@ import asyncio
 import select
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import MetaData
+    from sqlalchemy.engine import ExceptionContext
 
 # A process that is frozen inside a transaction must not hold its locks for ever.
 _SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=15000"
@@ -31,10 +33,12 @@ def open_engine(url: str, application: str, *, pool_size: int = 6) -> AsyncEngin
         max_overflow=pool_size,
         pool_timeout=10,
         pool_use_lifo=True,
+        hide_parameters=True,
         use_native_hstore=False,
         connect_args={"application_name": application, "connect_timeout": 5, "options": _SESSION_OPTIONS},
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    event.listen(engine.sync_engine, "handle_error", _keep_values_out)
     return engine
 
 
@@ -49,6 +53,21 @@ def _refuse_closed(connection: Any, *_: object) -> None:
         readable.register(driver.fileno(), select.POLLIN)
     if driver.closed or readable.poll(0):
         raise DisconnectionError("the server has closed this connection")
+
+
+def _keep_values_out(context: ExceptionContext) -> None:
+    """Cuts an error's text down to what holds no value, for it is logged.
+
+    PostgreSQL repeats values: of a row (`Key (email)=(ann@x.example) already exists`), and what it cannot read as data.
+    """
+    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    if not isinstance(error, psycopg.Error) or error.sqlstate is None:
+        return
+    told = "" if isinstance(error, psycopg.DataError) else error.diag.message_primary or ""
+    told = " ".join(filter(None, (error.sqlstate, told, error.diag.constraint_name)))
+    error.args = (told,)
+    if wrapped is not None:
+        wrapped.args = (f"({type(error).__name__}) {told}",)
 
 
 def is_transient(failure: BaseException) -> bool:
