@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,17 +11,20 @@ import httpx
 
 from airproof.environment.topology import CellDescription
 from airproof.errors import PlatformError
+from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Route
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http, told
-from airproof_pyairtable.manifest import GATEWAY, PERMISSION_CHECK, WORKSPACE, database_of
+from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE, database_of
 from airproof_pyairtable.stores import Stores
 
 CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
+PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
+_REGISTERED = "SELECT input->>%(name)s AS value FROM saga_instances WHERE tenant_id = ANY (%(tenants)s)"
 _SAGA = "SELECT saga_id FROM workspaces WHERE id::text = %(id)s"
 
 
@@ -76,9 +79,15 @@ class Requests:
         """Exchanges a new pair of the user's by several threads."""
         return self._doors.exchange_at_once(user, times)
 
-    def secrets(self) -> tuple[str, ...]:
-        """The cell's secrets, and what users have shown."""
-        return (*self._cell.secrets.values(), *self._doors.shown())
+    def secrets(self, *tenants: Tenant) -> tuple[str, ...]:
+        """The cell's secrets, what users have shown, and the hashes of their passwords."""
+        hashes = self._registered_with("password_hash", tenants)
+        return (*self._cell.secrets.values(), *self._doors.shown(), *hashes)
+
+    def personal(self, *tenants: Tenant) -> tuple[str, ...]:
+        """Addresses and names; none that other words may hold by chance."""
+        told = (text.lower() for name in PERSONAL for text in self._registered_with(name, tenants))
+        return tuple(text for text in told if len(text) > SHORT)
 
     def kept(self) -> tuple[str, ...]:
         """The tables, and the kinds of keys in Redis, that hold what users have shown."""
@@ -114,6 +123,12 @@ class Requests:
         for name, text in named.items():
             value = value.replace(f"{{{name}}}", str(text))
         return value
+
+    def _registered_with(self, name: str, tenants: Collection[Tenant]) -> tuple[str, ...]:
+        """That of all registrations, also of those that were undone."""
+        values = {"name": name, "tenants": [tenant.id for tenant in tenants]}
+        rows = self._databases.all(database_of(ORCHESTRATOR), _REGISTERED, values)
+        return tuple(str(row["value"]) for row in rows)
 
     def _saga_of(self, about: EntityRef) -> str:
         """The registration that made the workspace; none there is for a workspace that is not there."""

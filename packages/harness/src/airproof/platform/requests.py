@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from airproof.platform.driver import Tenant
     from airproof.platform.entities import EntityRef
     from airproof.platform.manifest import Route
 
@@ -149,8 +150,15 @@ class RequestAccess(Protocol):
         """Logs the user in and exchanges what they got so often at the same time; returns how often that succeeded."""
         ...
 
-    def secrets(self) -> tuple[str, ...]:
-        """All that was used so far, and of what the cell is made, that may appear in no log."""
+    def secrets(self, *tenants: Tenant) -> tuple[str, ...]:
+        """What may appear in no log and in no answer.
+
+        All that was used so far, that of which the cell is made, and how the tenants' passwords are kept.
+        """
+        ...
+
+    def personal(self, *tenants: Tenant) -> tuple[str, ...]:
+        """Whatever names the tenants' users, in lower case, and may appear in no log."""
         ...
 
     def kept(self) -> tuple[str, ...]:

@@ -44,11 +44,16 @@ def _own(stage: Stage, stuck: Anomaly | None, unquiet: str) -> Iterator[Anomaly]
 
 
 def _secrets_in_logs(stage: Stage) -> Iterator[Anomaly]:
+    requests, lines = stage.platform.requests, stage.log_lines()
     secrets = {secret for allowance in stage.allowances.values() for secret in allowance.secrets}
-    lines = [line for line in stage.log_lines() if any(secret in line.text for secret in secrets)]
-    if lines:
-        seen = f"{len(lines)} lines of {', '.join(sorted({line.node for line in lines}))}"
-        yield Anomaly("SECURITY", "secret-in-a-log", "no log holds a secret", "none", seen)
+    secrets.update(requests.secrets(*stage.allowances))
+    people = requests.personal(*stage.allowances)
+    told = [line for line in lines if any(secret in line.text for secret in secrets)]
+    named = [line for line in lines if any(one in line.text.lower() for one in people)]
+    for name, what, found in (("secret-in-a-log", "a secret", told), ("person-in-a-log", "who somebody is", named)):
+        if found:
+            seen = f"{len(found)} lines of {', '.join(sorted({line.node for line in found}))}"
+            yield Anomaly("SECURITY", name, f"no log holds {what}", "none", seen)
 
 
 def _verdict(stage: Stage, tenant: Tenant) -> Verdict:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from uuid import uuid4
 
 import pytest
 
@@ -59,10 +60,11 @@ def test_sagas_under_a_nemesis(
 
 def _start_and_follow(stage: Stage, given: SagaInput) -> None:
     """Asks until there is an answer, always under the same key, and waits for the end; the judge looks at neither."""
+    key = f"key-{uuid4()}"
 
     def answered() -> str:
         try:
-            return stage.start(given, key=f"key-{given.subject}")
+            return stage.start(given, key=key)
         except StartRefused:
             raise
         except PlatformError:

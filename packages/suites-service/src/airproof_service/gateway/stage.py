@@ -128,8 +128,11 @@ class Stage:
         logs = self.cell.capabilities.logs
         if logs is None:
             return
-        secrets = self.cell.platform.requests.secrets()
-        nodes = {line.node for line in logs.since(self._log_mark) if any(one in line.text for one in secrets)}
-        if nodes:
-            promise, seen = "no log holds a secret", f"lines of {', '.join(sorted(nodes))}"
-            yield Anomaly("SECURITY", "secret-in-a-log", promise, "none", seen)
+        requests, lines = self.cell.platform.requests, logs.since(self._log_mark)
+        secrets, people = requests.secrets(self.about.tenant), requests.personal(self.about.tenant)
+        told = {line.node for line in lines if any(one in line.text for one in secrets)}
+        named = {line.node for line in lines if any(one in line.text.lower() for one in people)}
+        for name, what, nodes in (("secret-in-a-log", "a secret", told), ("person-in-a-log", "who somebody is", named)):
+            if nodes:
+                seen = f"lines of {', '.join(sorted(nodes))}"
+                yield Anomaly("SECURITY", name, f"no log holds {what}", "none", seen)
