@@ -19,7 +19,9 @@ async def failure_of(url: str, statement: str, **values: object) -> DBAPIError:
     engine = open_engine(url.replace("postgresql:", "postgresql+psycopg:"), "test")
     try:
         async with engine.connect() as connection:
-            await connection.execute(text("CREATE TEMPORARY TABLE people (email text UNIQUE, number int CHECK (number > 0))"))
+            await connection.execute(
+                text("CREATE TEMPORARY TABLE people (email text UNIQUE, number int CHECK (number > 0))")
+            )
             await connection.execute(text(INSERT), {"email": EMAIL, "number": 1})
             with pytest.raises(DBAPIError) as caught:
                 await connection.execute(text(statement), values)

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from pyairtable_reference.kit import logs
 from pyairtable_reference.kit.runtime import FINISH_S, _finish
-from pyairtable_reference.services.notification_service.adapters.smtp import SmtpServer
+from pyairtable_reference.services.notification_service.adapters.smtp import MailPostponed, SmtpServer
 from pyairtable_reference.services.notification_service.application import welcome
 from pyairtable_reference.services.notification_service.domain.mail import WELCOME, Mail, message_id
 
@@ -16,6 +17,7 @@ from .test_envelope import make_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from email.message import EmailMessage
 
     import pytest
 
@@ -105,3 +107,17 @@ def test_a_mail_in_doubt_holds_up_no_stop_and_is_sent_again_under_its_id(monkeyp
 
     asyncio.run(scenario())
     assert (queue.claimed, queue.changed) == ([mail], [])
+
+
+def test_a_mail_is_sent_in_the_conversation_of_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(welcome, "Mails", lambda connection: connection)
+    mail, told = make_mail(), []
+
+    class Busy:
+        async def send(self, message: EmailMessage) -> None:
+            told.append(logs.current_correlation())
+            raise MailPostponed("not now")
+
+    queue = MemoryQueue(mail)
+    asyncio.run(welcome.Mailer(queue, Busy(), OWNER, 180)._send(mail))  # type: ignore[arg-type]
+    assert (told, queue.changed) == ([mail.command["correlation_id"]], ["not now"])

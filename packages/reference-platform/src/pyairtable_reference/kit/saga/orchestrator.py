@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from pyairtable_reference.kit import metrics
+from pyairtable_reference.kit import logs, metrics
 from pyairtable_reference.kit.backoff import pause
 from pyairtable_reference.kit.database import is_transient
 from pyairtable_reference.kit.envelope import Action, Command, Message, Record, Reply, Unprocessable, command_id
@@ -169,15 +169,17 @@ class Orchestrator:
                 effects = machine.on_time(saga, datetime.now(UTC))
                 if effects.changed:
                     await store.save(saga, machine.next_timer(saga))
-                    await self._send(work, machine, saga, effects, str(saga.id))
+                    with logs.bound(saga.correlation_id, saga.tenant_id):
+                        await self._send(work, machine, saga, effects, str(saga.id))
         except Exception as failure:
             if is_transient(failure):
                 raise
             log.exception("timer of saga %s could not be fired; the others go on", saga_id)
             self._broken[saga_id] = datetime.now(UTC) + timedelta(seconds=BROKEN_SLEEP_S)
             return False
-        for step, action in effects.commands:
-            log.warning("saga %s: %s.%s issued by timer", saga_id, step, action)
+        with logs.bound(saga.correlation_id, saga.tenant_id):
+            for step, action in effects.commands:
+                log.warning("saga %s: %s.%s issued by timer", saga_id, step, action)
         return effects.changed
 
     async def _sleep(self, now: datetime, until: datetime | None, *, busy: bool) -> None:

@@ -12,6 +12,7 @@ from uuid import uuid5
 
 from pydantic import TypeAdapter
 
+from pyairtable_reference.kit import logs
 from pyairtable_reference.kit.backoff import Backoff, delay_s, pause
 from pyairtable_reference.kit.database import is_transient
 from pyairtable_reference.kit.envelope import Command
@@ -124,6 +125,10 @@ class Mailer:
 
     async def _send(self, mail: Mail) -> None:
         command = _command.validate_python(mail.command)
+        with logs.bound(command.correlation_id, command.tenant_id):
+            await self._deliver(mail, command)
+
+    async def _deliver(self, mail: Mail, command: Command) -> None:
         try:
             await self._server.send(welcome(mail, command.payload["first_name"]))
         except MailRejected as refusal:
