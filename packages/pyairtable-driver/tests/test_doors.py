@@ -35,17 +35,25 @@ class FakeRedis:
 
 
 class FakeHttp:
-    """Opens a session whose keys live that long; refuses and grants exchanges in turn."""
+    """Opens a session whose keys live that long; refuses and grants exchanges in turn.
 
-    def __init__(self, redis: FakeRedis, *exchanges: httpx.Response, **left_ms: int) -> None:
+    Args:
+        prolonged: keys that live as long again when the session is used.
+    """
+
+    def __init__(
+        self, redis: FakeRedis, *exchanges: httpx.Response, prolonged: tuple[str, ...] = (), **left_ms: int
+    ) -> None:
         self.redis, self.exchanges, self.left_ms = redis, list(exchanges), left_ms
+        self.prolonged = prolonged
         self.exchanged: list[str] = []
 
     def ask(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
         if path == "/auth/refresh":
             self.exchanged.append(more["json"]["refresh_token"])
             return self.exchanges.pop(0)
-        self.redis.left_ms |= {name.encode(): left_ms for name, left_ms in self.left_ms.items()}
+        living = self.prolonged if path == "/auth/me" else self.left_ms
+        self.redis.left_ms |= {name.encode(): self.left_ms[name] for name in living}
         return httpx.Response(200, json=PAIR)
 
 
@@ -59,6 +67,12 @@ def test_a_session_expires_as_far_as_its_keys_do() -> None:
     http = FakeHttp(redis := FakeRedis(), access=99_990, refresh=700_000, for_ever=-1)
     assert make_doors(http).expired(REF) == "access-token"
     assert redis.left_ms == {b"of-before": 5_000, b"refresh": 600_000, b"for_ever": -1}
+
+
+def test_a_session_that_is_prolonged_by_its_use_does_not_expire() -> None:
+    http = FakeHttp(redis := FakeRedis(), access=99_990, refresh=700_000, prolonged=("access",))
+    make_doors(http).expired(REF)
+    assert redis.left_ms == {b"of-before": 5_000, b"access": 89_990, b"refresh": 600_000}
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,9 @@ class Story:
 
     def readout(self, states: set[SagaState] | None = None, **allowed: Any) -> ReadOut:
         """All that the verdict depends on."""
-        of_ending = {name: allowed.pop(name) for name in ("refused", "kept", "may_time_out") if name in allowed}
+        of_ending = {
+            name: allowed.pop(name) for name in ("refused", "kept", "may_time_out", "greeted") if name in allowed
+        }
         ending = Ending(self.saga_id, self.subject, frozenset(states or {self.state}), **of_ending)
         return ReadOut(TRIP, self.observation(), Expectation((ending,), **allowed))
 

@@ -185,6 +185,14 @@ def test_a_mail_with_two_ids(completed: Story, names: Names) -> None:
     assert "SAGA/mail-without-cause" in names(completed.judge())
 
 
+def test_a_mail_that_greets_somebody_else(completed: Story, names: Names) -> None:
+    completed.mails[0] = replace(completed.mails[0], text="Hello {name},")
+    assert completed.judge()
+    assert names(completed.judge(greeted="Ann")) == {"CONTRACT/greets-another"}
+    completed.mails[0] = replace(completed.mails[0], text="Hello Ann,")
+    assert completed.judge(greeted="Ann")
+
+
 def test_a_mail_sent_twice_with_one_id_is_valid(completed: Story) -> None:
     completed.mails.append(completed.mails[0])
     assert completed.judge()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 TOKEN_LIFETIME_S = 60
+LAST_MS = 10_000
 
 
 class Doors:
@@ -70,10 +71,12 @@ class Doors:
         headers = {"X-User-ID": user.owner, "X-Tenant-ID": user.tenant.id}
         if kind in {ServiceToken.NONE, ServiceToken.OPERATOR}:
             return headers
-        now = int(time.time()) - (2 * TOKEN_LIFETIME_S if kind is ServiceToken.EXPIRED else 0)
+        shift = {ServiceToken.EXPIRED: -2 * TOKEN_LIFETIME_S, ServiceToken.NOT_YET: TOKEN_LIFETIME_S}
+        now = int(time.time()) + shift.get(kind, 0)
         callee = f"not-{service}" if kind is ServiceToken.FOR_ANOTHER else service
         secret = "f" * 64 if kind is ServiceToken.FORGED else self._secrets["service_secret"]
         claims = {"iss": GATEWAY, "aud": callee, "iat": now, "exp": now + TOKEN_LIFETIME_S, "jti": str(uuid.uuid4())}
+        claims.pop({ServiceToken.ENDLESS: "exp", ServiceToken.FOR_NOBODY: "aud"}.get(kind, ""), None)
         if kind is ServiceToken.UNSIGNED:
             return {**headers, "X-Service-Token": jwt.encode(claims, None, algorithm="none")}
         return {**headers, "X-Service-Token": jwt.encode(claims, secret, algorithm="HS256")}
@@ -98,17 +101,17 @@ class Doors:
         return self._exchange(pair) or pair["access_token"]
 
     def expired(self, user: EntityRef) -> str:
-        """The token of a session of the user whose time, as far as it was said to have one, was taken off."""
+        """The token of a session of the user whose time, as far as it was said to have one, was taken off.
+
+        It is used when little is left, which must not make that more.
+        """
         redis = self._redis()
         before = set(redis.keys())
         pair = self._new_session(user)
-        lifetime_ms = int(pair["expires_in"]) * 1000
-        for key in set(redis.keys()) - before:
-            left_ms = int(redis.pttl(key))
-            if left_ms > lifetime_ms:
-                redis.pexpire(key, left_ms - lifetime_ms)
-            elif left_ms > 0:
-                redis.delete(key)
+        keys = set(redis.keys()) - before
+        _age(redis, keys, int(pair["expires_in"]) * 1000 - LAST_MS)
+        self._http.ask("GET", GATEWAY, "/auth/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
+        _age(redis, keys, LAST_MS)
         return pair["access_token"]
 
     def refresh(self, user: EntityRef) -> str:
@@ -164,3 +167,13 @@ class Doors:
                 token = self._tokens[user.owner] = self._http.log_in(known["email"], known["password"])
                 self._shown.add(token)
             return self._tokens[user.owner]
+
+
+def _age(redis: Redis, keys: Iterable[Any], passed_ms: int) -> None:
+    """Has the keys be as much older; without an end they do not age."""
+    for key in keys:
+        left_ms: Any = redis.pttl(key)
+        if left_ms > passed_ms:
+            redis.pexpire(key, left_ms - passed_ms)
+        elif left_ms > 0:
+            redis.delete(key)

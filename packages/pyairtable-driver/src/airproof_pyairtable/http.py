@@ -93,7 +93,8 @@ class Http:
     def mails(self, recipients: list[str]) -> tuple[Mail, ...]:
         """The mails that the sink accepted for the recipients."""
         answer = self._client.get(f"{self._sink()}/mails", params={"recipient": recipients})
-        return tuple(Mail(one["message_id"], one["recipient"], one["subject"]) for one in _json(answer, 200))
+        names = ("message_id", "recipient", "subject", "text")
+        return tuple(Mail(*(one[name] for name in names)) for one in _json(answer, 200))
 
     def reject_recipient(self, recipient: str, *, rejected: bool) -> None:
         """Has the sink answer the recipient with 550 from now on, or no longer."""

@@ -95,8 +95,19 @@ REGISTRATION = Saga(
     },
     invalid_keys=("", "a b", "x" * 201, "é"),
     unusual={
-        "password": (" 8 chars", "pässwörter", '"quoted"\'', "x" * 256),
-        "first_name": ("O'Brien", "Zoë 😀", "x" * 100, "Robert'); DROP TABLE profiles;--", "<b>Ann</b>", "%s {0} \\n"),
+        "email": tuple(f"{name}@{{tenant}}.example" for name in ("a+b", "a", "a.b", "a_b", "axb", "ab", "a%b")),
+        "password": (" 8 chars", "pässwörter", '"quoted"\'', "x" * 256, "пароль-пароль", "密码密码密码密码", "😀" * 8),
+        "first_name": (
+            "O'Brien",
+            "Zoë 😀",
+            "x" * 100,
+            "Robert'); DROP TABLE profiles;--",
+            "<b>Ann</b>",
+            "%s {0} \\n",
+            " x  y ",
+            "e\u0301",
+            "\ufb01",
+        ),
         "last_name": ("x", "de la Cruz-Müller, Jr.", "名前"),
     },
 )
@@ -170,7 +181,16 @@ def _route(name: str, request: str, service: str, access: Access, **more: Any) -
 ROUTES = (
     _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, shows=_SHOWN),
     _route(
-        "list", f"GET {_WORKSPACES}?limit=1", WORKSPACES, Access.USER, invalid_query=_INVALID_PAGE, shows=_SHOWN_PAGE
+        "list",
+        f"GET {_WORKSPACES}?limit=1",
+        WORKSPACES,
+        Access.USER,
+        invalid_query=_INVALID_PAGE,
+        shows=_SHOWN_PAGE,
+        queries={
+            "": {**_SHOWN_PAGE, "limit": 20},
+            "limit=1&page=2": {"data": [], "page": 2, "has_next": False, "has_prev": True},
+        },
     ),
     _route("user", "GET /api/v1/users/{owner}", USERS, Access.TENANT, shows=_SHOWN_USER),
     _route(
@@ -204,15 +224,18 @@ ROUTES = (
 def _operators(step: Step) -> Iterator[Route]:
     """What the step's participant does for operators alone."""
     asked: dict[str, Any] = {"POST /api/v1/outbox/{id}/retry": None}
+    limit = f"PUT {_RULES}/limits"
     if step.refusal and step.refusal.limit:
-        asked |= {f"PUT {_RULES}/limits": {"value": 1_000}, f"DELETE {_RULES}/limits": None}
+        asked |= {limit: {"value": 1_000}, f"DELETE {_RULES}/limits": None}
     if step.compensation:
         asked |= {f"PUT {_RULES}/legal-hold": None, f"DELETE {_RULES}/legal-hold": None}
     for request, body in asked.items():
-        yield _route(f"{request} of {step.participant}", request, step.participant, Access.OPERATOR, body=body)
+        more = {"body": body, "invalid": _INVALID_LIMIT if request == limit else {}}
+        yield _route(f"{request} of {step.participant}", request, step.participant, Access.OPERATOR, **more)
 
 
 _RULES = "/api/v1/tenants/{tenant}"
+_INVALID_LIMIT = {"value": (None, "x", "", -1, 1.5, 10**9 + 1, 2**63, 2**70, [1]), "tenant_id": ("{tenant}",)}
 _START = {"saga_type": "none", "correlation_id": "{id}", "tenant_id": "{tenant}", "input_data": {}}
 
 MANIFEST = Manifest(

@@ -95,7 +95,7 @@ class Registration:
             "last_name": chance.choice(LAST_NAMES),
             "tenant_id": tenant.id,
         }
-        return SagaInput(tenant, fields["email"], fields, (password,))
+        return SagaInput(tenant, fields["email"], fields, (password,), fields["first_name"])
 
     def start(self, given: SagaInput, *, key: str | None = None, deadline_s: float | None = None) -> str:
         """Registers the person; see `SagaAccess.start`."""
@@ -126,6 +126,10 @@ class Registration:
             return wait_until(terminal, timeout_s=timeout_s, describe=f"saga {saga_id} to end")
         except WaitTimeout as error:
             raise WaitTimeout(f"{error}; it is {last}", last=last[0], timeout_s=timeout_s) from error
+
+    def usable(self, given: SagaInput) -> bool:
+        """Asked in another spelling: an address is the same in capitals."""
+        return self._http.can_log_in(given.subject.upper(), given.fields["password"])
 
     @contextmanager
     def refuse(self, step: str, given: SagaInput) -> Iterator[None]:
@@ -279,7 +283,7 @@ class Registration:
             outbox=holdings.outbox,
             bus=tuple(self._bus.log.of(tenant.id, subjects, correlations)),
             mails=tuple(mail for mail in self._mails(recipients) if not self._is_of_another(mail, tenant)),
-            usable={id_: self._usable(one.given) for id_, one in started.items()},
+            usable={id_: self.usable(one.given) for id_, one in started.items()},
             figures=holdings.figures,
         )
 
@@ -290,10 +294,6 @@ class Registration:
         """Whether the mail is of a saga that was started for another tenant, such as a rival for the same e-mail."""
         started = self._started.get(mail.message_id.lstrip("<").partition(".")[0])
         return started is not None and started.given.tenant != tenant
-
-    def _usable(self, given: SagaInput) -> bool:
-        """Asked in another spelling: an address is the same in capitals."""
-        return self._http.can_log_in(given.subject.upper(), given.fields["password"])
 
     def _take_email(self, given: SagaInput) -> None:
         """Registers the e-mail, in capitals, for somebody of another tenant."""

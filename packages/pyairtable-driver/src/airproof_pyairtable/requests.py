@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -50,15 +50,19 @@ class Requests:
             headers |= {**said, "X-User-Roles": "admin", "X-Forwarded-User": request.pretended.owner}
         if request.correlation_id:
             headers[CORRELATION] = request.correlation_id.encode("latin-1")
+        if request.key:
+            headers["Idempotency-Key"] = request.key.encode("latin-1")
         path = request.path or self.path(request.route, request.about)
         return self._ask(request, GATEWAY, path, headers)
 
-    def ask_service(self, route: Route, about: EntityRef, token: ServiceToken) -> Answer:
+    def ask_service(
+        self, route: Route, about: EntityRef, token: ServiceToken, fields: Mapping[str, Any] | None = None
+    ) -> Answer:
         """Makes the request in the gateway's place."""
         headers: dict[str, Any] = self._doors.identity(about, route.service, token)
         if token is ServiceToken.OPERATOR:
             headers |= self._session(Session.OPERATOR, about)
-        return self._ask(Request(route, about), route.service, self.path(route, about), headers)
+        return self._ask(Request(route, about, fields=fields or {}), route.service, self.path(route, about), headers)
 
     def probe(self, service: str, path: str) -> int:
         """The status of a probe."""

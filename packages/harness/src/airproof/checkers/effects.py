@@ -185,3 +185,7 @@ def _mails(saga: Saga, observation: SagaObservation, expectation: Expectation) -
         elif expectation.calm and len(mails) > wanted:
             promise, facts = "without a fault each mail is sent once", witness(mails)
             yield Anomaly(SAGA, "mail-twice", promise, f"{wanted} to {recipient}", f"{len(mails)}", facts)
+        greeted = {view.ending.greeted for view in views if view.ending.subject == recipient}
+        for mail in (one for one in mails if greeted and not any(name in one.text for name in greeted)):
+            promise, expected = "a mail calls its recipient by their name", " or ".join(sorted(greeted))
+            yield Anomaly("CONTRACT", "greets-another", promise, expected, mail.text, (f"mail {mail.message_id}",))

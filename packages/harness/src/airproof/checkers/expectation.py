@@ -19,6 +19,7 @@ class Ending:
         refused: the step that must be the one refused unless the saga completes; None: any, or none.
         kept: the steps whose compensation was made impossible, so that their effects stay.
         may_time_out: whether its deadline may pass, so that it may give up though nobody refused.
+        greeted: what its mail calls its user; empty if it does not.
     """
 
     saga_id: str
@@ -27,6 +28,7 @@ class Ending:
     refused: str | None = None
     kept: frozenset[str] = frozenset()
     may_time_out: bool = False
+    greeted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,12 +69,14 @@ class SagaInput:
         subject: what identifies its effects: the e-mail address.
         fields: what the platform's start request carries.
         secrets: values among them that may appear in no message and no log.
+        greeted: what a mail to the saga's user calls them; empty if none does.
     """
 
     tenant: Tenant
     subject: str
     fields: dict[str, Any]
     secrets: tuple[str, ...] = ()
+    greeted: str = ""
 
 
 class SagaAccess(Protocol):
@@ -109,6 +111,10 @@ class SagaAccess(Protocol):
         Raises:
             WaitTimeout: it is not; the message holds the last read-out.
         """
+        ...
+
+    def usable(self, given: SagaInput) -> bool:
+        """Whether what was started with that works for its user: a login with it succeeds."""
         ...
 
     def refuse(self, step: str, given: SagaInput) -> AbstractContextManager[None]:

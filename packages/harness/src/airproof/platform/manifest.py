@@ -71,7 +71,7 @@ class Saga:
         sends_mail_in: the step that sends a mail, if one does.
         invalid: values of a field of a start, which it need not have, with which it is refused.
         invalid_keys: idempotency keys with which it is refused.
-        unusual: values of a field of a start that are right, however odd they look.
+        unusual: values of a field of a start that are right, however odd they look. `{tenant}` in them is its own.
     """
 
     name: str
@@ -182,6 +182,7 @@ class Route:
         invalid: values of a field of the body, which the body need not have, with which the request is refused.
         invalid_query: the same of the parameters behind the path, as they are spelled there.
         shows: what of the answer is known, by its place in it: `data.0.name`; texts as in `body`.
+        queries: other parameters that may stand behind the path, or none, and what is shown then.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Route:
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     invalid_query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shows: Mapping[str, Any] = field(default_factory=dict)
+    queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

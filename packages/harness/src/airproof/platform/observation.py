@@ -200,6 +200,7 @@ class Mail:
     message_id: str
     recipient: str
     subject: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,9 @@ class ServiceToken(StrEnum):
     UNSIGNED = "a token without a signature"
     EXPIRED = "a token that has expired"
     FOR_ANOTHER = "a token for another service"
+    FOR_NOBODY = "a token for no service in particular"
+    ENDLESS = "a token that never expires"
+    NOT_YET = "a token of a time to come"
     VALID = "a valid token"
     OPERATOR = "an operator's key, and no token"
 
@@ -92,6 +95,7 @@ class Request:
         path: another spelling of the route's path; empty: the route's own.
         pretended: an entity of the user, and of the tenant, that the request says in its headers it comes from.
         correlation_id: the request's own; empty sends none.
+        key: the idempotency key; empty sends none.
         fields: of the body, other than the route's.
         left_out: a field of the route's body that is not sent.
         raw: what is sent in the place of the body; None for what the route says.
@@ -106,6 +110,7 @@ class Request:
     path: str = ""
     pretended: EntityRef | None = None
     correlation_id: str = ""
+    key: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     left_out: str = ""
     raw: bytes | None = None
@@ -131,8 +136,10 @@ class RequestAccess(Protocol):
         """Makes the request at the gateway, once."""
         ...
 
-    def ask_service(self, route: Route, about: EntityRef, token: ServiceToken) -> Answer:
-        """Makes the request in the gateway's place, at the route's service, once."""
+    def ask_service(
+        self, route: Route, about: EntityRef, token: ServiceToken, fields: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Makes the request in the gateway's place, at the route's service, once; `fields` as in `Request`."""
         ...
 
     def shown(self, route: Route, about: EntityRef) -> dict[str, Any]:

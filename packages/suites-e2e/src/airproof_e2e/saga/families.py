@@ -555,6 +555,15 @@ MESSAGES = (
         blames="UOW",
     ),
     Family(
+        "statements-refused",
+        Per.LAST_UNDOABLE,
+        messages.statements_refused,
+        "{subject} is done once its database can, however often it cannot just then",
+        ("SAGA-1", "UOW-2", "FI-1"),
+        cell=CellKind.WIRED,
+        blames="DBTX",
+    ),
+    Family(
         "reply-late",
         Per.UNDOABLE,
         messages.reply_late,

@@ -42,6 +42,8 @@ def unusual_starts(stage: Stage) -> None:
             _note(stage, name, value, str(error))
     for saga_id, (name, value, given) in started.items():
         stage.wait_end(saga_id)
+        if value in given.secrets:
+            _demand_whole(stage, name, value, given)
         told = [one.body for one in stage.platform.bus.messages(saga_id)]
         if value not in given.secrets and not any(_holds(body, value) for body in told):
             _note(stage, name, value, f"no message of saga {saga_id} that has it")
@@ -59,10 +61,32 @@ def _start_under_like_keys(stage: Stage) -> None:
 
 def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any, SagaInput]]:
     for name, wanted in values.items():
-        for value in wanted:
+        for one in wanted:
             given = stage.make_input()
-            secrets = tuple(value if secret == given.fields.get(name) else secret for secret in given.secrets)
-            yield name, value, replace(given, fields={**given.fields, name: value}, secrets=secrets)
+            value = one.replace("{tenant}", given.tenant.id) if isinstance(one, str) else one
+            yield name, value, _with(given, name, value)
+
+
+def _with(given: SagaInput, name: str, value: Any) -> SagaInput:
+    """The input with another value of a field, whatever it stands for."""
+    was = given.fields.get(name)
+    return replace(
+        given,
+        fields={**given.fields, name: value},
+        subject=value if was == given.subject else given.subject,
+        secrets=tuple(value if was == secret else secret for secret in given.secrets),
+        greeted=value if was == given.greeted else given.greeted,
+    )
+
+
+def _demand_whole(stage: Stage, name: str, secret: str, given: SagaInput) -> None:
+    """Nothing works with a secret that has another letter in it."""
+    for place in (0, len(secret) // 2, len(secret) - 1):
+        near = f"{secret[:place]}{chr(ord(secret[place]) + 1)}{secret[place + 1 :]}"
+        if stage.access.usable(_with(given, name, near)):
+            promise, seen = "a secret is right as a whole only", f"a login with {near[:40]!r}"
+            facts = (f"{name} {secret[:40]!r}",)
+            stage.anomalies.append(Anomaly("SECURITY", "near-secret", promise, "no login", seen, facts))
 
 
 def _demand_refused(stage: Stage, given: SagaInput, what: str, *, key: str | None = None) -> None:

@@ -26,6 +26,8 @@ from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, WAIT_S, Stage
 DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
 STATEMENTS_AT_MOST = 12
 STARTS_AT_MOST = 30
+PASSING = ("40001", "40P01", "55P03", "53300")
+"""With which PostgreSQL says that the same may succeed later: not serialisable, deadlock, no lock, no connection."""
 LOOKS, LOOKS_WITHIN_S = 3, 2.0
 GIVES_UP_WITHIN_S = 4.0
 
@@ -136,6 +138,15 @@ def statements_cut_off(stage: Stage) -> None:
             rule = statement.nth(number * (number + 1) // 2).reset()
             rules.enter_context(applied(stage, rule if number == 1 else rule.preventable()))
         stage.wait_end(start_in_the_end(stage))
+
+
+def statements_refused(stage: Stage) -> None:
+    """The database refuses the step's first statement again and again, each time for a reason that passes."""
+    with ExitStack() as rules:
+        for number, state in enumerate(PASSING, 1):
+            statement = on(stage.step.participant, DATABASE).when(postgres.query(containing=stage.tenant.id))
+            rules.enter_context(applied(stage, statement.nth(number).respond(sqlstate=state, message="not now")))
+        stage.wait_end(stage.start())
 
 
 def reply_late(stage: Stage) -> None:

@@ -33,8 +33,16 @@ ASKED, LONGER = 4, 1.5
 
 
 def happy(stage: Stage) -> None:
-    """Nothing is broken."""
-    stage.start()
+    """Nothing is broken, and whoever looks for the saga in the logs finds it under its correlation id."""
+    saga_id = stage.start()
+    stage.wait_end(saga_id)
+    correlation_id = stage.access.read(saga_id).correlation_id
+    lines = [line for line in stage.log_lines() if saga_id in line.text]
+    lost = [line for line in lines if correlation_id not in line.text]
+    if lost:
+        promise, expected = "a log tells of a saga under its correlation id", "the id in each line about the saga"
+        seen = f"{len(lost)} of {len(lines)} lines without it, of {', '.join(sorted({line.node for line in lost}))}"
+        stage.anomalies.append(Anomaly("GATEWAY", "not-to-be-found", promise, expected, seen))
 
 
 def refused(stage: Stage) -> None:

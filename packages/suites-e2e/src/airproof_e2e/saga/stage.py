@@ -131,6 +131,7 @@ class Stage:
             refused=refused.name if refused else None,
             kept=frozenset(step.name for step in kept),
             may_time_out=deadline_s is not None,
+            greeted=given.greeted,
         )
         return saga_id
 

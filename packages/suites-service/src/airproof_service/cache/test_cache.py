@@ -3,7 +3,9 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NoReturn
+from uuid import uuid4
 
 import pytest
 
@@ -126,6 +128,12 @@ def test_an_entry_that_cannot_be_read_is_as_good_as_none(stage: Stage) -> None:
 @pytest.mark.covers("CA-3")
 def test_an_entry_goes_away_by_itself(stage: Stage) -> None:
     """What is cached goes away in time however often it is read, so that no invalidation is lost for ever."""
+    missing = replace(stage.ref, id=str(uuid4()))
+    nothing, looked = stage.access.read(missing), stage.cache.expires_in(missing)
+    if nothing or looked > stage.cached.longest_s:
+        promise, expected = "what was looked for in vain leaves nothing behind", f"at most {stage.cached.longest_s:g} s"
+        seen = f"{nothing or 'nothing'}, for {looked:.3f} s"
+        stage.fail(Anomaly("PERF", "miss-stays", promise, expected, seen))
     stage.read_from_the_cache()
     before, began = stage.cache.expires_in(stage.ref), time.monotonic()
     for _ in range(HITS):

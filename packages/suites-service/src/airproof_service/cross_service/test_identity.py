@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,10 @@ from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import ServiceToken
 from airproof_service.gateway.stage import REFUSALS, Stage
+
+OUT_OF_TIME = frozenset({ServiceToken.EXPIRED, ServiceToken.ENDLESS, ServiceToken.NOT_YET})
+NO_TENANTS = ("a%20b", "x" * 65, "%00", "%e9")
+NOT_RIGHT = frozenset({400, 404, 422})
 
 
 @pytest.fixture
@@ -28,10 +33,11 @@ def test_a_service_answers_its_own_kind_only(stage: Stage) -> None:
 
 @pytest.mark.covers("SEC-1", "SEC-2")
 def test_what_is_closed_is_open_to_nobody_else(stage: Stage) -> None:
-    """What is for operators, or for services, is done for nobody else who asks for it past the gateway."""
+    """What is for operators, or for services, is done for nobody else past the gateway; for them only as it may be."""
     for route in stage.cell.platform.manifest.closed:
         right = ServiceToken.OPERATOR if route.access is Access.OPERATOR else ServiceToken.VALID
         _demand_identity(stage, route, {right})
+        _demand_valid(stage, route, right)
     stage.judge()
 
 
@@ -41,6 +47,22 @@ def _demand_identity(stage: Stage, route: Route, right: Collection[ServiceToken]
         answer = stage.cell.platform.requests.ask_service(route, stage.about, token)
         open_ = answer.status not in {401, 403} and answer.status < 500
         good = open_ if token in right else answer.status in REFUSALS - {404}
+        stage.demand_shape(answer, stage.rightful(route))
         promise = f"{route.name} is answered by {route.service} to who may ask past the gateway, and to nobody else"
         expected, seen = "an answer" if token in right else "401 or 403", f"{answer} to {token.value}"
-        stage.demand(good, "XSERVICE", "stranger-served", promise, expected, seen, stage.rightful(route))
+        blames = "SECURITY" if token in OUT_OF_TIME else "XSERVICE"
+        stage.demand(good, blames, "stranger-served", promise, expected, seen, stage.rightful(route))
+
+
+def _demand_valid(stage: Stage, route: Route, right: ServiceToken) -> None:
+    """What may not be there, in the body or as a tenant, is refused."""
+    asked = [(stage.about, {name: value}) for name, values in route.invalid.items() for value in values]
+    if "{tenant}" in route.path:
+        asked += [(replace(stage.about, tenant=Tenant(one)), {}) for one in NO_TENANTS]
+    for about, fields in asked:
+        answer = stage.cell.platform.requests.ask_service(route, about, right, fields)
+        request = replace(stage.rightful(route), about=about, fields=fields)
+        promise = "a request that is not right is refused as such"
+        good = answer.status in NOT_RIGHT
+        stage.demand(good, "CONTRACT", "invalid-accepted", promise, "400, 404 or 422", answer, request)
+        stage.demand_shape(answer, request)

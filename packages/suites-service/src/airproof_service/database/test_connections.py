@@ -56,4 +56,5 @@ def test_who_finds_no_connection_is_told_to_try_again(stage: Stage) -> None:
 def _demand_honest(stage: Stage, request: Request, answer: Answer) -> None:
     honest = answer.status < 500 or answer.status in UNAVAILABLE
     promise = "who finds no connection is told to try again"
+    stage.demand_shape(answer, request)
     stage.demand(honest, "DBTX", "no-connection-is-a-bug", promise, "an answer, or 503", answer, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from uuid import uuid4
 
 from airproof.platform.manifest import Route
 from airproof.platform.requests import Request
@@ -37,6 +38,21 @@ def wrong_queries(stage: Stage, route: Route) -> Iterator[Request]:
             yield replace(rightful, path=f"{path}{'&' if '?' in path else '?'}{name}={value}")
 
 
+def wrong_keys(stage: Stage, route: Route) -> Iterator[Request]:
+    """The change under an idempotency key that is none."""
+    keys = dict.fromkeys(key for saga in stage.cell.platform.manifest.sagas for key in saga.invalid_keys if key)
+    for key in keys if route.changes else ():
+        yield replace(stage.rightful(route), key=key)
+
+
+def unknown_ids(stage: Stage, route: Route) -> Iterator[Request]:
+    """The request about something that is not there."""
+    nowhere = replace(stage.about, id=str(uuid4()), owner=str(uuid4()))
+    path = stage.cell.platform.requests.path(route, nowhere)
+    if path != stage.cell.platform.requests.path(route, stage.about):
+        yield replace(stage.rightful(route), path=path)
+
+
 def wrong_ids(stage: Stage, route: Route) -> Iterator[Request]:
     """The request about something whose id is none."""
     rightful = stage.rightful(route)
@@ -59,9 +75,13 @@ def wrong_places(stage: Stage, route: Route) -> Iterator[Request]:
 
 
 def near_secrets(stage: Stage, route: Route) -> Iterator[Request]:
-    """The request with a password that is nearly the right one."""
+    """The request with a password that is nearly the right one, or with an address that is so only as a pattern."""
     rightful = stage.rightful(route)
     body = stage.cell.platform.requests.body(route, stage.about)
+    for name in (name for name, text in (route.body or {}).items() if text == "{email}"):
+        right = str(body[name])
+        for near in (f"_{right[1:]}", f"%{right[1:]}", f"{right[0]}%", right.replace(".", "_"), f".*{right[1:]}"):
+            yield replace(rightful, fields={name: near})
     for name in (name for name, text in (route.body or {}).items() if text == "{password}"):
         right = str(body[name])
         other = "x" if right[-1] != "x" else "y"

@@ -33,8 +33,10 @@ class Stage:
     about: EntityRef
     anomalies: list[Anomaly] = field(default_factory=list)
     _log_mark: dict[str, int] = field(default_factory=dict)
+    _secrets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self._secrets = self.cell.platform.requests.secrets(self.about.tenant)
         if logs := self.cell.capabilities.logs:
             self._log_mark = logs.mark()
 
@@ -61,8 +63,8 @@ class Stage:
         sessions = {Access.OPERATOR: Session.OPERATOR, Access.ANYBODY: Session.NONE}
         return Request(route, self.about, sessions.get(route.access, Session.USER))
 
-    def ask(self, request: Request) -> Answer | None:
-        """Makes the request; None if nobody answers."""
+    def ask(self, request: Request, *, invented: bool = False) -> Answer | None:
+        """Makes the request; None if nobody answers. An error has the one shape of errors, if it is not invented."""
         shown = {
             "route": request.route.name,
             "as": request.session.value,
@@ -77,6 +79,8 @@ class Stage:
                 operation.info(error)
                 return None
             operation.ok(answer.status)
+        if not invented:
+            self.demand_shape(answer, request)
         return answer
 
     def demand(
@@ -93,6 +97,15 @@ class Stage:
             witness = tuple(filter(None, facts))
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
 
+    def demand_shape(self, answer: Answer, request: Request) -> None:
+        """An error has the one shape of errors, and whatever is answered tells no secret."""
+        shaped = answer.status < 400 or (answer.error and answer.readable) or request.method == "HEAD"
+        promise, expected = "every error has the one shape of errors", "code and message, as JSON"
+        self.demand(bool(shaped), "CONTRACT", "error-shape", promise, expected, answer, request)
+        told = any(one in answer.text for one in self._secrets)
+        promise, expected = "an answer tells no secret, nor how it is kept", "none"
+        self.demand(not told, "SECURITY", "secret-told", promise, expected, "a secret in the answer", request)
+
     def demand_served(self, route: Route, blames: str = "GATEWAY", *, by: EntityRef | None = None) -> None:
         """Somebody who may ask, or the owner of `by`, is answered."""
         request = replace(self.rightful(route), user=by)
@@ -100,10 +113,22 @@ class Stage:
         served = answer is not None and answer.status < 400 and answer.readable
         self.demand(served, blames, "not-served", promise, "an answer", answer, request)
         if served and answer:
-            known = self.cell.platform.requests.shown(route, self.about)
-            seen = {place: answer.at(place) for place in known}
-            promise = "what is shown is what there is"
-            self.demand(seen == known, "CONTRACT", "wrong-answer", promise, str(known), seen, request)
+            self._demand_shown(answer, request)
+
+    def demand_queries(self, route: Route) -> None:
+        """Whoever asks with other parameters, or none, is answered."""
+        path = self.cell.platform.requests.path(route, self.about).partition("?")[0]
+        for query, shows in route.queries.items():
+            spelled = f"{path}?{query}".rstrip("?")
+            request = replace(self.rightful(replace(route, shows=shows)), path=spelled)
+            if answer := self.ask(request):
+                self._demand_shown(answer, request)
+
+    def _demand_shown(self, answer: Answer, request: Request) -> None:
+        known = self.cell.platform.requests.shown(request.route, self.about)
+        seen = {place: answer.at(place) for place in known}
+        good, promise = answer.status < 400 and seen == known, "what is shown is what there is"
+        self.demand(good, "CONTRACT", "wrong-answer", promise, str(known), seen, request)
 
     def demand_discreet(self, answer: Answer | None, request: Request) -> None:
         """An error says that something is away, and nothing of what was asked of it."""

@@ -2,7 +2,7 @@
 
 | request | |
 |---|---|
-| `GET /mails?recipient=a@b.c` | the mails accepted for it in order: `[{message_id, recipient, subject, received_at}]` |
+| `GET /mails?recipient=a@b.c` | the mails for it in order: `[{message_id, recipient, subject, text, received_at}]` |
 | `PUT /rejections/a@b.c` | that recipient is answered `550 5.1.1` from now on |
 | `DELETE /rejections/a@b.c` | and no longer |
 
@@ -78,12 +78,14 @@ class Receiver:
         del server, session
         content = envelope.original_content or b""
         mail = message_from_bytes(content, policy=default_policy)
+        text = mail.get_body(("plain",))
         for recipient in envelope.rcpt_tos:
             self._journal.write(
                 mail={
                     "message_id": str(mail["Message-ID"] or "").strip(),
                     "recipient": recipient.lower(),
                     "subject": str(mail["Subject"] or ""),
+                    "text": text.get_content() if text else "",
                     "received_at": time.time(),
                 }
             )
