@@ -123,4 +123,151 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT20",
+        category="CONTRACT",
+        what="addresses that differ behind a plus are one",
+        trigger="somebody registers with an address and then with the same one and a plus",
+        edits=(
+            Edit(
+                "services/auth_service/domain/credential.py",
+                "    return email.strip().lower()\n",
+                (
+                    '    local, _, domain = email.strip().lower().rpartition("@")\n'
+                    "    return f\"{local.partition('+')[0]}@{domain}\"\n"
+                ),
+            ),
+        ),
+    ),
+    Defect(
+        id="CT21",
+        category="CONTRACT",
+        what="blanks in a name are put in order",
+        trigger="somebody registers with a name that has two of them in a row",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                '"first_name": registration.first_name,',
+                '"first_name": " ".join(registration.first_name.split()),',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT04",
+        category="CONTRACT",
+        what="an unknown saga is told as null",
+        trigger="somebody asks for a saga that there is not",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                "async def get_saga(saga_id: UUID, orchestrator: Application) -> SagaAnswer:",
+                "async def get_saga(saga_id: UUID, orchestrator: Application) -> SagaAnswer | None:",
+            ),
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                (
+                    "    if saga is None:\n"
+                    '        raise ApiError(404, "not-found", f"there is no saga {saga_id}")\n'
+                    "    return SagaAnswer.of(saga)\n"
+                ),
+                "    return SagaAnswer.of(saga) if saga else None\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT03",
+        category="CONTRACT",
+        what="a page has no usual size any more",
+        trigger="somebody asks for a list without saying how long it may be",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                ("    user: User,\n    directory: Application,\n    page: "),
+                (
+                    "    user: User,\n"
+                    "    directory: Application,\n"
+                    "    limit: Annotated[int, Query(ge=1, le=100)],\n"
+                    "    page: "
+                ),
+            ),
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "    limit: Annotated[int, Query(ge=1, le=100)] = 20,\n",
+                "",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT22",
+        category="CONTRACT",
+        what="that the database is away is told in plain text",
+        trigger="the database is away",
+        edits=(
+            Edit(
+                "kit/http/errors.py",
+                '    return error_response(503, "database-unavailable", "try again", {"Retry-After": "1"})\n',
+                (
+                    "    from fastapi.responses import PlainTextResponse\n"
+                    "\n"
+                    '    return PlainTextResponse("try again", 503)  # type: ignore[return-value]\n'
+                ),
+            ),
+        ),
+    ),
+    Defect(
+        id="CT23",
+        category="CONTRACT",
+        what="a limit may be any number",
+        trigger="an operator sets a limit below zero",
+        edits=(
+            Edit(
+                "kit/http/tenancy.py",
+                "    value: int = Field(ge=0, le=1_000_000_000)\n",
+                "    value: int\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT24",
+        category="CONTRACT",
+        what="a mail greets a placeholder",
+        trigger="somebody registers",
+        edits=(
+            Edit(
+                "services/notification_service/domain/mail.py",
+                'f"Hello {first_name}',
+                '"Hello {first_name}',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT25",
+        category="CONTRACT",
+        what="a page past the end of a list is an error",
+        trigger="somebody asks for the page after the last",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "    data = [WorkspaceAnswer",
+                (
+                    "    if page > 1 and not found:\n"
+                    '        raise ApiError(404, "not-found", f"there is no page {page}")\n'
+                    "    data = [WorkspaceAnswer"
+                ),
+            ),
+        ),
+    ),
+    Defect(
+        id="CT26",
+        category="CONTRACT",
+        what="any text is a key of a change",
+        trigger="a workspace is renamed under a key with a blank in it",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "    if idempotency_key and not is_identifier(idempotency_key):\n",
+                "    if len(idempotency_key) > 10_000:\n",
+            ),
+        ),
+    ),
 )

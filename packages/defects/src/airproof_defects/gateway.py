@@ -81,4 +81,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW20",
+        category="GATEWAY",
+        what="what a message leads to is logged under the id of the message",
+        trigger="somebody looks for a request in the logs",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                'logs.bound(correlation_id=record.header("correlation-id"),',
+                'logs.bound(correlation_id=record.header("message-id"),',
+            ),
+        ),
+    ),
 )

@@ -20,4 +20,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF02",
+        category="PERF",
+        what="what was not found leaves a mark that stays",
+        trigger="somebody reads what is not there",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                ("redis.call('EXPIRE', KEYS[1], ARGV[2])\nreturn {ARGV[1], false}"),
+                "return {ARGV[1], false}",
+            ),
+        ),
+    ),
 )

@@ -144,4 +144,87 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE40",
+        category="SECURITY",
+        what="a session lasts longer each time it is used",
+        trigger="somebody goes on asking with one token",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                'self._redis.get(f"access:{_hash(access_token)}"))',
+                'self._redis.getex(f"access:{_hash(access_token)}", ex=ACCESS_S))',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE41",
+        category="SECURITY",
+        what="a service token need not say when it ends",
+        trigger="a token without an end is shown to a service",
+        edits=(
+            Edit(
+                "kit/service_auth.py",
+                '["iss", "aud", "iat", "exp", "jti"]',
+                '["iss", "aud"]',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE42",
+        category="SECURITY",
+        what="of letters that are none of Latin-1 each counts as any other",
+        trigger="a password is right but for such a letter",
+        edits=(
+            Edit(
+                "services/auth_service/domain/passwords.py",
+                "hashlib.scrypt(password.encode(),",
+                'hashlib.scrypt(password.encode("latin-1", "replace"),',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE43",
+        category="SECURITY",
+        what="an address is looked up as a pattern",
+        trigger="somebody logs in with an underscore for a letter",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "self._one(credentials.c.email == email)",
+                'self._one(credentials.c.email.ilike(email.replace("%", r"\\%")))',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE44",
+        category="SECURITY",
+        what="whoever asks for a saga is told what it was started with",
+        trigger="an operator looks at a saga",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                ("    reason: str | None\n    steps: list[StepAnswer]\n"),
+                ("    reason: str | None\n    input_data: dict[str, Any]\n    steps: list[StepAnswer]\n"),
+            ),
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                "            reason=saga.reason,\n",
+                ("            reason=saga.reason,\n            input_data=saga.input,\n"),
+            ),
+        ),
+    ),
+    Defect(
+        id="SE45",
+        category="SECURITY",
+        what="a statement that fails is logged with its parameters",
+        trigger="a connection breaks while somebody registers",
+        edits=(
+            Edit(
+                "kit/database.py",
+                "        hide_parameters=True,\n",
+                "",
+            ),
+        ),
+    ),
 )

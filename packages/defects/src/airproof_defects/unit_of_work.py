@@ -136,4 +136,22 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="a database is restarted",
         edits=(Edit("kit/database.py", '    event.listen(engine.sync_engine, "checkout", _refuse_closed)\n', ""),),
     ),
+    Defect(
+        id="DB30",
+        category="DBTX",
+        what="what passes by itself is taken for a bug",
+        trigger="a transaction is broken off as the victim of a deadlock",
+        edits=(
+            Edit(
+                "kit/database.py",
+                ("    if isinstance(failure, DBAPIError) and failure.connection_invalidated:\n        return True\n"),
+                (
+                    "    if isinstance(failure, DBAPIError) and failure.connection_invalidated:\n"
+                    "        return True\n"
+                    '    if getattr(getattr(failure, "orig", None), "sqlstate", None) in {"40001", "40P01", "55P03"}:\n'
+                    "        return False\n"
+                ),
+            ),
+        ),
+    ),
 )
