@@ -201,6 +201,7 @@ def test_a_mail_sent_twice_with_one_id_is_valid(completed: Story) -> None:
 def test_a_mail_sent_twice_without_a_fault(completed: Story, names: Names) -> None:
     completed.mails.append(completed.mails[0])
     assert names(completed.judge(calm=True)) == {"SAGA/mail-twice"}
+    assert names(completed.judge(mails_once=True)) == {"SAGA/mail-twice"}
 
 
 def test_an_event_that_tells_something_else_than_its_effect(completed: Story, names: Names) -> None:

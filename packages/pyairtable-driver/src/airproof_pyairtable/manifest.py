@@ -356,7 +356,7 @@ def written_table(service: str, write: Write) -> str:
             return "inbox" if service == ORCHESTRATOR else "command_results"
         case Write.EVENT_INBOX:
             return "inbox"
-        case Write.BUSINESS:
+        case Write.BUSINESS | Write.MAIL_CLAIM:
             database = database_of(service)
             tables = {place.database: place.table for place in EFFECTS.values()}
             return tables.get(database, "saga_instances")

@@ -9,7 +9,7 @@ import psycopg
 
 from airproof.environment.topology import CellDescription
 from airproof.errors import UsageError
-from airproof.platform.driver import BusAccess, OutboxAccess, SagaAccess, Tenant
+from airproof.platform.driver import BusAccess, MailAccess, OutboxAccess, SagaAccess, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest
 from airproof.platform.requests import RequestAccess
@@ -18,6 +18,7 @@ from airproof_pyairtable.cache import WorkspaceCache
 from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http
+from airproof_pyairtable.mails import Mails
 from airproof_pyairtable.manifest import MANIFEST, WORKSPACE, database_of
 from airproof_pyairtable.outbox import Outboxes
 from airproof_pyairtable.registration import Registration
@@ -80,6 +81,7 @@ class PyAirtable:
         self._http = Http(cell)
         self._bus = Bus(cell)
         self._outboxes = Outboxes(self._databases, self._http)
+        self._mails = Mails(self._databases, cell)
         self._registration = Registration(self._http, self._databases, self._bus, seed)
         self._cache = WorkspaceCache(cell, self._bus)
         doors = Doors(self._http, cell.secrets, self._cache.connection)
@@ -96,6 +98,11 @@ class PyAirtable:
     def outbox(self) -> OutboxAccess:
         """The outboxes of the services."""
         return self._outboxes
+
+    @property
+    def mails(self) -> MailAccess:
+        """The mails that wait to be sent."""
+        return self._mails
 
     def new_tenant(self, seed: str) -> Tenant:
         """A tenant of its own. In a cell that has seen the seed before, its name gets a number."""

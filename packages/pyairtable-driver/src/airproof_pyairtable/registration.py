@@ -178,7 +178,7 @@ class Registration:
 
     def block_write(self, service: str, write: Write) -> AbstractContextManager[EffectBlock]:
         """Holds the service's transactions at that write; who writes to an outbox and who takes from it are apart."""
-        statement = {Write.OUTBOX: "INSERT", Write.CLAIM: "WITH"}.get(write, "")
+        statement = {Write.OUTBOX: "INSERT", Write.CLAIM: "WITH", Write.MAIL_CLAIM: "WITH"}.get(write, "")
         table = written_table(service, write)
         return blocks.hold_writes(self._databases, database_of(service), table, statement=statement)
 

@@ -39,6 +39,7 @@ class Expectation:
         endings: one for every saga of the tenant; there may be no other.
         completed: how many of them complete, where only the number is certain.
         calm: nothing was broken and nothing sent again, so no event may be on the bus twice.
+        mails_once: nothing was done for which a mail may be sent twice.
         parked: ids of the messages that must lie among the dead letters.
         held_back: ids of the messages that must lie unpublished in an outbox.
         foreign: ids of messages that the harness put into outboxes; they belong to no saga and must arrive.
@@ -48,6 +49,7 @@ class Expectation:
     endings: tuple[Ending, ...]
     completed: int | None = None
     calm: bool = False
+    mails_once: bool = False
     parked: frozenset[str] = frozenset()
     held_back: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()

@@ -232,6 +232,7 @@ class Write(StrEnum):
 
     `BUSINESS` is the participant's effect, or the orchestrator's saga. `INBOX` is what was done with commands and
     replies, `EVENT_INBOX` with events of others. `CLAIM` is no message's: who sends what the outbox holds takes it.
+    `MAIL_CLAIM` is the same for mails.
     """
 
     BUSINESS = "business"
@@ -240,6 +241,7 @@ class Write(StrEnum):
     INBOX = "inbox"
     EVENT_INBOX = "event inbox"
     CLAIM = "claim"
+    MAIL_CLAIM = "mail claim"
 
 
 class BusAccess(Protocol):
@@ -334,6 +336,18 @@ class OutboxAccess(Protocol):
         ...
 
 
+class MailAccess(Protocol):
+    """The mails that wait to be sent, as an operator of the platform may touch them."""
+
+    def claimers(self, tenant: Tenant) -> list[str]:
+        """Of each of the tenant's mails that wait, the node of the instance that has it in hand; empty for none."""
+        ...
+
+    def make_due(self, tenant: Tenant) -> None:
+        """Has all of the tenant's mails that wait be due now. What an instance claims of them has ended."""
+        ...
+
+
 class Platform(Protocol):
     """Typed access to one running cell."""
 
@@ -348,6 +362,11 @@ class Platform(Protocol):
     @property
     def outbox(self) -> OutboxAccess:
         """The outboxes of the services."""
+        ...
+
+    @property
+    def mails(self) -> MailAccess:
+        """The mails that wait to be sent."""
         ...
 
     def new_tenant(self, seed: str) -> Tenant:

@@ -115,9 +115,26 @@ MAILS = (
         "mail-hangs",
         Per.MAIL,
         mails.hangs,
-        "a mail that hangs keeps no other waiting",
+        "a mail that hangs keeps no other waiting, and is sent once though it is asked for again",
         ("SAGA-1", "FI-1"),
         cell=CellKind.WIRED,
+    ),
+    Family(
+        "instances-share-mails",
+        Per.MAIL,
+        instances.share_mails,
+        "each mail is sent once, though every instance of its service looks for mails at the same time",
+        ("SAGA-1", "OUT-2"),
+        cell=CellKind.DOUBLED,
+    ),
+    Family(
+        "mail-of-a-lost-instance",
+        Per.MAIL,
+        instances.mail_of_a_lost_one,
+        "a mail that an instance had in hand is sent by another one when the claim ends, and not before",
+        CRASH,
+        blames="OUTBOX",
+        cell=CellKind.DOUBLED,
     ),
 )
 

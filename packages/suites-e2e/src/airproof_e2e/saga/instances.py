@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 
 from airproof.checkers.verdict import Anomaly
+from airproof.environment.topology import Role
 from airproof.errors import FaultNotObserved
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
+from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import FREEZES_AT_MOST, commits_held, held, killed, suspended
 from airproof_e2e.saga.moments import answer
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
-STREAMS, OF_ONE_KEY, SIZE = 8, 3, 10
+STREAMS, OF_ONE_KEY, SIZE, MAILS = 8, 3, 10, 3
 LONG_S = 60.0
 
 
@@ -28,15 +30,52 @@ def share_an_outbox(stage: Stage) -> None:
         instances = _frozen_at_rest(stage, service, frozen)
         for _ in range(STREAMS):
             put.update(stage.platform.outbox.put_stream(service, stage.tenant, [SIZE]))
-        with held(stage, service, Write.CLAIM) as block:
-            for instance in instances:
-                instance.heal()
-            together = f"{len(instances)} instances of {service} to look into the outbox"
-            wait_until(lambda: block.waiting() >= len(instances), timeout_s=WAIT_S, describe=together)
+        _all_come(stage, service, Write.CLAIM, instances)
     stage.allowance.foreign.update(put)
     stage.wait_end(stage.start())
     wait_sent(stage, service)
     _demand_each_once(stage, put)
+
+
+def share_mails(stage: Stage) -> None:
+    """All instances of the service come to take mails at the same moment, when the mail server is back."""
+    participant, mails = stage.step.participant, stage.platform.mails
+    stage.allowance.mails_once = True
+
+    def put_off() -> bool:
+        return mails.claimers(stage.tenant) == [""] * MAILS
+
+    with ExitStack() as frozen:
+        with killed(stage, Role.SMTP.value):
+            for _ in range(MAILS):
+                stage.start()
+            wait_until(put_off, timeout_s=WAIT_S, describe="the mails to be put off")
+            instances = _frozen_at_rest(stage, participant, frozen, when=put_off)
+        mails.make_due(stage.tenant)
+        _all_come(stage, participant, Write.MAIL_CLAIM, instances)
+
+
+def mail_of_a_lost_one(stage: Stage) -> None:
+    """An instance is killed that has the mail in hand, and stays away; the others are restarted."""
+    step, mails = stage.step, stage.platform.mails
+    stage.allowance.mails_once = True
+    with ExitStack() as lost:
+        with suspended(stage, Role.SMTP.value):
+            saga_id = stage.start()
+            in_hand = "an instance to have the mail in hand"
+            wait_until(lambda: any(mails.claimers(stage.tenant)), timeout_s=WAIT_S, describe=in_hand)
+            (claimer,) = mails.claimers(stage.tenant)
+            lost.enter_context(killed(stage, claimer))
+        for other in stage.cell.description.instances(step.participant):
+            if other.name != claimer:
+                with killed(stage, other.name):
+                    pass
+        if mails.claimers(stage.tenant) != [claimer]:
+            promise = "no instance sends a mail that another one has in hand"
+            seen = f"taken by another one, or sent, after {claimer} had it"
+            stage.anomalies.append(Anomaly("OUTBOX", "claim-ignored", promise, "it waits", seen, (f"saga {saga_id}",)))
+        mails.make_due(stage.tenant)
+        stage.wait_for(saga_id, (MessageKind.EVENT, step.event))
 
 
 def lost_with_claim(stage: Stage) -> None:
@@ -102,16 +141,33 @@ def _demand_each_once(stage: Stage, put: Collection[str]) -> None:
         stage.anomalies.append(Anomaly("OUTBOX", "sent-twice", promise, "each once", seen, tuple(twice[:3])))
 
 
-def _frozen_at_rest(stage: Stage, service: str, frozen: ExitStack) -> list[NodeFault]:
-    """Suspends all instances of a service between two transactions."""
+def _all_come(stage: Stage, service: str, write: Write, instances: Collection[NodeFault]) -> None:
+    """Thaws all instances of a service, holds each when it comes to take something, and lets them go on together.
+
+    What the first takes is committed only when the others have looked, too.
+    """
+    with held(stage, service, write) as block:
+        for instance in instances:
+            instance.heal()
+        together = f"{len(instances)} instances of {service} at the {write.value}"
+        wait_until(lambda: block.waiting() >= len(instances), timeout_s=WAIT_S, describe=together)
+        with commits_held(stage, service) as commits:
+            block.release()
+            commits.wait_blocked(timeout_s=WAIT_S)
+
+
+def _frozen_at_rest(
+    stage: Stage, service: str, frozen: ExitStack, when: Callable[[], bool] = lambda: True
+) -> list[NodeFault]:
+    """Suspends all instances of a service between two transactions, at a moment that is as wanted."""
     for _ in range(FREEZES_AT_MOST):
         with ExitStack() as stack:
             nodes = stage.cell.description.instances(service)
             faults = [stack.enter_context(suspended(stage, node.name)) for node in nodes]
-            if not stage.access.in_transaction(service):
+            if not stage.access.in_transaction(service) and when():
                 frozen.push(stack.pop_all())
                 return faults
-    raise FaultNotObserved(f"{service} was in a transaction each of the {FREEZES_AT_MOST} times that it was frozen")
+    raise FaultNotObserved(f"{service} was at work each of the {FREEZES_AT_MOST} times that it was frozen")
 
 
 def frozen_at_commit(stage: Stage, saga_id: str, asked: NodeFault) -> None:

@@ -63,6 +63,7 @@ def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
         endings=tuple(allowance.endings.values()),
         completed=allowance.completed,
         calm=not stage.disturbances,
+        mails_once=allowance.mails_once,
         parked=frozenset(allowance.parked),
         held_back=frozenset(allowance.held_back),
         foreign=frozenset(allowance.foreign),

@@ -70,12 +70,14 @@ def lost(stage: Stage) -> None:
 
 
 def hangs(stage: Stage) -> None:
-    """The mail server hangs at one mail and takes another one meanwhile."""
+    """The mail server hangs at one mail, which is asked for again, and takes another one meanwhile."""
     first, second = stage.make_input(), stage.make_input()
     recipient = smtp.rcpt(containing=first.subject)
-    with applied(stage, on(stage.step.participant, MAIL).when(recipient).times(1).hold()) as held_up:
+    stage.allowance.mails_once = True
+    with applied(stage, on(stage.step.participant, MAIL).when(recipient).hold()) as held_up:
         waiting = stage.start(first)
         held_up.wait_until_held(WAIT_S)
+        stage.command(waiting, stage.step, count=2)
         stage.wait_for(stage.start(second), (MessageKind.EVENT, stage.saga.completed), timeout_s=NO_LONGER_S)
         held_up.release()
         stage.wait_end(waiting)

@@ -28,6 +28,7 @@ Talked = tuple[Step, BusMessage, BusMessage]
 
 def commands_repeated(stage: Stage) -> None:
     """Every command and its reply are delivered again, while the saga runs and when it is over."""
+    stage.allowance.mails_once = True
     talks: list[Talked] = []
     saga_id = in_turn(stage, partial(_repeat, talks))
     stage.wait_end(saga_id)

@@ -34,6 +34,7 @@ class Allowance:
     held_back: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     completed: int | None = None
+    mails_once: bool = False
 
 
 @dataclass
