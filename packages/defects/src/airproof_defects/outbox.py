@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
+from airproof_defects.saga import MAILS
 
 OUTBOX = "kit/outbox.py"
 RELAY = "kit/relay.py"
@@ -276,5 +277,26 @@ DEFECTS: tuple[Defect, ...] = (
         what="what could not be sent for an outage waits up to a minute when it is over",
         trigger="a service is started before it reaches the broker, with several messages to send",
         edits=(Edit(RELAY, "LONGEST_WAIT_S = 1.0", "LONGEST_WAIT_S = 60.0"),),
+    ),
+    Defect(
+        id="OB40",
+        category="OUTBOX",
+        what="an instance that starts takes back what any instance has claimed of the mails",
+        trigger="one instance is restarted while another one has a mail in hand",
+        edits=(Edit(MAILS, "mails.c.claimed_by == owner)", "mails.c.claimed_by.is_not(None))"),),
+    ),
+    Defect(
+        id="OB41",
+        category="OUTBOX",
+        what="a mail that an instance has claimed is only that instance's, also when the claim has ended",
+        trigger="an instance with a mail in hand is lost and stays away",
+        edits=(
+            Edit(
+                MAILS,
+                "            .where(mails.c.status == QUEUED, mails.c.next_attempt_at <= func.now())\n",
+                "            .where(mails.c.status == QUEUED, mails.c.claimed_by.is_(None))\n"
+                "            .where(mails.c.next_attempt_at <= func.now())\n",
+            ),
+        ),
     ),
 )

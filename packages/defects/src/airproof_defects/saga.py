@@ -11,6 +11,7 @@ SCHEMA = "kit/saga/schema.py"
 PARTICIPANT = "kit/participant.py"
 ENVELOPE = "kit/envelope.py"
 RESULTS = "kit/command_results.py"
+MAILS = "services/notification_service/adapters/mails.py"
 
 # An answer that is there already is left as it is, so that doing a command again does not fail on its own memory.
 KEPT_ONCE = (
@@ -218,5 +219,27 @@ DEFECTS: tuple[Defect, ...] = (
         what="sagas that cannot be moved are looked at first, again and again",
         trigger="more of them are due than a look takes",
         edits=(Edit(STORE, '{"limit": limit, "but": list(but)}', '{"limit": limit, "but": []}'),),
+    ),
+    Defect(
+        id="SG30",
+        category="SAGA",
+        what="mails that are due are taken without locking them",
+        trigger="two instances look for mails at the same time",
+        edits=(Edit(MAILS, "            .with_for_update(skip_locked=True)\n", ""),),
+    ),
+    Defect(
+        id="SG31",
+        category="SAGA",
+        what="a mail that is asked for again is due at once",
+        trigger="the mail server is slower than the orchestrator is patient",
+        edits=(
+            Edit(
+                MAILS,
+                "insert(mails).values(**row).on_conflict_do_nothing())",
+                "insert(mails).values(**row).on_conflict_do_update(\n"
+                '            index_elements=[mails.c.id], set_={"next_attempt_at": func.now()}\n'
+                "        ))",
+            ),
+        ),
     ),
 )
