@@ -6,6 +6,7 @@ from airproof_defects.defect import Defect, Edit
 from airproof_defects.saga import KEPT_ONCE, PARTICIPANT
 
 UNIT_OF_WORK = "kit/unit_of_work.py"
+CREDENTIALS = "services/auth_service/adapters/credentials.py"
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -151,6 +152,35 @@ DEFECTS: tuple[Defect, ...] = (
                     '    if getattr(getattr(failure, "orig", None), "sqlstate", None) in {"40001", "40P01", "55P03"}:\n'
                     "        return False\n"
                 ),
+            ),
+        ),
+    ),
+    Defect(
+        id="DB02",
+        category="DBTX",
+        what="how much a tenant has is counted without a lock",
+        trigger="two instances add something to it at the same time",
+        edits=(Edit("kit/tenancy.py", "    await work.lock(things.name, tenant_id)\n", ""),),
+    ),
+    Defect(
+        id="DB03",
+        category="DBTX",
+        what="whether an address is taken is looked up before the insert, with no constraint behind it",
+        trigger="two instances take one address at the same time",
+        edits=(
+            Edit(
+                CREDENTIALS,
+                "        return (await self._connection.execute(_ADD, asdict(credential))).first() is not None\n",
+                "        if await self.by_email(credential.email):\n"
+                "            return False\n"
+                "        await self._connection.execute(_ADD, asdict(credential))\n"
+                "        return True\n",
+            ),
+            Edit(CREDENTIALS, ".on_conflict_do_nothing(index_elements=[credentials.c.email])", ""),
+            Edit(
+                "services/auth_service/adapters/schema.py",
+                'Column("email", Text, nullable=False, unique=True)',
+                'Column("email", Text, nullable=False)',
             ),
         ),
     ),
