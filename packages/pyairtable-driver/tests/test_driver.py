@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.platform.registry import load_driver
 from airproof_pyairtable.driver import PyAirtableDriver
-from airproof_pyairtable.manifest import GATEWAY, MANIFEST
+from airproof_pyairtable.manifest import GATEWAY, MANIFEST, commands_topic, node_of
 
 BACKING = (Role.POSTGRES_PRIMARY, Role.POSTGRES_REPLICA, Role.REDIS, Role.KAFKA, Role.SMTP)
 
@@ -46,3 +47,16 @@ def test_every_value_is_text(cell: CellDescription) -> None:
 
 def test_nothing_is_connected_before_it_is_used(cell: CellDescription) -> None:
     PyAirtableDriver().connect(cell, seed=1).close()
+
+
+def test_the_second_instance_of_a_service_is_known_by_what_it_calls_itself_and_reads_its_own_partition(
+    cell: CellDescription,
+) -> None:
+    again = Node("user-service.2", Role.SERVICE, Endpoint("again.test", 80), instance_of="user-service")
+    doubled = replace(cell, nodes=(*cell.nodes, again))
+    for node in ("user-service", "user-service.2"):
+        told = PyAirtableDriver().launch(node, doubled).environment
+        assert node_of(f"{told['SERVICE_NAME']}-{told['SERVICE_INSTANCE']}") == node
+    partitions = {topic.name: topic.within(doubled).partitions for topic in PyAirtableDriver.topics}
+    assert partitions.pop(commands_topic("user-service")) == len(doubled.instances("user-service"))
+    assert set(partitions.values()) == {1}

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from airproof.waiting import wait_until
 from airproof_pyairtable.databases import APPLICATION, Databases
+from airproof_pyairtable.manifest import node_of
 
 LOCK_TIMEOUT = "10s"
 TERMINATION_TIMEOUT_MS = 5000
@@ -37,6 +38,10 @@ class WriteBlock:
         """How many transactions wait at the block now."""
         return len(self._backends(self._waiting))
 
+    def node(self) -> str:
+        """The node of one whose transaction waits."""
+        return node_of(self._backends(self._waiting)[0])
+
     def wait_blocked(self, *, timeout_s: float) -> None:
         """Waits until a transaction waits at the block.
 
@@ -60,9 +65,9 @@ class WriteBlock:
         """Cuts the connections that wait at the block; returns how many there were."""
         return self._cut(self._waiting)
 
-    def _backends(self, condition: str) -> list[int]:
-        rows = self._databases.all(self._database, f"SELECT pid FROM pg_stat_activity WHERE {condition}")  # noqa: S608
-        return [row["pid"] for row in rows]
+    def _backends(self, condition: str) -> list[str]:
+        query = f"SELECT application_name AS one FROM pg_stat_activity WHERE {condition}"  # noqa: S608
+        return [row["one"] for row in self._databases.all(self._database, query)]
 
     def _cut(self, condition: str) -> int:
         query = f"SELECT pg_terminate_backend(pid, {TERMINATION_TIMEOUT_MS}) FROM pg_stat_activity WHERE {condition}"  # noqa: S608

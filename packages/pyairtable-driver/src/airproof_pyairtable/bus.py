@@ -175,7 +175,7 @@ class Bus:
         self._partitions = [
             TopicPartition(f"{self._prefix}{topic.name}", number)
             for topic in TOPICS
-            for number in range(topic.partitions)
+            for number in range(topic.within(cell).partitions)
         ]
         self._lock = threading.RLock()
         self._admin_client: KafkaAdminClient | None = None

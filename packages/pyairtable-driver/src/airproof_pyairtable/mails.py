@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from airproof.environment.topology import CellDescription
 from airproof.platform.driver import Tenant
 from airproof_pyairtable.databases import Databases
-from airproof_pyairtable.manifest import NOTIFICATIONS, database_of
+from airproof_pyairtable.manifest import NOTIFICATIONS, database_of, node_of
 
 _CLAIMERS = "SELECT claimed_by FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"
 _DUE = "UPDATE mails SET next_attempt_at = now() WHERE tenant_id = %(tenant)s AND status = 'queued'"
@@ -14,15 +13,13 @@ _DUE = "UPDATE mails SET next_attempt_at = now() WHERE tenant_id = %(tenant)s AN
 class Mails:
     """The mails of one cell; see `airproof.platform.driver.MailAccess`."""
 
-    def __init__(self, databases: Databases, cell: CellDescription) -> None:
+    def __init__(self, databases: Databases) -> None:
         self._databases = databases
-        nodes = [node.name for node in cell.instances(NOTIFICATIONS)]
-        self._nodes = {f"{NOTIFICATIONS}-{number}": node for number, node in enumerate(nodes, start=1)}
 
     def claimers(self, tenant: Tenant) -> list[str]:
         """The node of the instance that has it in hand, for each of the tenant's mails that wait."""
         rows = self._databases.all(database_of(NOTIFICATIONS), _CLAIMERS, {"tenant": tenant.id})
-        return [self._nodes[row["claimed_by"]] if row["claimed_by"] else "" for row in rows]
+        return [node_of(row["claimed_by"]) if row["claimed_by"] else "" for row in rows]
 
     def make_due(self, tenant: Tenant) -> None:
         """Ends the wait, and the claims, of the tenant's mails."""

@@ -329,12 +329,16 @@ CONSUMPTION: dict[str, tuple[str, ...]] = {
     ORCHESTRATOR: (REPLIES,),
 }
 
-TOPICS = tuple(
-    Topic(name)
-    for name in dict.fromkeys(
-        [*(commands_topic(service) for service in PARTICIPANTS), REPLIES, *EVENT_TOPICS.values(), DEAD_LETTERS]
-    )
+TOPICS = (
+    *(Topic(commands_topic(service), shared_by=service) for service in PARTICIPANTS),
+    *(Topic(name) for name in dict.fromkeys([REPLIES, *EVENT_TOPICS.values(), DEAD_LETTERS])),
 )
+
+
+def node_of(instance: str) -> str:
+    """The node of the process that calls itself so where it claims something, and to its database."""
+    service, _, number = instance.rpartition("-")
+    return service if number == "1" else f"{service}.{number}"
 
 
 def database_of(service: str) -> str:

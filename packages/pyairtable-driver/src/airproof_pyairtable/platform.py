@@ -81,7 +81,7 @@ class PyAirtable:
         self._http = Http(cell)
         self._bus = Bus(cell)
         self._outboxes = Outboxes(self._databases, self._http)
-        self._mails = Mails(self._databases, cell)
+        self._mails = Mails(self._databases)
         self._registration = Registration(self._http, self._databases, self._bus, seed)
         self._cache = WorkspaceCache(cell, self._bus)
         doors = Doors(self._http, cell.secrets, self._cache.connection)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from airproof.errors import WaitTimeout
+from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import EffectBlock, SagaInput, Tenant, Write
 from airproof.platform.manifest import Saga
 from airproof.platform.observation import (
@@ -275,6 +275,12 @@ class Registration:
         holdings = read_holdings(self._databases, Whose(tenant.id, subjects, correlations))
         self._bus.fence()
         recipients = sorted({one.given.subject for one in started.values()})
+        usable, unread = dict[str, bool](), list[str]()
+        for id_, one in started.items():
+            try:
+                usable[id_] = self.usable(one.given)
+            except PlatformError as error:
+                unread.append(f"whether saga {id_} works: {error}")
         return SagaObservation(
             tenant_id=tenant.id,
             sagas=tuple(sagas.values()),
@@ -283,8 +289,9 @@ class Registration:
             outbox=holdings.outbox,
             bus=tuple(self._bus.log.of(tenant.id, subjects, correlations)),
             mails=tuple(mail for mail in self._mails(recipients) if not self._is_of_another(mail, tenant)),
-            usable={id_: self.usable(one.given) for id_, one in started.items()},
+            usable=usable,
             figures=holdings.figures,
+            unread=tuple(unread),
         )
 
     def _mails(self, recipients: list[str]) -> tuple[Mail, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -21,10 +21,19 @@ from airproof.platform.requests import RequestAccess
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic of the platform, without the cell's prefix."""
+    """A topic of the platform, without the cell's prefix.
+
+    Attributes:
+        shared_by: the service of which each instance has a partition of its own to read.
+    """
 
     name: str
     partitions: int = 1
+    shared_by: str = ""
+
+    def within(self, cell: CellDescription) -> Topic:
+        """The topic as the cell has it, with a partition for each instance."""
+        return replace(self, partitions=max(self.partitions, len(cell.instances(self.shared_by))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +229,10 @@ class EffectBlock(Protocol):
 
     def release(self) -> None:
         """Lets the transaction go on."""
+        ...
+
+    def node(self) -> str:
+        """The node of the instance whose transaction waits at the block, or of one of them."""
         ...
 
     def break_off(self) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from airproof.platform.driver import SagaInput, Tenant
+from airproof.platform.driver import SagaInput, Tenant, Write
 from airproof.platform.observation import SagaState
-from airproof_e2e.saga.breakage import undo_refused
+from airproof.waiting import wait_until
+from airproof_e2e.saga.breakage import held, undo_refused
 from airproof_e2e.saga.moments import last_refusable
-from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, Stage
+from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 
 AT_ONCE = 5
 ROOM = 1
@@ -22,22 +23,34 @@ def with_different_subjects(stage: Stage) -> None:
 
 
 def with_the_same_subject(stage: Stage) -> None:
-    """The same e-mail registers many times at once; one of them gets it."""
-    first = stage.make_input()
-    rivals = [first, *(stage.make_input(subject=first.subject) for _ in range(AT_ONCE - 1))]
-    stage.allowance.completed = 1
-    _start_at_once(stage, [(given, COMPLETED | COMPENSATED) for given in rivals])
+    """The same e-mail registers many times, at all instances at once; one of them gets it."""
+    subject, steps = stage.make_input().subject, stage.saga.steps
+    decides = next((step for step in steps if step.refusal and not step.refusal.limit), steps[0])
+    _meet(stage.at(decides), lambda: stage.make_input(subject=subject))
 
 
 def up_to_a_limit(stage: Stage) -> None:
-    """More people register at once than the tenant has room for; another tenant's do not count."""
+    """More people register, at all instances at once, than the tenant has room for; another tenant's do not count."""
     other = Tenant(f"{stage.tenant.id}-other")
-    stage.allowance.completed = ROOM
-    rivals = [(stage.make_input(), COMPLETED | COMPENSATED) for _ in range(ROOM + 1)]
-    neighbours = [(stage.make_input(tenant=other), COMPLETED) for _ in range(ROOM)]
+    for _ in range(ROOM):
+        stage.wait_end(stage.start(stage.make_input(tenant=other)))
     with stage.access.room(stage.step.name, stage.tenant, ROOM):
-        for saga_id in _start_at_once(stage, [*neighbours, *rivals]):
+        for saga_id in _meet(stage, stage.make_input):
             stage.wait_end(saga_id)
+
+
+def _meet(stage: Stage, make_rival: Callable[[], SagaInput]) -> list[str]:
+    """Rivals are where each instance of the step's participant is about to write for one, and go on together."""
+    stage.allowance.completed = ROOM
+    service, rivals, partitions = stage.step.participant, list[str](), set[int]()
+    instances = len(stage.cell.description.instances(service))
+    with held(stage, service, Write.BUSINESS) as block:
+        while len(partitions) < instances:
+            rivals.append(stage.start(make_rival(), ends=COMPLETED | COMPENSATED))
+            partitions.add(stage.command(rivals[-1], stage.step).partition)
+        together = f"{instances} instances of {service} to write"
+        wait_until(lambda: block.waiting() >= instances, timeout_s=WAIT_S, describe=together)
+    return rivals
 
 
 def in_two_tenants(stage: Stage) -> None:

@@ -363,6 +363,7 @@ CROWDS = (
         Per.SAGA,
         crowds.with_the_same_subject,
         "of many rivals for one subject exactly one completes",
+        cell=CellKind.DOUBLED,
     ),
     Family(
         "many-up-to-a-limit",
@@ -370,6 +371,7 @@ CROWDS = (
         crowds.up_to_a_limit,
         "as many get through {subject} as the tenant has room for, not one more or less",
         ("SAGA-1", "DATA-2"),
+        cell=CellKind.DOUBLED,
     ),
     Family(
         "two-tenants",
@@ -401,7 +403,7 @@ INSTANCES = (
     Family(
         "instance-frozen",
         Per.SAGA,
-        in_turn(instances.frozen_at_commit),
+        instances.frozen_at_commit,
         "what an instance has committed and cannot tell any more is told by another one",
         RELAY,
         cell=CellKind.DOUBLED,

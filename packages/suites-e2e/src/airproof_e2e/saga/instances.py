@@ -170,11 +170,17 @@ def _frozen_at_rest(
     raise FaultNotObserved(f"{service} was at work each of the {FREEZES_AT_MOST} times that it was frozen")
 
 
-def frozen_at_commit(stage: Stage, saga_id: str, asked: NodeFault) -> None:
-    """The instance that does the step is frozen when its commit is durable, before it is told so."""
-    with commits_held(stage, stage.step.participant) as block:
-        asked.heal()
-        block.wait_blocked(timeout_s=WAIT_S)
-        with suspended(stage, stage.step.participant):
-            block.release()
-            stage.wait_for(saga_id, answer(stage))
+def frozen_at_commit(stage: Stage) -> None:
+    """The instance that does a step is frozen when its commit is durable, before it is told so."""
+    first = {step.participant: step for step in reversed(stage.saga.steps)}
+    with ExitStack() as held_ones:
+        blocks = {one: held_ones.enter_context(held(stage, one, Write.BUSINESS)) for one in first}
+        saga_id = stage.start()
+        for step in [step for step in stage.saga.steps if step in first.values()]:
+            blocks[step.participant].wait_blocked(timeout_s=WAIT_S)
+            with commits_held(stage, step.participant) as commits:
+                blocks[step.participant].release()
+                commits.wait_blocked(timeout_s=WAIT_S)
+                with suspended(stage, commits.node()):
+                    commits.release()
+                    stage.wait_for(saga_id, answer(stage.at(step)))

@@ -137,7 +137,8 @@ class CellStart:
         with self._progress.step("topics"):
             if not cell.private_broker:
                 self._arrange_undo(node)
-            create_topics(str(node.endpoint), cell.topic_prefix, self._driver.topics)
+            topics = [topic.within(cell) for topic in self._driver.topics]
+            create_topics(str(node.endpoint), cell.topic_prefix, topics)
         self._topics_there.set()
 
     def _arrange_undo(self, broker: Node) -> None:
