@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -103,7 +104,11 @@ def test_a_service_with_no_files_left_accepts_no_connection(target: Target) -> N
 
 def test_a_node_short_of_the_processor_is_slow(target: Target) -> None:
     usual = burn(target)
-    with short_cpu(target, "postgres-primary", share=0.05):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(short_cpu(target, "postgres-primary", share=0.05))
+        except FaultUnsupported as unsupported:
+            pytest.skip(f"{unsupported}")
         assert burn(target) > 3 * usual
     (recorded,) = target.history.recording().faults
     assert "throttled" in recorded.healed

@@ -13,6 +13,7 @@ import pytest
 
 from airproof.waiting import wait_until
 from airproof.wire import Wire, matching, on, opened, passing
+from airproof.wire.process import allow_many_files
 
 Connect = Callable[..., Any]
 HERE = on("client", "server")
@@ -175,6 +176,7 @@ def test_what_waits_behind_a_hold_is_bounded(wire: Wire, connect: Connect, serve
 
 
 def test_a_thousand_connections_at_once(wire: Wire, port: int, connect: Connect) -> None:
+    allow_many_files()
     clients = [connect(port) for _ in range(1000)]
     for number, client in enumerate(clients):
         client.send(str(number))

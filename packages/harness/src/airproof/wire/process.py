@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     try:
         text = Path(arguments[0]).read_text() if arguments else sys.stdin.readline()
         configuration = json.loads(text)
-        _allow_many_files()
+        allow_many_files()
         _runner()(_run(configuration))
     except (UsageError, ValueError, KeyError, OSError) as error:
         sys.stderr.write(f"airproof.wire: {type(error).__name__}: {error}\n")
@@ -96,7 +96,8 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
     loop.add_reader(stdin, readable)
 
 
-def _allow_many_files() -> None:
+def allow_many_files() -> None:
+    """Lets this process open as many files as it may: two for each connection."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
