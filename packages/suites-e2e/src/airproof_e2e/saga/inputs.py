@@ -31,22 +31,28 @@ def invalid_starts(stage: Stage) -> None:
 def unusual_starts(stage: Stage) -> None:
     """The saga is started with every value that the manifest calls unusual, and is told of as it was said.
 
-    So it is under the longest keys, which differ in a letter only.
+    A start has an unusual value of each field, as long as there are any. So it is under the longest keys, which differ
+    in a letter only.
     """
     _start_under_like_keys(stage)
     started = {}
-    for name, value, given in _inputs(stage, stage.saga.unusual):
+    for number in range(max(map(len, stage.saga.unusual.values()), default=0)):
+        given = stage.make_input()
+        fields = {name: _said(one[number], given) for name, one in stage.saga.unusual.items() if number < len(one)}
+        for name, value in fields.items():
+            given = _with(given, name, value)
         try:
-            started[stage.start(given)] = name, value, given
+            started[stage.start(given)] = fields, given
         except PlatformError as error:
-            _note(stage, name, value, str(error))
-    for saga_id, (name, value, given) in started.items():
+            _note(stage, fields, str(error))
+    for saga_id, (fields, given) in started.items():
         stage.wait_end(saga_id)
-        if value in given.secrets:
-            _demand_whole(stage, name, value, given)
         told = [one.body for one in stage.platform.bus.messages(saga_id)]
-        if value not in given.secrets and not any(_holds(body, value) for body in told):
-            _note(stage, name, value, f"no message of saga {saga_id} that has it")
+        for name, value in fields.items():
+            if value in given.secrets:
+                _demand_whole(stage, name, value, given)
+            elif not any(_holds(body, value) for body in told):
+                _note(stage, {name: value}, f"no message of saga {saga_id} that has it")
 
 
 def _start_under_like_keys(stage: Stage) -> None:
@@ -63,8 +69,13 @@ def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tup
     for name, wanted in values.items():
         for one in wanted:
             given = stage.make_input()
-            value = one.replace("{tenant}", given.tenant.id) if isinstance(one, str) else one
+            value = _said(one, given)
             yield name, value, _with(given, name, value)
+
+
+def _said(value: Any, given: SagaInput) -> Any:
+    """A value of the manifest, for a tenant."""
+    return value.replace("{tenant}", given.tenant.id) if isinstance(value, str) else value
 
 
 def _with(given: SagaInput, name: str, value: Any) -> SagaInput:
@@ -111,6 +122,7 @@ def _holds(body: Any, value: str) -> bool:
     return bool(body == value)
 
 
-def _note(stage: Stage, name: str, value: str, seen: str) -> None:
-    promise, facts = "a start that is right is taken as it is", (f"{name} {value[:40]!r}",)
+def _note(stage: Stage, fields: Mapping[str, str], seen: str) -> None:
+    promise = "a start that is right is taken as it is"
+    facts = tuple(f"{name} {value[:40]!r}" for name, value in fields.items())
     stage.anomalies.append(Anomaly("CONTRACT", "refused-or-changed", promise, "the value as it was said", seen, facts))
