@@ -51,6 +51,7 @@ REGISTRATION = Saga(
             event="user.created",
             refusal=Refusal("seat-limit", "the tenant has no seat left", limit=True),
             compensation=Compensation("user.removed", _HELD),
+            holds={"first_name": "{first_name}", "last_name": "{last_name}"},
         ),
         Step(
             name="create_workspace",
@@ -59,6 +60,7 @@ REGISTRATION = Saga(
             event="workspace.created",
             refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=True),
             compensation=Compensation("workspace.removed", _HELD),
+            holds={"name": "{first_name}'s workspace"},
         ),
         Step(
             name="assign_permissions",
@@ -110,6 +112,7 @@ REGISTRATION = Saga(
         ),
         "last_name": ("x", "de la Cruz-Müller, Jr.", "名前"),
     },
+    deadline_s=120,
 )
 
 WORKSPACE = Entity(
@@ -236,7 +239,13 @@ def _operators(step: Step) -> Iterator[Route]:
 
 _RULES = "/api/v1/tenants/{tenant}"
 _INVALID_LIMIT = {"value": (None, "x", "", -1, 1.5, 10**9 + 1, 2**63, 2**70, [1]), "tenant_id": ("{tenant}",)}
-_START = {"saga_type": "none", "correlation_id": "{id}", "tenant_id": "{tenant}", "input_data": {}}
+_START = {"saga_type": REGISTRATION.name, "correlation_id": "{id}", "tenant_id": "{tenant}", "input_data": {}}
+_NEEDED = dict.fromkeys(("email", "password_hash", "first_name", "last_name"), "x")
+_LACKING = tuple({name: "x" for name in _NEEDED if name != one} for one in _NEEDED)
+_INVALID_START: dict[str, tuple[object, ...]] = {
+    "saga_type": (None, 5, "", "none"),
+    "input_data": (None, "x", [], {**_NEEDED, "role": "admin"}, *_LACKING),
+}
 
 MANIFEST = Manifest(
     name="pyairtable",
@@ -259,7 +268,7 @@ MANIFEST = Manifest(
     routes=ROUTES,
     closed=(
         *(route for step in REGISTRATION.steps for route in _operators(step)),
-        _route("start", "POST /sagas/start", ORCHESTRATOR, Access.SERVICE, body=_START),
+        _route("start", "POST /sagas/start", ORCHESTRATOR, Access.SERVICE, body=_START, invalid=_INVALID_START),
     ),
     gateway=GATEWAY,
     identity=AUTH,

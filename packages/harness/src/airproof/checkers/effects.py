@@ -26,6 +26,7 @@ def _anomalies(saga: Saga, observation: SagaObservation, expectation: Expectatio
             yield from _effects_agree_with_steps(view)
             yield from _events_agree_with_effects(view)
             yield from _events_agree(view)
+            yield from _input_agrees(view)
     yield from _strays(saga, observation, expectation)
     yield from _figures(observation, expectation)
     yield from _mails(saga, observation, expectation)
@@ -111,6 +112,17 @@ def _events_agree(view: SagaView) -> Iterator[Anomaly]:
             yield from _alike(name, [*created, *removed], "the event of an undoing tells what was undone")
     for name, events in ids.items():
         yield from _alike(name, events, "all events of a saga's steps speak of the same things")
+
+
+def _input_agrees(view: SagaView) -> Iterator[Anomaly]:
+    """Where it is known what a saga was started with, its effects say that."""
+    for step in view.saga.steps if view.ending.given else ():
+        wanted = {name: text.format_map(view.ending.given) for name, text in step.holds.items()}
+        for effect in view.effects(step):
+            if wrong := {name: effect.facts.get(name) for name in wanted if effect.facts.get(name) != wanted[name]}:
+                expected = str({name: wanted[name] for name in wrong})
+                promise = "an effect says what its saga was started with"
+                yield Anomaly("CONTRACT", "effect-differs", promise, expected, str(wrong), witness([effect]))
 
 
 def _alike(name: str, events: Sequence[StoredEvent], promise: str) -> Iterator[Anomaly]:

@@ -46,6 +46,7 @@ class Step:
         event: the event type that tells the bus the effect is there.
         compensation: None for a step that cannot be undone (the pivot and what follows it).
         refusal: None for a step that must succeed in the end (retriable).
+        holds: what the effect says of what the saga was started with, under its names: `{first_name}'s workspace`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Step:
     event: str
     refusal: Refusal | None = None
     compensation: Compensation | None = None
+    holds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Saga:
         invalid: values of a field of a start, which it need not have, with which it is refused.
         invalid_keys: idempotency keys with which it is refused.
         unusual: values of a field of a start that are right, however odd they look. `{tenant}` in them is its own.
+        deadline_s: how long a saga may take, in seconds, if its start does not say; None where that is not known.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Saga:
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     invalid_keys: tuple[str, ...] = ()
     unusual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deadline_s: float | None = None
 
     def step(self, name: str) -> Step:
         """The step of that name."""
