@@ -8,7 +8,7 @@ import pytest
 
 from airproof.platform.observation import MessageKind
 from airproof_pyairtable.manifest import DEAD_LETTERS
-from airproof_pyairtable.records import read_record, with_field
+from airproof_pyairtable.records import older, read_record, with_field
 
 EVENT: dict[str, Any] = {
     "event_id": "e1",
@@ -78,3 +78,9 @@ def test_a_dead_letter_may_say_what_it_likes() -> None:
 
 def test_a_newer_body_has_a_field_more_in_each_of_its_objects() -> None:
     assert with_field({"a": {"b": 1}, "c": []}, "n") == {"a": {"b": 1, "n": "n"}, "c": [], "n": "n"}
+
+
+def test_a_body_that_tells_a_time_is_made_older() -> None:
+    body = {"timestamp": "2026-03-02T10:00:00+00:00", "step": "one"}
+    assert older(body, 2) == {"timestamp": "2026-02-28T10:00:00+00:00", "step": "one"}
+    assert older({"step": "one"}, 2) == {"step": "one"}

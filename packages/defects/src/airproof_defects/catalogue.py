@@ -1,4 +1,4 @@
-"""All defects, by id. One module per category of failure-modes.csv holds them."""
+"""All defects, by id. One module per category of failure-modes.csv holds them, two for sagas."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from airproof_defects import (
     cross_service,
     event_sourcing,
     gateway,
+    orchestrator,
     outbox,
     performance,
     saga,
@@ -47,6 +48,7 @@ def defects() -> dict[str, Defect]:
     """Every seeded defect, in the order of the modules."""
     modules = (
         saga,
+        orchestrator,
         outbox,
         bus,
         event_sourcing,

@@ -30,7 +30,8 @@ from airproof.platform.observation import (
 
 def make_step(name: str, participant: str, effect: str, *, undo: bool = True) -> Step:
     compensation = Compensation(f"{effect}.gone", Refusal("kept", "it is kept")) if undo else None
-    return Step(name, participant, effect, f"{effect}.made", Refusal("full", "it is full"), compensation)
+    step = Step(name, participant, effect, f"{effect}.made", Refusal("full", "it is full"), compensation)
+    return replace(step, holds={"for": "{who} and family"}) if effect == "room" else step
 
 
 TRIP = Saga(
@@ -65,6 +66,7 @@ class Story:
     mails: list[Mail] = field(default_factory=list)
     clock: Any = field(default_factory=lambda: count(1))
     changes: dict[str, Any] = field(default_factory=dict)
+    allowed_s: float | None = None
 
     def event(self, service: str, type_: str, aggregate: str, cause: str) -> str:
         version = sum(1 for event in self.events if event.aggregate_id == aggregate) + 1
@@ -165,7 +167,7 @@ class Story:
         steps = tuple(StepReadout(name, state, reasons.get(state, "")) for name, state in self.steps.items())
         gave_up = "full" if StepState.REFUSED in self.steps.values() else "too-late"
         reason = gave_up if self.state in {SagaState.COMPENSATED, SagaState.FAILED} else ""
-        readout = SagaReadout(self.saga_id, self.state, f"key-{self.saga_id}", "t1", steps, reason)
+        readout = SagaReadout(self.saga_id, self.state, f"key-{self.saga_id}", "t1", steps, reason, self.allowed_s)
         works = {self.saga_id: self.state is SagaState.COMPLETED}
         figures = (Figure("rooms", "cars", self.subject, 1, 1),)
         left = (tuple(self.effects), tuple(self.events), (), tuple(self.bus), tuple(self.mails))
@@ -198,9 +200,8 @@ class Story:
 
     def readout(self, states: set[SagaState] | None = None, **allowed: Any) -> ReadOut:
         """All that the verdict depends on."""
-        of_ending = {
-            name: allowed.pop(name) for name in ("refused", "kept", "may_time_out", "greeted") if name in allowed
-        }
+        own = ("refused", "kept", "may_time_out", "greeted", "allowed_s", "given")
+        of_ending = {name: allowed.pop(name) for name in own if name in allowed}
         ending = Ending(self.saga_id, self.subject, frozenset(states or {self.state}), **of_ending)
         return ReadOut(TRIP, self.observation(), Expectation((ending,), **allowed))
 

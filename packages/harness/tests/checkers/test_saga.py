@@ -213,6 +213,25 @@ def test_an_event_that_tells_something_else_than_its_effect(completed: Story, na
         assert names(completed.judge()) == found
 
 
+def test_an_effect_that_says_something_else_than_was_asked_for(completed: Story, names: Names) -> None:
+    completed.effects[1] = replace(completed.effects[1], facts={"for": "Ann and family"})
+    assert completed.judge(given={"who": "Ann"}), completed.judge(given={"who": "Ann"})
+    assert names(completed.judge(given={"who": "Bob"})) == {"CONTRACT/effect-differs"}
+
+
+def test_an_event_that_does_not_tell_what_it_is_declared_to(completed: Story, names: Names) -> None:
+    trip = completed.readout().saga
+    trip = replace(trip, steps=(replace(trip.steps[0], tells=("plate",)), *trip.steps[1:]))
+    assert names(replace(completed.readout(), saga=trip).judge()) == {"CONTRACT/event-lacks"}
+    completed.tell("car.made-s1", {"plate": "A 1"})
+    assert replace(completed.readout(), saga=trip).judge()
+
+
+def test_an_event_of_a_saga_that_names_another(completed: Story, names: Names) -> None:
+    completed.tell("trip.completed-s1", {"saga_id": "s2"})
+    assert names(completed.judge()) == {"CONTRACT/event-of-another"}
+
+
 def test_an_undoing_that_tells_of_something_else(compensated: Story, names: Names) -> None:
     compensated.tell("car.made-s1", {"plate": "A 1"})
     compensated.tell("car.gone-s1", {"plate": "A 1"})
@@ -232,6 +251,12 @@ def test_steps_whose_events_tell_of_different_things(completed: Story, names: Na
 def test_a_mail_of_a_saga_that_failed(compensated: Story, names: Names) -> None:
     compensated.mails.append(Mail("<s1@example.org>", compensated.subject, "Welcome"))
     assert "SAGA/mail-without-cause" in names(compensated.judge())
+
+
+def test_a_deadline_that_is_another_than_the_start_says(completed: Story, names: Names) -> None:
+    completed.allowed_s = 120.4
+    assert completed.judge(allowed_s=120.0), completed.judge(allowed_s=120.0)
+    assert names(completed.judge(allowed_s=30.0)) == {"SAGA/deadline-moved"}
 
 
 def test_an_event_of_a_saga_without_its_correlation(completed: Story, names: Names) -> None:

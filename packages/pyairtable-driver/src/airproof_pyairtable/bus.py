@@ -21,7 +21,7 @@ from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
 from airproof_pyairtable.manifest import CONSUMPTION, DEAD_LETTERS, EVENT_TOPICS, TOPICS, commands_topic
 from airproof_pyairtable.poison import encoded, poisons
-from airproof_pyairtable.records import read_record, with_field
+from airproof_pyairtable.records import older, read_record, with_field
 
 CLIENT_ID = "airproof"
 REQUEST_TIMEOUT_MS = 20_000
@@ -242,11 +242,12 @@ class Bus:
         describe = f"group {group!r} to consume offset {message.offset} of {message.topic}"
         wait_until(consumed, timeout_s=timeout_s, describe=describe, longest_interval_s=LOOK_AGAIN_S)
 
-    def send_again(self, message: BusMessage, added: str = "") -> BusMessage:
-        """Produces the record once more, key and headers unchanged; its body with a field more if one is given."""
+    def send_again(self, message: BusMessage, added: str = "", days: float = 0) -> BusMessage:
+        """Produces the record once more, key and headers unchanged; its body with a field more, or older, if asked."""
         raw = self.log.raw(message)
         copy = replace(message, injected=True)
-        value = json.dumps(with_field(message.body, added)).encode() if added else raw.value
+        body = older(with_field(message.body, added) if added else message.body, days)
+        value = json.dumps(body).encode() if added or days else raw.value
         return self._send(copy, raw.key, value, list(raw.headers))
 
     def send_poison(self, service: str, tenant: Tenant) -> tuple[BusMessage, ...]:

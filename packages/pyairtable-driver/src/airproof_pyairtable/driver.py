@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from airproof.environment.topology import CellDescription, Role
 from airproof.platform.driver import Migration, Platform, ServiceLaunch, Topic
-from airproof_pyairtable.manifest import GATEWAY, MANIFEST, TOPICS
+from airproof_pyairtable.manifest import GATEWAY, MANIFEST, REGISTRATION, TOPICS
 
 # What differs from production, so that a test need not wait: commands are sent again soon, a message that the broker
 # refuses is given up soon, a record whose handling failed is handled again at once, passwords are hashed cheaply. The
@@ -16,7 +16,7 @@ from airproof_pyairtable.manifest import GATEWAY, MANIFEST, TOPICS
 # luck.
 TUNABLES = {
     "SAGA_RESEND_S": "0.25",
-    "SAGA_DEADLINE_S": "120",
+    "SAGA_DEADLINE_S": str(REGISTRATION.deadline_s),
     "OUTBOX_MAX_ATTEMPTS": "3",
     "OUTBOX_RETRY_S": "0.05",
     "CONSUMER_SESSION_MS": "30000",

@@ -31,6 +31,7 @@ USERS, WORKSPACES, PERMISSIONS, NOTIFICATIONS = (
 DEAD_LETTERS, REPLIES = "pyairtable.dlq.events", "pyairtable.sagas.replies"
 
 _HELD = Refusal("legal-hold", "a legal hold forbids to delete anything of the tenant")
+_ROLE = ("user_id", "resource_type", "resource_id")
 
 REGISTRATION = Saga(
     name="user_registration",
@@ -42,7 +43,8 @@ REGISTRATION = Saga(
             effect="credential",
             event="credential.created",
             refusal=Refusal("email-taken", "the e-mail belongs to another account"),
-            compensation=Compensation("credential.removed", _HELD),
+            compensation=Compensation("credential.removed", _HELD, tells=("user_id", "email")),
+            tells=("user_id", "email"),
         ),
         Step(
             name="create_profile",
@@ -50,7 +52,9 @@ REGISTRATION = Saga(
             effect="profile",
             event="user.created",
             refusal=Refusal("seat-limit", "the tenant has no seat left", limit=True),
-            compensation=Compensation("user.removed", _HELD),
+            compensation=Compensation("user.removed", _HELD, tells=("user_id", "email")),
+            tells=("user_id", "email", "first_name", "last_name"),
+            holds={"first_name": "{first_name}", "last_name": "{last_name}"},
         ),
         Step(
             name="create_workspace",
@@ -58,7 +62,9 @@ REGISTRATION = Saga(
             effect="workspace",
             event="workspace.created",
             refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=True),
-            compensation=Compensation("workspace.removed", _HELD),
+            compensation=Compensation("workspace.removed", _HELD, tells=("workspace_id", "owner_id")),
+            tells=("workspace_id", "owner_id", "name"),
+            holds={"name": "{first_name}'s workspace"},
         ),
         Step(
             name="assign_permissions",
@@ -66,7 +72,8 @@ REGISTRATION = Saga(
             effect="role_assignment",
             event="permissions.assigned",
             refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=True),
-            compensation=Compensation("permissions.revoked", _HELD),
+            compensation=Compensation("permissions.revoked", _HELD, tells=_ROLE),
+            tells=(*_ROLE, "role", "permissions"),
         ),
         Step(
             name="send_welcome_mail",
@@ -74,6 +81,7 @@ REGISTRATION = Saga(
             effect="mail",
             event="welcome.email.sent",
             refusal=Refusal("mailbox-rejected", "the mail server rejects the recipient for good"),
+            tells=("user_id", "recipient", "message_id"),
         ),
     ),
     pivot="send_welcome_mail",
@@ -110,6 +118,7 @@ REGISTRATION = Saga(
         ),
         "last_name": ("x", "de la Cruz-Müller, Jr.", "名前"),
     },
+    deadline_s=120,
 )
 
 WORKSPACE = Entity(
@@ -236,7 +245,13 @@ def _operators(step: Step) -> Iterator[Route]:
 
 _RULES = "/api/v1/tenants/{tenant}"
 _INVALID_LIMIT = {"value": (None, "x", "", -1, 1.5, 10**9 + 1, 2**63, 2**70, [1]), "tenant_id": ("{tenant}",)}
-_START = {"saga_type": "none", "correlation_id": "{id}", "tenant_id": "{tenant}", "input_data": {}}
+_START = {"saga_type": REGISTRATION.name, "correlation_id": "{id}", "tenant_id": "{tenant}", "input_data": {}}
+_NEEDED = dict.fromkeys(("email", "password_hash", "first_name", "last_name"), "x")
+_LACKING = tuple({name: "x" for name in _NEEDED if name != one} for one in _NEEDED)
+_INVALID_START: dict[str, tuple[object, ...]] = {
+    "saga_type": (None, 5, "", "none"),
+    "input_data": (None, "x", [], {**_NEEDED, "role": "admin"}, *_LACKING),
+}
 
 MANIFEST = Manifest(
     name="pyairtable",
@@ -259,7 +274,7 @@ MANIFEST = Manifest(
     routes=ROUTES,
     closed=(
         *(route for step in REGISTRATION.steps for route in _operators(step)),
-        _route("start", "POST /sagas/start", ORCHESTRATOR, Access.SERVICE, body=_START),
+        _route("start", "POST /sagas/start", ORCHESTRATOR, Access.SERVICE, body=_START, invalid=_INVALID_START),
     ),
     gateway=GATEWAY,
     identity=AUTH,

@@ -19,7 +19,7 @@ from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http
 from airproof_pyairtable.mails import Mails
-from airproof_pyairtable.manifest import MANIFEST, WORKSPACE, database_of
+from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, WORKSPACE, database_of
 from airproof_pyairtable.outbox import Outboxes
 from airproof_pyairtable.registration import Registration
 from airproof_pyairtable.requests import Requests
@@ -32,7 +32,7 @@ SELECT (SELECT count(*) FROM event_outbox WHERE status = 'pending') AS pending,
 """
 _EXTRA = {
     "sagas": """, (SELECT string_agg(id || ' ' || state, ', ') FROM saga_instances
-                   WHERE state NOT IN ('completed', 'compensated', 'failed')) AS running""",
+                   WHERE state NOT IN ('completed', 'compensated', 'failed') OR timer_at IS NOT NULL) AS running""",
     "notifications": ", (SELECT count(*) FROM mails WHERE status = 'queued') AS queued",
 }
 _OTHER_VALUES = {
@@ -61,6 +61,15 @@ _AGES = tuple(
         ("inbox", "received_at"),
         ("command_results", "executed_at"),
     )
+)
+_SAGA_AGES = (
+    """
+    UPDATE saga_instances SET created_at = created_at - age, updated_at = updated_at - age,
+                              deadline_at = deadline_at - age
+    FROM (SELECT %(days)s * interval '1 day' AS age) AS days
+    WHERE state IN ('completed', 'compensated', 'failed')
+    """,
+    "UPDATE saga_steps SET updated_at = updated_at - %(days)s * interval '1 day'",
 )
 _TRANSACTIONS = """
 SELECT datname, application_name, state FROM pg_stat_activity
@@ -144,9 +153,9 @@ class PyAirtable:
         return done
 
     def age(self, service: str, days: float) -> None:
-        """Has its outbox, inbox and results be older."""
+        """Has its outbox, inbox and results be older, and sagas that have ended."""
         with self._databases.transaction(database_of(service)) as connection:
-            for statement in _AGES:
+            for statement in (*_AGES, *(_SAGA_AGES if service == ORCHESTRATOR else ())):
                 connection.execute(statement, {"days": days})
 
     def quiet(self) -> list[str]:

@@ -59,11 +59,15 @@ def new_event(event_type: str, topic: str, tenant_id: str, payload: dict[str, An
 
 
 def forged_replies(saga_id: str, step: str, of: str, other: str) -> Iterator[BusMessage]:
-    """Refusals of a step of the tenant's saga that speak of the other tenant in their head, in their body, in both."""
+    """Refusals of a step of the tenant's saga that speak of the other tenant in their head, in their body, in both.
+
+    And one of the right tenant, of a step of another version.
+    """
     refusal = {"step": step, "action": "execute", "outcome": "refused", "reason": "forged", "result": {}}
-    for head, body in _names(of, other):
-        told = {**refusal, "saga_id": saga_id, "in_reply_to": str(uuid.uuid4())}
-        message = _message(MessageKind.REPLY, CONSUMPTION[ORCHESTRATOR][0], f"{step}.execute", body, told)
+    unknown = f"{step}_of_another_version"
+    for head, body, name in (*((head, body, step) for head, body in _names(of, other)), (of, of, unknown)):
+        told = {**refusal, "step": name, "saga_id": saga_id, "in_reply_to": str(uuid.uuid4())}
+        message = _message(MessageKind.REPLY, CONSUMPTION[ORCHESTRATOR][0], f"{name}.execute", body, told)
         yield _of_tenant(head, replace(message, key=saga_id))
 
 

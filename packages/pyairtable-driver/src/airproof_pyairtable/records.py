@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
@@ -58,6 +59,12 @@ def _contradictions(
         told = topic if name == "topic" else headers.get(name)
         if told != value:
             yield f"{name} is {told!r}, the body says {value!r}"
+
+
+def older(body: dict[str, Any], days: float) -> dict[str, Any]:
+    """The body with the time that it tells, if it does, so many days before."""
+    told = body.get("timestamp")
+    return {**body, "timestamp": (datetime.fromisoformat(told) - timedelta(days=days)).isoformat()} if told else body
 
 
 def _as_told_by_the_body(kind: MessageKind, body: Mapping[str, Any]) -> dict[str, Any]:

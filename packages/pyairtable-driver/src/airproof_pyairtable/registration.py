@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airproof.errors import PlatformError, WaitTimeout
@@ -41,6 +42,15 @@ PASSWORD_BYTES = 100
 """Long, so that a password which is not looked at as a whole is found out."""
 
 _PUT_OFF = "UPDATE saga_instances SET timer_at = now() + %(by_s)s * interval '1 second' WHERE id = %(saga)s"
+_OFTEN = """
+WITH saga AS (SELECT id FROM saga_instances WHERE id = %(saga)s FOR UPDATE)
+UPDATE saga_steps SET attempts = %(times)s FROM saga WHERE saga_id = saga.id AND name = %(step)s
+"""
+_NEXT = "SELECT extract(epoch FROM timer_at - now())::float AS in_s FROM saga_instances WHERE id = %(saga)s"
+_ALLOWED = """
+SELECT id::text AS saga, extract(epoch FROM deadline_at - created_at)::float AS allowed_s FROM saga_instances
+WHERE id::text = ANY (%(sagas)s)
+"""
 _WAITING = """
 WITH saga AS (
     INSERT INTO saga_instances (id, saga_type, tenant_id, correlation_id, state, input, context, deadline_at, timer_at,
@@ -111,6 +121,10 @@ class Registration:
     def read(self, saga_id: str) -> SagaReadout:
         """The saga as the orchestrator reports it now."""
         return _readout(self._http.saga(saga_id))
+
+    def listed(self, tenant: Tenant) -> list[str]:
+        """The sagas of the tenant as the orchestrator lists them."""
+        return [str(one["saga_id"]) for one in self._http.sagas(tenant.id)]
 
     def wait_terminal(self, saga_id: str, *, timeout_s: float) -> SagaReadout:
         """Waits for the event that ends the saga and reads it then; without that event it looks now and again."""
@@ -217,9 +231,9 @@ class Registration:
 
         return self._bus.log.wait(found, timeout_s, f"{kind.value} {type_} number {count} of saga {saga_id}")
 
-    def redeliver(self, message: BusMessage, *, added: str = "") -> BusMessage:
+    def redeliver(self, message: BusMessage, *, added: str = "", days: float = 0) -> BusMessage:
         """Produces the record once more."""
-        return self._bus.send_again(message, added)
+        return self._bus.send_again(message, added, days)
 
     def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
         """Sets a stopped service's consumer group back to the record."""
@@ -235,6 +249,16 @@ class Registration:
     def put_off_timers(self, saga_id: str, by_s: float) -> None:
         """Sets when the orchestrator looks at the saga next."""
         self._databases.all(database_of(REGISTRATION.orchestrator), _PUT_OFF, {"saga": saga_id, "by_s": by_s})
+
+    def ask_often(self, saga_id: str, step: str, times: int) -> None:
+        """Sets how often the orchestrator has asked."""
+        values = {"saga": saga_id, "step": step, "times": times}
+        self._databases.all(database_of(REGISTRATION.orchestrator), _OFTEN, values)
+
+    def next_look_s(self, saga_id: str) -> float:
+        """When the saga's next timer runs out."""
+        row = self._databases.one(database_of(REGISTRATION.orchestrator), _NEXT, {"saga": saga_id})
+        return math.inf if row is None or row["in_s"] is None else float(row["in_s"])
 
     @contextmanager
     def waiting(self, tenant: Tenant, count: int) -> Iterator[None]:
@@ -268,7 +292,8 @@ class Registration:
             started = {id_: one for id_, one in self._started.items() if one.given.tenant == tenant}
             of_others = {one.key for one in self._started.values() if one.given.tenant != tenant}
         listed = {one.saga_id: one for one in map(_readout, self._http.sagas(tenant.id))}
-        sagas = {**{id_: self.read(id_) for id_ in started if id_ not in listed}, **listed}
+        unlisted = {id_: _readout(told) for id_ in started if id_ not in listed and (told := self._http.find_saga(id_))}
+        sagas = {**unlisted, **listed}
         correlations = {*(one.key for one in started.values()), *(one.correlation_id for one in sagas.values())}
         correlations -= of_others
         subjects = {**dict.fromkeys(sagas, ""), **{id_: one.given.subject for id_, one in started.items()}}
@@ -283,7 +308,7 @@ class Registration:
                 unread.append(f"whether saga {id_} works: {error}")
         return SagaObservation(
             tenant_id=tenant.id,
-            sagas=tuple(sagas.values()),
+            sagas=self._with_deadlines(sagas),
             effects=holdings.effects,
             events=holdings.events,
             outbox=holdings.outbox,
@@ -293,6 +318,11 @@ class Registration:
             figures=holdings.figures,
             unread=tuple(unread),
         )
+
+    def _with_deadlines(self, sagas: dict[str, SagaReadout]) -> tuple[SagaReadout, ...]:
+        rows = self._databases.all(database_of(REGISTRATION.orchestrator), _ALLOWED, {"sagas": list(sagas)})
+        allowed_s = {row["saga"]: row["allowed_s"] for row in rows}
+        return tuple(replace(one, allowed_s=allowed_s.get(id_)) for id_, one in sagas.items())
 
     def _mails(self, recipients: list[str]) -> tuple[Mail, ...]:
         return self._http.mails(recipients) if recipients else ()

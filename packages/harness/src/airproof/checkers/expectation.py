@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from airproof.platform.observation import SagaState
 
@@ -20,6 +21,8 @@ class Ending:
         kept: the steps whose compensation was made impossible, so that their effects stay.
         may_time_out: whether its deadline may pass, so that it may give up though nobody refused.
         greeted: what its mail calls its user; empty if it does not.
+        allowed_s: how long it may take, from its start to its deadline; None if that is not asked.
+        given: what of its input is no secret, for what its effects have to say of it.
     """
 
     saga_id: str
@@ -29,6 +32,8 @@ class Ending:
     kept: frozenset[str] = frozenset()
     may_time_out: bool = False
     greeted: str = ""
+    allowed_s: float | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

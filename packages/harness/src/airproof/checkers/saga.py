@@ -15,6 +15,8 @@ from airproof.platform.manifest import Saga
 from airproof.platform.observation import SagaObservation, SagaState, StepState
 
 SAGA = "SAGA"
+_SET_WITHIN_S = 10.0
+"""How long a start may take to be stored."""
 _UNDONE = frozenset({StepState.COMPENSATED, StepState.REFUSED, StepState.PENDING})
 
 
@@ -210,6 +212,14 @@ def _saga_events(view: SagaView) -> Iterator[Anomaly]:
             )
 
 
+def _deadline(view: SagaView) -> Iterator[Anomaly]:
+    """The deadline is set when the saga is started, and stays."""
+    wanted, allowed = view.ending.allowed_s, view.readout.allowed_s
+    if wanted is not None and allowed is not None and abs(allowed - wanted) > _SET_WITHIN_S:
+        promise = "a saga has as long as its start says, or as the platform says for all, from its start"
+        yield Anomaly(SAGA, "deadline-moved", promise, f"{wanted:g} s", f"{allowed:.1f} s", (described(view),))
+
+
 def _usable(view: SagaView) -> Iterator[Anomaly]:
     """Of a saga that failed nobody can say: it depends on what could not be undone."""
     usable = view.observation.usable.get(view.ending.saga_id)
@@ -246,6 +256,7 @@ _OF_A_TERMINAL_SAGA: tuple[Callable[[SagaView], Iterator[Anomaly]], ...] = (
     _reason,
     _reasons,
     _kept,
+    _deadline,
     _state_agrees_with_steps,
     _steps_agree_with_replies,
     _saga_events,

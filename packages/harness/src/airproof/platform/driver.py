@@ -114,6 +114,10 @@ class SagaAccess(Protocol):
         """The saga as the orchestrator reports it now."""
         ...
 
+    def listed(self, tenant: Tenant) -> list[str]:
+        """The ids of the tenant's sagas as operators are shown them, the newest first."""
+        ...
+
     def wait_terminal(self, saga_id: str, *, timeout_s: float) -> SagaReadout:
         """Waits until the saga is terminal.
 
@@ -175,11 +179,12 @@ class SagaAccess(Protocol):
         """Waits until the bus holds the count-th such message of the saga. `type_` as in `BusMessage.type`."""
         ...
 
-    def redeliver(self, message: BusMessage, *, added: str = "") -> BusMessage:
+    def redeliver(self, message: BusMessage, *, added: str = "", days: float = 0) -> BusMessage:
         """Produces the record once more, key, headers and body unchanged, and returns the copy.
 
         Args:
             added: a field that every object in the body has in addition, as if a newer version had sent it.
+            days: how much older it says that it is.
         """
         ...
 
@@ -188,11 +193,22 @@ class SagaAccess(Protocol):
         ...
 
     def forge_replies(self, saga_id: str, step: str, other: Tenant) -> tuple[BusMessage, ...]:
-        """Sends refusals of the step that say, in head, body or both, that they are of the other tenant."""
+        """Sends refusals of the step that say, in head, body or both, that they are of the other tenant.
+
+        One more is of the right tenant, and of a step that the saga does not have.
+        """
         ...
 
     def put_off_timers(self, saga_id: str, by_s: float) -> None:
         """Has nothing of the saga run out before that time, until it goes on: as if timers were looked at late."""
+        ...
+
+    def ask_often(self, saga_id: str, step: str, times: int) -> None:
+        """Has the step have been asked for so many times, as after a long silence of its participant."""
+        ...
+
+    def next_look_s(self, saga_id: str) -> float:
+        """In how many seconds the orchestrator looks at the saga at the latest; infinite if nothing makes it to."""
         ...
 
     def waiting(self, tenant: Tenant, count: int) -> AbstractContextManager[None]:

@@ -30,10 +30,12 @@ class Compensation:
     Attributes:
         event: the event type that tells the bus the effect is gone.
         refusal: the precondition that makes the participant refuse to undo; None if it never may.
+        tells: what the event tells, by name; it may tell more.
     """
 
     event: str
     refusal: Refusal | None = None
+    tells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Step:
         event: the event type that tells the bus the effect is there.
         compensation: None for a step that cannot be undone (the pivot and what follows it).
         refusal: None for a step that must succeed in the end (retriable).
+        tells: what the event tells, by name; it may tell more.
+        holds: what the effect says of what the saga was started with, under its names: `{first_name}'s workspace`.
     """
 
     name: str
@@ -54,6 +58,8 @@ class Step:
     event: str
     refusal: Refusal | None = None
     compensation: Compensation | None = None
+    tells: tuple[str, ...] = ()
+    holds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class Saga:
         invalid: values of a field of a start, which it need not have, with which it is refused.
         invalid_keys: idempotency keys with which it is refused.
         unusual: values of a field of a start that are right, however odd they look. `{tenant}` in them is its own.
+        deadline_s: how long a saga may take, in seconds, if its start does not say; None where that is not known.
     """
 
     name: str
@@ -88,6 +95,7 @@ class Saga:
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     invalid_keys: tuple[str, ...] = ()
     unusual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deadline_s: float | None = None
 
     def step(self, name: str) -> Step:
         """The step of that name."""

@@ -47,7 +47,11 @@ class StepReadout:
 
 @dataclass(frozen=True, slots=True)
 class SagaReadout:
-    """One saga as the orchestrator reports it."""
+    """One saga as the orchestrator reports it.
+
+    Attributes:
+        allowed_s: how long it may take, from its start to its deadline; None where nobody says.
+    """
 
     saga_id: str
     state: SagaState
@@ -55,6 +59,7 @@ class SagaReadout:
     tenant_id: str
     steps: tuple[StepReadout, ...]
     reason: str = ""
+    allowed_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,7 +139,7 @@ def event_forged(stage: Stage, event: BusMessage, other: Tenant) -> None:
 
 
 def aged(stage: Stage, service: str) -> None:
-    """Has the service's memory of messages be as old as the broker may let the messages become."""
+    """Has the service's memory, of messages and sagas, be as old as the broker may let the messages become."""
     with _declared(stage, "aged", service) as seen:
         stage.platform.age(service, KEPT_DAYS)
         seen(f"it is {KEPT_DAYS} days older")
@@ -180,10 +180,10 @@ def others_waiting(stage: Stage, count: int) -> Iterator[None]:
         yield
 
 
-def redelivered(stage: Stage, message: BusMessage, *, added: str = "") -> BusMessage:
-    """Sends the record once more, with a field more if one is given."""
+def redelivered(stage: Stage, message: BusMessage, *, added: str = "", days: float = 0) -> BusMessage:
+    """Sends the record once more, with a field more if one is given, and so many days older."""
     with _declared(stage, "redelivered", message.type) as seen:
-        copy = stage.access.redeliver(message, added=added)
+        copy = stage.access.redeliver(message, added=added, days=days)
         seen("the copy is on the bus", topic=copy.topic, offset=copy.offset)
     return copy
 

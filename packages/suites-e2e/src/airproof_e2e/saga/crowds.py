@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+from airproof.checkers.verdict import Anomaly
 from airproof.platform.driver import SagaInput, Tenant, Write
 from airproof.platform.observation import SagaState
 from airproof.waiting import wait_until
@@ -18,8 +19,13 @@ ROOM = 1
 
 
 def with_different_subjects(stage: Stage) -> None:
-    """Many different people register at once."""
-    _start_at_once(stage, [(stage.make_input(), COMPLETED) for _ in range(AT_ONCE)])
+    """Many different people register at once, and another one after them; whoever lists them sees that."""
+    started = _start_at_once(stage, [(stage.make_input(), COMPLETED) for _ in range(AT_ONCE)])
+    latest, listed = stage.start(), stage.access.listed(stage.tenant)
+    if listed[:1] != [latest] or sorted(listed) != sorted([*started, latest]):
+        promise = "the list of a tenant's sagas shows each once, the newest first"
+        expected = f"{latest}, then in any order {started}"
+        stage.anomalies.append(Anomaly("SAGA", "wrong-list", promise, expected, str(listed)))
 
 
 def with_the_same_subject(stage: Stage) -> None:

@@ -181,6 +181,21 @@ TIMERS = (
         CRASH,
     ),
     Family(
+        "timers-contested",
+        Per.LAST_UNDOABLE,
+        timers.contested,
+        "a deadline passes once though it is broken off, and though {subject} is done when it passes",
+        (*ATOMIC, "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "timers-asked-often",
+        Per.LAST_UNDOABLE,
+        timers.asked_often,
+        "{subject} is asked for, given up in time and undone, however often its participant has not answered",
+        CRASH,
+    ),
+    Family(
         "timers-of-a-lost-instance",
         Per.UNDOING,
         timers.of_a_lost_instance,

@@ -68,6 +68,14 @@ PARTICIPANTS = (
         blames="BUS",
     ),
     Family(
+        "participant-stopped-in-transaction",
+        Per.LAST_UNDOABLE,
+        participants.stopped_in_transaction,
+        "{subject} is done once though its participant is shut down over it and cannot finish it",
+        CRASH,
+        blames="BUS",
+    ),
+    Family(
         "participant-forgotten",
         Per.SAGA,
         participants.forgotten_by_the_broker,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 
 import pytest
 
+from airproof.cells.logs import parse
 from airproof.checkers.expectation import Expectation
 from airproof.checkers.readouts import ReadOut, keep, keep_verdict
-from airproof.checkers.verdict import Anomaly, Verdict, combine, judged
+from airproof.checkers.verdict import Anomaly, combine, judged
+from airproof.checkers.view import witness
+from airproof.environment.capabilities import LogLine
 from airproof.errors import NotReady, PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
+from airproof.platform.observation import MessageKind, SagaReadout, SagaState
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 
@@ -22,9 +27,12 @@ def judge(stage: Stage, promise: str, stuck: Anomaly | None = None) -> None:
         stuck: that the scenario waited for something in vain.
     """
     unquiet = _settle(stage)
-    verdicts = [_verdict(stage, tenant) for tenant in stage.allowances]
+    readouts = [_read_out(stage, tenant) for tenant in stage.allowances]
+    verdicts = [readout.judge() for readout in readouts]
     # Last, because who reads what sagas have left behind logs in, and that may be logged too.
-    own = judged("scenario", _own(stage, stuck, unquiet))
+    own = judged(
+        "scenario", [*_own(stage, stuck, unquiet), *_secrets_on_the_bus(stage, readouts), *_logs(stage, readouts)]
+    )
     verdict = combine([*verdicts, own])
     history = stage.cell.history
     keep_verdict(history, verdict, of_scenario=own.anomalies)
@@ -38,13 +46,61 @@ def _own(stage: Stage, stuck: Anomaly | None, unquiet: str) -> Iterator[Anomaly]
     yield from stage.anomalies
     if stuck:
         yield stuck
-    yield from _secrets_in_logs(stage)
     if unquiet:
         yield Anomaly("SAGA", "never-quiet", "after a while nothing moves any more", "a quiet cell", unquiet)
 
 
-def _secrets_in_logs(stage: Stage) -> Iterator[Anomaly]:
-    requests, lines = stage.platform.requests, stage.log_lines()
+def _secrets_on_the_bus(stage: Stage, readouts: Sequence[ReadOut]) -> Iterator[Anomaly]:
+    """What a secret is kept as goes to who keeps it, with one command, and to nobody else."""
+    messages = [message for readout in readouts for message in readout.observation.bus]
+    texts = [f"{message.headers}{message.body}" for message in messages]
+    whole = "".join(texts)
+    secrets = [secret for secret in stage.platform.requests.secrets(*stage.allowances) if secret in whole]
+    telling = [one for one, text in zip(messages, texts, strict=True) if any(secret in text for secret in secrets)]
+    keepers = {one.type for one in telling if one.kind is MessageKind.COMMAND}
+    open_ = [one for one in telling if one.kind in {MessageKind.EVENT, MessageKind.REPLY}]
+    if open_ or len(keepers) > 1:
+        promise = "what a secret is kept as is told to its keeper alone"
+        seen = ", ".join(sorted({f"{one.kind.value} {one.type}" for one in telling}))
+        yield Anomaly("SECURITY", "secret-on-the-bus", promise, "one kind of command", seen, witness(open_ or telling))
+
+
+def _logs(stage: Stage, readouts: Sequence[ReadOut]) -> Iterator[Anomaly]:
+    lines = stage.log_lines()
+    seen = [readout.observation for readout in readouts]
+    letters = {one.message_id for one in chain(*(one.bus for one in seen)) if one.kind is MessageKind.DEAD_LETTER} - {
+        ""
+    }
+    sagas = list(chain(*(one.sagas for one in seen)))
+    if lines:
+        services = {node.name for node in stage.cell.description.services()}
+        own = [line for line in lines if line.node in services and not any(one in line.text for one in letters)]
+        errors = " ".join(line.text for line in lines if parse(line).is_error)
+        yield from _untold("SAGA", {one.saga_id for one in sagas if one.state is SagaState.FAILED}, errors)
+        yield from _untold("OUTBOX", letters, errors)
+        yield from _lost(sagas, own)
+    yield from _secrets_in_logs(stage, lines)
+
+
+def _untold(category: str, ids: Collection[str], errors: str) -> Iterator[Anomaly]:
+    if missing := sorted(one for one in ids if one not in errors):
+        promise = "what somebody has to look after, a saga that failed or a dead letter, is logged as an error"
+        yield Anomaly(
+            category, "not-told", promise, "an error about each", f"none about {len(missing)}", witness(missing)
+        )
+
+
+def _lost(sagas: Sequence[SagaReadout], lines: Sequence[LogLine]) -> Iterator[Anomaly]:
+    for saga in sagas:
+        about = [line for line in lines if saga.saga_id in line.text]
+        if lost := [line for line in about if saga.correlation_id not in line.text]:
+            promise, expected = "a log tells of a saga under its correlation id", "the id in each line about the saga"
+            seen = f"{len(lost)} of {len(about)} lines without it, of {', '.join(sorted({line.node for line in lost}))}"
+            yield Anomaly("GATEWAY", "not-to-be-found", promise, expected, seen, witness(line.text for line in lost))
+
+
+def _secrets_in_logs(stage: Stage, lines: Sequence[LogLine]) -> Iterator[Anomaly]:
+    requests = stage.platform.requests
     secrets = {secret for allowance in stage.allowances.values() for secret in allowance.secrets}
     secrets.update(requests.secrets(*stage.allowances))
     people = requests.personal(*stage.allowances)
@@ -56,7 +112,7 @@ def _secrets_in_logs(stage: Stage) -> Iterator[Anomaly]:
             yield Anomaly("SECURITY", name, f"no log holds {what}", "none", seen)
 
 
-def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
+def _read_out(stage: Stage, tenant: Tenant) -> ReadOut:
     allowance = stage.allowances[tenant]
     observation = stage.access.observe(tenant)
     expectation = Expectation(
@@ -71,7 +127,7 @@ def _verdict(stage: Stage, tenant: Tenant) -> Verdict:
     )
     readout = ReadOut(stage.saga, observation, expectation)
     keep(stage.cell.history, readout)
-    return readout.judge()
+    return readout
 
 
 def _settle(stage: Stage) -> str:

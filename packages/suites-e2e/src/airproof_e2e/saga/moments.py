@@ -96,7 +96,12 @@ def asked_to_do(stage: Stage, start: Callable[[], str]) -> Iterator[tuple[str, N
                 yield saga_id, frozen
 
 
-def before_deadline(stage: Stage, ends: frozenset[SagaState], then: Callable[[str, float], None]) -> None:
+def before_deadline(
+    stage: Stage,
+    ends: frozenset[SagaState],
+    then: Callable[[str, float], None],
+    deadlines_s: Sequence[float] = DEADLINES_S,
+) -> None:
     """Has a participant that is frozen asked for the step before the saga's deadline.
 
     A slow machine may not get to the step before a short deadline; then that saga is undone, and a longer one is tried.
@@ -108,7 +113,7 @@ def before_deadline(stage: Stage, ends: frozenset[SagaState], then: Callable[[st
     Raises:
         FaultNotObserved: no saga got so far.
     """
-    for deadline_s in DEADLINES_S:
+    for deadline_s in deadlines_s:
         with asked_to_do(stage, partial(stage.start, deadline_s=deadline_s, ends=ends)) as (saga_id, _):
             passes_at = time.monotonic() + deadline_s
             try:
@@ -117,7 +122,7 @@ def before_deadline(stage: Stage, ends: frozenset[SagaState], then: Callable[[st
                 stage.may_end(saga_id, COMPENSATED)
             else:
                 return then(saga_id, passes_at)
-    raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {DEADLINES_S[-1]:g} s")
+    raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {deadlines_s[-1]:g} s")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+from airproof.checkers.verdict import Anomaly
 from airproof.faults.network import partition
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import frozen_at_rest, killed
@@ -51,6 +52,9 @@ def broker_not_reached_at_start(stage: Stage) -> None:
             )
             back_at = time.monotonic() + UNREACHED_S
             wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="it to try again")
+            if starting.done():
+                promise, seen = "a service that does not reach the broker is not ready", f"{service} is ready"
+                stage.anomalies.append(Anomaly("XSERVICE", "readiness-lies", promise, "not ready", seen))
         starting.result(WAIT_S)
     wait_until(
         lambda: not outbox.held_back(service, stage.tenant),

@@ -16,7 +16,16 @@ from airproof.platform.driver import SagaInput, Tenant, Write
 from airproof.platform.manifest import Step
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
-from airproof_e2e.saga.breakage import aged, held, killed, redelivered, stopped, suspended, undo_refused
+from airproof_e2e.saga.breakage import (
+    KEPT_DAYS,
+    aged,
+    held,
+    killed,
+    redelivered,
+    stopped,
+    suspended,
+    undo_refused,
+)
 from airproof_e2e.saga.moments import before_deadline, in_turn, last_refusable, undoable
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
@@ -27,15 +36,15 @@ Talked = tuple[Step, BusMessage, BusMessage]
 
 
 def commands_repeated(stage: Stage) -> None:
-    """Every command and its reply are delivered again, while the saga runs and when it is over."""
+    """Every command and its reply are delivered again, while the saga runs, and days old when it is over."""
     stage.allowance.mails_once = True
     talks: list[Talked] = []
     saga_id = in_turn(stage, partial(_repeat, talks))
     stage.wait_end(saga_id)
     for step, command, reply in talks:
         _wait_sent(stage, step)
-        redelivered(stage, command)
-        redelivered(stage, reply)
+        redelivered(stage, command, days=KEPT_DAYS)
+        redelivered(stage, reply, days=KEPT_DAYS)
         stage.reply(saga_id, step, count=3)
 
 
@@ -162,10 +171,11 @@ def start_repeated_at_once(stage: Stage) -> None:
 
 
 def start_repeated_later(stage: Stage) -> None:
-    """The same start is made again when the saga is over: one that completed, and one that was undone."""
+    """The same start is made again when the saga is over: after days one that completed, and one that was undone."""
     given, key = stage.make_input(), str(uuid4())
     first = stage.start(given, key=key)
     stage.wait_end(first)
+    aged(stage, stage.orchestrator)
     _start_again(stage, first, given, key)
     if undoable(stage.saga):
         refuser, given, key = last_refusable(stage), stage.make_input(), str(uuid4())
@@ -195,18 +205,19 @@ def start_by_a_stranger(stage: Stage) -> None:
 def start_repeated_with_other_body(stage: Stage) -> None:
     """The key of a start is used again for others, and by another tenant, whom it is no other start to.
 
+    That tenant is called like the first one but for the case of letters.
     The others are one that has nothing in common with it, and those that differ in one field.
     """
-    key, other, given = str(uuid4()), Tenant(f"{stage.tenant.id}-other"), stage.make_input()
+    key, other, given = str(uuid4()), Tenant(stage.tenant.id.upper()), stage.make_input()
     saga_id = stage.start(given, key=key)
     try:
-        theirs = stage.start(stage.make_input(tenant=other), key=key)
+        theirs = stage.start(stage.make_input(tenant=other, subject=f"another-{given.subject}"), key=key)
     except StartRefused as refusal:
         _note_shared_key(stage, key, str(refusal))
     else:
         if theirs == saga_id:
             _note_shared_key(stage, key, f"saga {theirs} of {stage.tenant.id}")
-    own = {*given.secrets, given.subject, given.tenant.id}
+    own = {*given.secrets, given.tenant.id}
     varied = [
         (name, replace(given, fields={**given.fields, name: f"{value}x"}))
         for name, value in given.fields.items()

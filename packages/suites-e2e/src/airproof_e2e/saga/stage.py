@@ -133,6 +133,8 @@ class Stage:
             kept=frozenset(step.name for step in kept),
             may_time_out=deadline_s is not None,
             greeted=given.greeted,
+            given={name: str(value) for name, value in given.fields.items() if value not in given.secrets},
+            allowed_s=self.saga.deadline_s if deadline_s is None else deadline_s,
         )
         return saga_id
 

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from functools import partial
+from uuid import uuid4
 
+from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import COMPENSATE, EXECUTE
+from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
+from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import held, killed, others_waiting, timers_late
-from airproof_e2e.saga.moments import before_deadline
+from airproof_e2e.saga.messages import DATABASE, GIVES_UP_WITHIN_S, LOOKS_WITHIN_S, applied
+from airproof_e2e.saga.moments import asked_to_do, before_deadline
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
-LATE_S = 3600.0
+LATE_S, NO_LATER_S = 3600.0, 2.0
+OFTEN, FIRST_PAUSE_S, LONGEST_PAUSE_S = 1000, 2.0, 60.0
+DEADLINES_S = (1.0, 8.0)
 OTHERS = 60
 """More than a platform looks at at a time."""
 DEADLINE_S = 1.0
@@ -35,6 +45,62 @@ def among_others(stage: Stage) -> None:
             stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 
     before_deadline(stage, COMPENSATED, then)
+
+
+def asked_often(stage: Stage) -> None:
+    """The participant has been asked very often when the deadline passes, and again when it is to undo its step."""
+
+    def then(saga_id: str, passes_at: float) -> None:
+        _demand_asked_on(stage, saga_id, EXECUTE)
+        in_time_s = max(passes_at - time.monotonic(), 0) + NO_LATER_S
+        stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed), timeout_s=in_time_s)
+        stage.command(saga_id, stage.step, COMPENSATE)
+        _demand_asked_within(stage, saga_id, FIRST_PAUSE_S)
+        _demand_asked_on(stage, saga_id, COMPENSATE)
+
+    before_deadline(stage, COMPENSATED, then, DEADLINES_S)
+
+
+def _demand_asked_on(stage: Stage, saga_id: str, action: str) -> None:
+    """Who has not answered for long is asked again, and will be."""
+    asking = (MessageKind.COMMAND, f"{stage.step.name}.{action}")
+    stage.access.ask_often(saga_id, stage.step.name, OFTEN)
+    before = sum((one.kind, one.type) == asking for one in stage.platform.bus.messages(saga_id))
+    stage.wait_for(saga_id, asking, count=before + 1)
+    _demand_asked_within(stage, saga_id, LONGEST_PAUSE_S)
+
+
+def _demand_asked_within(stage: Stage, saga_id: str, most_s: float) -> None:
+    if (pause_s := stage.access.next_look_s(saga_id)) > most_s:
+        promise = "who does not answer is asked on, at first soon, and never after a pause without end"
+        expected, seen = f"again within {most_s:g} s", f"again in {pause_s:g} s"
+        stage.anomalies.append(Anomaly("XSERVICE", "asked-late", promise, expected, seen, (f"saga {saga_id}",)))
+
+
+def contested(stage: Stage) -> None:
+    """What the orchestrator does at the deadline is broken off; when it does it again the reply comes meanwhile."""
+    if not any(_contested(stage, deadline_s) for deadline_s in DEADLINES_S):
+        raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {DEADLINES_S[-1]:g} s")
+
+
+def _contested(stage: Stage, deadline_s: float) -> bool:
+    """Whether the participant was asked before the deadline."""
+    link, told = on(stage.orchestrator, DATABASE), [key := f"key-{uuid4()}", stage.saga.failed]
+    start = partial(stage.start, key=key, deadline_s=deadline_s, ends=COMPENSATED)
+    broken_off = link.when(postgres.query(containing=told)).times(1).reset()
+    late = link.when(postgres.commit(containing=told)).times(1).hold()
+    with applied(stage, broken_off), applied(stage, late) as held_up, asked_to_do(stage, start) as (saga_id, hanging):
+        held_up.wait_until_held(deadline_s + GIVES_UP_WITHIN_S)
+        if in_time := stage.has(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}")):
+            looks = link.when(postgres.query(containing=saga_id)).observe().preventable()
+            with applied(stage, looks) as seen:
+                hanging.heal()
+                stage.reply(saga_id, stage.step)
+                with suppress(WaitTimeout):
+                    seen.wait_until_fired(LOOKS_WITHIN_S)
+                held_up.release()
+    stage.wait_end(saga_id)
+    return in_time
 
 
 def of_a_lost_instance(stage: Stage) -> None:

@@ -80,7 +80,7 @@ class Orchestrator:
         """
         machine = self._machines.get(start.saga_type)
         if machine is None:
-            raise UnknownSagaType(start.saga_type)
+            raise UnknownSagaType(f"there is no saga {start.saga_type!r}")
         if machine.definition.input_fields != start.input.keys():
             raise IncompleteInput(f"the input must have the fields {sorted(machine.definition.input_fields)}")
         now = datetime.now(UTC)

@@ -1,0 +1,252 @@
+"""Seeded defects of what sagas keep, do in time and tell their operators, and of the services that run them."""
+
+from __future__ import annotations
+
+from airproof_defects.defect import Defect, Edit
+from airproof_defects.saga import MACHINE, ORCHESTRATOR, PARTICIPANT, STORE
+
+TENANCY = "kit/tenancy.py"
+ENDPOINTS = "services/saga_orchestrator/entrypoints/http.py"
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        id="SG50",
+        category="SAGA",
+        what="what a timer changes is stored in one transaction, and told in the next",
+        trigger="the connection breaks between the two",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                "                    await store.save(saga, machine.next_timer(saga))\n"
+                "                    with logs.bound(saga.correlation_id, saga.tenant_id):\n"
+                "                        await self._send(work, machine, saga, effects, str(saga.id))\n",
+                "                    await store.save(saga, machine.next_timer(saga))\n"
+                "            if effects.changed:\n"
+                "                async with self._units_of_work.begin() as work:\n"
+                "                    with logs.bound(saga.correlation_id, saga.tenant_id):\n"
+                "                        await self._send(work, machine, saga, effects, str(saga.id))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB70",
+        category="OUTBOX",
+        what="a reply to a saga that a timer is moving is taken for one to a saga that there is none",
+        trigger="a step is done when its saga's deadline passes",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                "saga = await store.lock(reply.saga_id)\n",
+                "saga = await store.lock(reply.saga_id, skip_locked=True)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS72",
+        category="XSERVICE",
+        what="who has not answered ten times is asked no more",
+        trigger="a participant is away for long",
+        edits=(
+            Edit(
+                MACHINE,
+                "        step.resend_at = now + self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)\n",
+                "        pause = self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)\n"
+                "        step.resend_at = now + pause if step.attempts < 10 else None\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG53",
+        category="SAGA",
+        what="whether a deadline has passed is looked at only when somebody is to be asked again",
+        trigger="a participant has been asked a few times when the deadline passes",
+        edits=(
+            Edit(
+                MACHINE,
+                "        if self._may_give_up(saga):\n            timers.append(",
+                "        if not timers and self._may_give_up(saga):\n            timers.append(",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG54",
+        category="SAGA",
+        what="a saga whose start says nothing of it may take as long as it likes",
+        trigger="a saga is started without a deadline",
+        edits=(
+            Edit(
+                ENDPOINTS,
+                "body.deadline_s or runtime_of(request).settings.saga_deadline_s\n",
+                "body.deadline_s or 365 * 86_400.0\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG55",
+        category="SAGA",
+        what="that a saga failed is logged like any other end",
+        trigger="a step cannot be undone",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                "level = logging.ERROR if saga.state is SagaState.FAILED else logging.INFO",
+                "level = logging.INFO",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG56",
+        category="SAGA",
+        what="a start is known for a day",
+        trigger="the same start is made again days later",
+        edits=(
+            Edit(
+                STORE,
+                'saga_instances.c.correlation_id == bindparam("correlation"),\n',
+                'saga_instances.c.correlation_id == bindparam("correlation"),\n'
+                "    saga_instances.c.created_at > func.now() - timedelta(days=1),\n",
+            ),
+            Edit(STORE, "from datetime import UTC, datetime\n", "from datetime import UTC, datetime, timedelta\n"),
+        ),
+    ),
+    Defect(
+        id="SG57",
+        category="SAGA",
+        what="a list of sagas shows the oldest first",
+        trigger="a tenant has several",
+        edits=(
+            Edit(
+                STORE,
+                "    .order_by(saga_instances.c.created_at.desc(), saga_instances.c.id, ",
+                "    .order_by(saga_instances.c.created_at, saga_instances.c.id, ",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG58",
+        category="SAGA",
+        what="a saga that has ended keeps its timer",
+        trigger="a saga",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                "                await store.save(saga, machine.next_timer(saga))\n"
+                "                await self._send(work, machine, saga, effects, str(reply.message_id))\n",
+                "                await store.save(saga, machine.next_timer(saga) or saga.deadline_at)\n"
+                "                await self._send(work, machine, saga, effects, str(reply.message_id))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS70",
+        category="XSERVICE",
+        what="the pauses after which somebody is asked again grow without a limit",
+        trigger="a participant is away for long",
+        edits=(Edit(MACHINE, "_DOUBLINGS = 4\n", "_DOUBLINGS = 30\n"),),
+    ),
+    Defect(
+        id="SE60",
+        category="SECURITY",
+        what="an event tells what its saga was started with, the hash of a password too",
+        trigger="a saga",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                '"saga_type": saga.saga_type, "reason": saga.reason}\n',
+                '"saga_type": saga.saga_type, "reason": saga.reason, "input": saga.input}\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="SG59",
+        category="SAGA",
+        what="whether a tenant is under legal hold is remembered for a minute",
+        trigger="somebody is removed before the hold is placed, and somebody else under it",
+        edits=(
+            Edit(
+                TENANCY, "from collections.abc import Callable\n", "import time\nfrom collections.abc import Callable\n"
+            ),
+            Edit(TENANCY, "_HELD = select", "_KNOWN: dict[tuple[str, str], tuple[float, bool]] = {}\n_HELD = select"),
+            Edit(
+                TENANCY,
+                '        found = await self._connection.execute(_HELD, {"tenant": tenant_id})\n'
+                "        return bool(found.scalar_one())\n",
+                "        key = (str(self._connection.engine.url), tenant_id)\n"
+                "        until, held = _KNOWN.get(key, (0.0, False))\n"
+                "        if until < time.monotonic():\n"
+                '            found = await self._connection.execute(_HELD, {"tenant": tenant_id})\n'
+                "            held = bool(found.scalar_one())\n"
+                "            _KNOWN[key] = time.monotonic() + 60.0, held\n"
+                "        return held\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT60",
+        category="CONTRACT",
+        what="a workspace is named after its owner's family",
+        trigger="a saga",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/domain/registration.py",
+                "f\"{given['first_name']}'s workspace\"",
+                "f\"{given['last_name']}'s workspace\"",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT61",
+        category="CONTRACT",
+        what="an event that a role is taken away does not tell of what",
+        trigger="somebody is removed",
+        edits=(
+            Edit(
+                "services/permission_service/application/steps.py",
+                '    lambda row: {"user_id": str(row.user_id), "resource_type": row.resource_type, '
+                '"resource_id": row.resource_id},\n',
+                '    lambda row: {"user_id": str(row.user_id), "role": row.role},\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="EB70",
+        category="BUS",
+        what="a command that is older than some minutes is dropped",
+        trigger="a participant was away for longer",
+        edits=(
+            Edit(
+                PARTICIPANT,
+                "        command = Command.of(record)\n",
+                "        command = Command.of(record)\n"
+                "        if datetime.now(UTC) - command.timestamp > timedelta(minutes=5):\n"
+                '            log.warning("command %s is too old", command.message_id)\n'
+                "            return\n",
+            ),
+            Edit(
+                PARTICIPANT,
+                "from dataclasses import dataclass, field\n",
+                "from dataclasses import dataclass, field\nfrom datetime import UTC, datetime, timedelta\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="UW70",
+        category="UOW",
+        what="a service that is told to stop waits for what it has in hand as long as that takes",
+        trigger="a participant is told to stop when its transaction waits for another one",
+        edits=(Edit("kit/runtime.py", "FINISH_S = 1.5\n", "FINISH_S = 3_600.0\n"),),
+    ),
+    Defect(
+        id="XS71",
+        category="XSERVICE",
+        what="a service is ready when it reaches its database",
+        trigger="a service is started that does not reach the broker",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                '{"database": await answers(backing.engine), "producer": backing.transport.connected, **consuming}',
+                '{"database": await answers(backing.engine), **dict.fromkeys(consuming, True)}',
+            ),
+        ),
+    ),
+)
