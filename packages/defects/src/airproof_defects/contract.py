@@ -205,7 +205,7 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/http/errors.py",
-                '    return error_response(503, "database-unavailable", "try again", {"Retry-After": "1"})\n',
+                '    return error_response(503, "database-unavailable", "try again")\n',
                 (
                     "    from fastapi.responses import PlainTextResponse\n"
                     "\n"
