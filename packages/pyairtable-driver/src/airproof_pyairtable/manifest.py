@@ -170,6 +170,7 @@ _SHOWN_USER = {
     "first_name": "{first_name}",
     "last_name": "{last_name}",
 }
+_SHOWN_SELF = {"user_id": "{owner}", "tenant_id": "{tenant}", "email": "{email}", "role": "owner"}
 PERMISSION_CHECK = "/api/v1/permissions/check"
 
 
@@ -208,6 +209,8 @@ ROUTES = (
     _route(
         "saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR, shows={"saga_id": "{saga}", "state": "completed"}
     ),
+    _route("me", "GET /auth/me", AUTH, Access.SELF, shows=_SHOWN_SELF),
+    _route("validate", "POST /auth/validate", AUTH, Access.SELF, shows=_SHOWN_SELF),
     _route("login", "POST /auth/login", AUTH, Access.ANYBODY, body=_LOGIN, invalid=_INVALID_LOGIN),
     _route(
         "rename",
@@ -237,6 +240,19 @@ def _operators(step: Step) -> Iterator[Route]:
 _RULES = "/api/v1/tenants/{tenant}"
 _INVALID_LIMIT = {"value": (None, "x", "", -1, 1.5, 10**9 + 1, 2**63, 2**70, [1]), "tenant_id": ("{tenant}",)}
 _START = {"saga_type": "none", "correlation_id": "{id}", "tenant_id": "{tenant}", "input_data": {}}
+_ERRORS = {
+    400: ("bad-request", "invalid-request", "idempotency-key-required", "invalid-idempotency-key"),
+    401: ("unauthorized", "invalid-token", "invalid-credentials"),
+    403: ("forbidden", "inactive"),
+    404: ("not-found",),
+    405: ("method-not-allowed",),
+    409: ("version-conflict", "idempotency-key-reused", "correlation-id-reused"),
+    413: ("too-large",),
+    422: ("invalid-request",),
+    500: ("internal-error",),
+    503: tuple(f"{what}-unavailable" for what in ("database", "identity", "registration", "sessions", "upstream")),
+    504: ("upstream-timeout",),
+}
 
 MANIFEST = Manifest(
     name="pyairtable",
@@ -265,6 +281,8 @@ MANIFEST = Manifest(
     identity=AUTH,
     largest_request=1_000_000,
     longest_key=200,
+    exchangeable_s=7 * 24 * 3600,
+    errors=_ERRORS,
 )
 
 
