@@ -33,9 +33,19 @@ ASKED, LONGER = 4, 1.5
 
 
 def happy(stage: Stage) -> None:
-    """Nothing is broken, and whoever looks for the saga in the logs finds it under its correlation id."""
-    saga_id = stage.start()
+    """Nothing is broken, and whoever looks for the saga in the logs finds it under its correlation id.
+
+    Its user has tried before whether they can use what it gives them.
+    """
+    given = stage.make_input()
+    if stage.access.usable(given):
+        promise, expected = "what a saga gives its user is of no use before", "a refusal"
+        stage.anomalies.append(Anomaly("SECURITY", "used-too-early", promise, expected, "that it works"))
+    saga_id = stage.start(given)
     stage.wait_end(saga_id)
+    if not stage.access.usable(given):
+        promise, expected = "that something was refused before it was there is not remembered", "that it works"
+        stage.anomalies.append(Anomaly("CACHE", "not-usable-yet", promise, expected, "a refusal"))
     correlation_id = stage.access.read(saga_id).correlation_id
     lines = [line for line in stage.log_lines() if saga_id in line.text]
     lost = [line for line in lines if correlation_id not in line.text]
