@@ -270,4 +270,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT65",
+        category="CONTRACT",
+        what="a legal hold that is there already is an error",
+        trigger="an operator sets a legal hold twice",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "values(tenant_id=tenant_id).on_conflict_do_nothing()",
+                "values(tenant_id=tenant_id)",
+            ),
+        ),
+    ),
 )

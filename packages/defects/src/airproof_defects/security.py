@@ -353,4 +353,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE68",
+        category="SECURITY",
+        what="tokens are looked up in small letters",
+        trigger="somebody shows a token in capitals",
+        edits=(
+            Edit(
+                SESSIONS,
+                "hashlib.sha256(token.encode())",
+                "hashlib.sha256(token.lower().encode())",
+            ),
+        ),
+    ),
 )
