@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -68,6 +69,22 @@ def test_a_login_can_be_exchanged_as_long_as_it_is_said(stage: Stage) -> None:
         if got is not None:
             served = sessions.ends_in_s(got) is not None
             _demand(stage, served, "exchanged-for-nothing", promise, "a login that is good", "one that is not")
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "XS-4")
+def test_an_exchange_that_failed_can_be_tried_again(stage: Stage, wire: Wire) -> None:
+    """Whoever is told that a login cannot be exchanged now can exchange it later."""
+    del wire
+    sessions, got, login = stage.cell.platform.sessions, None, _logged_in(stage)
+    asked = on(stage.cell.platform.manifest.identity, "postgres-*").when(postgres.query(containing=stage.about.owner))
+    with applied(stage.cell, asked.reset().preventable()), suppress(PlatformError):
+        got = sessions.exchange(login)
+    got = got or sessions.exchange(login)
+    good = got is not None and sessions.ends_in_s(got) is not None
+    promise = "what cannot be exchanged now can be exchanged later"
+    _demand(stage, good, "used-up-in-vain", promise, "another login", "a refusal")
     stage.judge()
 
 
