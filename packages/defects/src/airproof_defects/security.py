@@ -366,4 +366,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE69",
+        category="SECURITY",
+        what="a token is used up before it is known whether it can be exchanged",
+        trigger="the database breaks off while a token is exchanged",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "self._sessions.find_refresh(refresh_token)\n",
+                "self._sessions.take_refresh(refresh_token)\n",
+            ),
+            Edit(
+                ACCOUNTS,
+                "credential is None or await self._sessions.take_refresh(refresh_token) is None:",
+                "credential is None:",
+            ),
+        ),
+    ),
 )
