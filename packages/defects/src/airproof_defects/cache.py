@@ -17,6 +17,7 @@ _UNUSED_IMPORT = Edit(
     INVALIDATION, "from pyairtable_reference.services.workspace_service.application.directory import RENAMED\n", ""
 )
 _APPEND = "                await work.events.append(\n"
+ACCOUNTS = "services/auth_service/application/accounts.py"
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -396,6 +397,31 @@ DEFECTS: tuple[Defect, ...] = (
                 "except (RedisError, OSError, TimeoutError) as failure",
                 "except (ConnectionLost, NoAnswer, OSError) as failure",
             ),
+        ),
+    ),
+    Defect(
+        id="CA60",
+        category="CACHE",
+        what="that nobody has an address is remembered for a minute",
+        trigger="somebody tries to log in before they register",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "        async with self._units_of_work.begin() as work:\n"
+                "            credential = await Credentials(work.connection).by_email(normalised(email))\n",
+                "        address = normalised(email)\n"
+                "        known = time.monotonic() - self._unknown.get(address, -60) >= 60\n"
+                "        async with self._units_of_work.begin() as work:\n"
+                "            credential = await Credentials(work.connection).by_email(address) if known else None\n"
+                "        if known and credential is None:\n"
+                "            self._unknown[address] = time.monotonic()\n",
+            ),
+            Edit(
+                ACCOUNTS,
+                "        self._log2_n = scrypt_log2_n\n",
+                "        self._log2_n = scrypt_log2_n\n        self._unknown: dict[str, float] = {}\n",
+            ),
+            Edit(ACCOUNTS, "import asyncio\n", "import asyncio\nimport time\n"),
         ),
     ),
 )

@@ -205,7 +205,7 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/http/errors.py",
-                '    return error_response(503, "database-unavailable", "try again", {"Retry-After": "1"})\n',
+                '    return error_response(503, "database-unavailable", "try again")\n',
                 (
                     "    from fastapi.responses import PlainTextResponse\n"
                     "\n"
@@ -267,6 +267,19 @@ DEFECTS: tuple[Defect, ...] = (
                 "services/workspace_service/entrypoints/http.py",
                 "    if idempotency_key and not is_identifier(idempotency_key):\n",
                 "    if len(idempotency_key) > 10_000:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT65",
+        category="CONTRACT",
+        what="a legal hold that is there already is an error",
+        trigger="an operator sets a legal hold twice",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "values(tenant_id=tenant_id).on_conflict_do_nothing()",
+                "values(tenant_id=tenant_id)",
             ),
         ),
     ),

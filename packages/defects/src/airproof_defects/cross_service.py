@@ -308,4 +308,26 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS60",
+        category="XSERVICE",
+        what="while accounts cannot be looked up nobody has one",
+        trigger="the database breaks off a login",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "        async with self._units_of_work.begin() as work:\n"
+                "            credential = await Credentials(work.connection).by_email(normalised(email))\n",
+                "        credential = None\n"
+                "        with suppress(DBAPIError):\n"
+                "            async with self._units_of_work.begin() as work:\n"
+                "                credential = await Credentials(work.connection).by_email(normalised(email))\n",
+            ),
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "from uuid import UUID\n",
+                "from contextlib import suppress\nfrom uuid import UUID\n\nfrom sqlalchemy.exc import DBAPIError\n",
+            ),
+        ),
+    ),
 )

@@ -94,4 +94,44 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW60",
+        category="GATEWAY",
+        what="an error does not say in its body under which correlation id it can be found",
+        trigger="an error",
+        edits=(
+            Edit(
+                "kit/http/errors.py",
+                '"message": message, "correlation_id": logs.current_correlation()}',
+                '"message": message}',
+            ),
+        ),
+    ),
+    Defect(
+        id="GW61",
+        category="GATEWAY",
+        what="what nobody expects is told to the user and not logged",
+        trigger="the database says that a page of it is broken",
+        edits=(
+            Edit(
+                "kit/http/errors.py",
+                '    log.error("request failed", exc_info=error)\n'
+                '    return error_response(500, "internal-error", "the request could not be processed")\n',
+                '    return error_response(500, "internal-error", f"{type(error).__name__}: {error}")\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="GW62",
+        category="GATEWAY",
+        what="of an answer's head its kind alone is passed on",
+        trigger="a service says when to try again",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '_OUTWARD = ("content-type", "retry-after", "allow")',
+                '_OUTWARD = ("content-type",)',
+            ),
+        ),
+    ),
 )

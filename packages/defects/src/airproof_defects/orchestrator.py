@@ -145,7 +145,7 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(Edit(MACHINE, "_DOUBLINGS = 4\n", "_DOUBLINGS = 30\n"),),
     ),
     Defect(
-        id="SE60",
+        id="SE70",
         category="SECURITY",
         what="an event tells what its saga was started with, the hash of a password too",
         trigger="a saga",

@@ -242,4 +242,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG60",
+        category="SAGA",
+        what="a rule that was set once is not changed any more, only taken back",
+        trigger="an operator sets a limit twice",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                'on_conflict_do_update(index_elements=[tenant_limits.c.tenant_id], set_={"value": value})',
+                "on_conflict_do_nothing()",
+            ),
+        ),
+    ),
 )

@@ -1,8 +1,11 @@
-"""Seeded defects of authorisation: who gets what."""
+"""Seeded defects of security: who gets in and what they get, and what can be learnt of that."""
 
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
+
+ACCOUNTS = "services/auth_service/application/accounts.py"
+SESSIONS = "services/auth_service/adapters/sessions.py"
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -224,6 +227,160 @@ DEFECTS: tuple[Defect, ...] = (
                 "kit/database.py",
                 "        hide_parameters=True,\n",
                 "",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE60",
+        category="SECURITY",
+        what="where there is no account no password is checked, which is quicker",
+        trigger="somebody measures how long logins take",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "        stored = credential.password_hash if credential else f\"scrypt${self._log2_n}${'00' * 16}$\"\n"
+                "        matches = await asyncio.to_thread(verify_password, password, stored)\n",
+                "        matches = credential is not None and await asyncio.to_thread(\n"
+                "            verify_password, password, credential.password_hash\n"
+                "        )\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE61",
+        category="SECURITY",
+        what="whether an account is active is asked at a login only",
+        trigger="an account is locked while its user is logged in",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "return credential if credential and credential.status == ACTIVE else None",
+                "return credential",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE62",
+        category="SECURITY",
+        what="a session lasts as many milliseconds as it should seconds",
+        trigger="somebody is logged in for two minutes",
+        edits=(
+            Edit(
+                SESSIONS,
+                "_json(session, now + ACCESS_S, refresh), ex=ACCESS_S)",
+                "_json(session, now + ACCESS_S, refresh), px=ACCESS_S)",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE63",
+        category="SECURITY",
+        what="what a session is exchanged with never ends",
+        trigger="somebody finds an old token",
+        edits=(
+            Edit(
+                SESSIONS,
+                "_json(session, now + REFRESH_S, access), ex=REFRESH_S)",
+                "_json(session, now + REFRESH_S, access))",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE64",
+        category="SECURITY",
+        what="a process hashes all passwords with one salt",
+        trigger="two users have the same password",
+        edits=(
+            Edit(
+                "services/auth_service/domain/passwords.py",
+                "_BLOCK_SIZE = 8\n",
+                "_BLOCK_SIZE = 8\n_SALT = secrets.token_bytes(16)\n",
+            ),
+            Edit(
+                "services/auth_service/domain/passwords.py",
+                "    salt = secrets.token_bytes(16)\n",
+                "    salt = _SALT\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE65",
+        category="SECURITY",
+        what="each call to a service is logged with the token that it is made with",
+        trigger="a request",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "        try:\n            return await self._client.request(",
+                '        logging.getLogger(__name__).info("%s %s with %s", method, service, identity)\n'
+                "        try:\n            return await self._client.request(",
+            ),
+            Edit("kit/service_client.py", "import ssl\n", "import logging\nimport ssl\n"),
+        ),
+    ),
+    Defect(
+        id="SE66",
+        category="SECURITY",
+        what="a session stands for its account while that cannot be looked up",
+        trigger="the database breaks off while somebody who was removed asks for something",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "        async with self._units_of_work.begin() as work:\n"
+                "            credential = await Credentials(work.connection).by_id(UUID(session.user_id))\n",
+                "        try:\n"
+                "            async with self._units_of_work.begin() as work:\n"
+                "                credential = await Credentials(work.connection).by_id(UUID(session.user_id))\n"
+                "        except DBAPIError:\n"
+                "            user_id = UUID(session.user_id)\n"
+                '            return Credential(user_id, session.tenant_id, user_id, session.email, "")\n',
+            ),
+            Edit(
+                ACCOUNTS, "from uuid import UUID\n", "from uuid import UUID\n\nfrom sqlalchemy.exc import DBAPIError\n"
+            ),
+        ),
+    ),
+    Defect(
+        id="SE67",
+        category="SECURITY",
+        what="that a service cannot be reached is told with its address",
+        trigger="a service is away",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                'f"{service} cannot be reached")',
+                'f"{service} cannot be reached at {self._settings.upstream(service)}: {failure}")',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE68",
+        category="SECURITY",
+        what="tokens are looked up in small letters",
+        trigger="somebody shows a token in capitals",
+        edits=(
+            Edit(
+                SESSIONS,
+                "hashlib.sha256(token.encode())",
+                "hashlib.sha256(token.lower().encode())",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE69",
+        category="SECURITY",
+        what="a token is used up before it is known whether it can be exchanged",
+        trigger="the database breaks off while a token is exchanged",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "self._sessions.find_refresh(refresh_token)\n",
+                "self._sessions.take_refresh(refresh_token)\n",
+            ),
+            Edit(
+                ACCOUNTS,
+                "credential is None or await self._sessions.take_refresh(refresh_token) is None:",
+                "credential is None:",
             ),
         ),
     ),

@@ -184,4 +184,21 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB60",
+        category="DBTX",
+        what="a login opens its session inside the transaction in which it has looked the account up",
+        trigger="what keeps the sessions is slow",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                '            raise ApiError(403, "inactive", "this account is not active")\n'
+                "        return await self._sessions.open(credential)\n",
+                '            raise ApiError(403, "inactive", "this account is not active")\n'
+                "        async with self._units_of_work.begin() as work:\n"
+                "            await Credentials(work.connection).by_id(credential.id)\n"
+                "            return await self._sessions.open(credential)\n",
+            ),
+        ),
+    ),
 )

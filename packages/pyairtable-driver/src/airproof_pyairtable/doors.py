@@ -88,14 +88,13 @@ class Doors:
     def logged_out(self, user: EntityRef) -> str:
         """The token of a session of the user that was used and ended, or what its other token is still good for."""
         pair = self._new_session(user)
-        bearer = {"Authorization": f"Bearer {pair['access_token']}"}
-        self._http.ask("GET", GATEWAY, "/auth/me", headers=bearer)
-        self._post("/auth/logout", 204, headers=bearer)
+        self._post("/auth/logout", 204, headers=self._use(pair))
         return self._exchange(pair) or pair["access_token"]
 
     def exchanged(self, user: EntityRef) -> str:
-        """The token of a pair of the user that was exchanged for another, or what the pair is good for once more."""
+        """The token of a pair of the user that was used and exchanged, or what the pair is good for once more."""
         pair = self._new_session(user)
+        self._use(pair)
         if not self._exchange(pair):
             raise PlatformError("a pair of tokens cannot be exchanged for another one")
         return self._exchange(pair) or pair["access_token"]
@@ -109,9 +108,9 @@ class Doors:
         before = set(redis.keys())
         pair = self._new_session(user)
         keys = set(redis.keys()) - before
-        _age(redis, keys, int(pair["expires_in"]) * 1000 - LAST_MS)
-        self._http.ask("GET", GATEWAY, "/auth/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
-        _age(redis, keys, LAST_MS)
+        age(redis, keys, int(pair["expires_in"]) * 1000 - LAST_MS)
+        self._use(pair)
+        age(redis, keys, LAST_MS)
         return pair["access_token"]
 
     def refresh(self, user: EntityRef) -> str:
@@ -135,20 +134,27 @@ class Doors:
         with self._lock:
             return (*(one["password"] for one in self._known.values()), *self._shown)
 
-    def _new_session(self, user: EntityRef) -> dict[str, str]:
-        known = self.known(user.owner)
-        return self._pair(self._post("/auth/login", 200, json={name: known[name] for name in ("email", "password")}))
-
-    def _pair(self, answer: httpx.Response) -> dict[str, str]:
+    def pair_of(self, answer: httpx.Response) -> dict[str, str]:
+        """The tokens that were answered, which are secret from now on."""
         pair = {name: str(value) for name, value in answer.json().items()}
         with self._lock:
             self._shown |= {pair["access_token"], pair["refresh_token"]}
         return pair
 
+    def _use(self, pair: Mapping[str, str]) -> dict[str, str]:
+        """Asks with the pair, and returns the headers that were sent."""
+        bearer = {"Authorization": f"Bearer {pair['access_token']}"}
+        self._http.ask("GET", GATEWAY, "/auth/me", headers=bearer)
+        return bearer
+
+    def _new_session(self, user: EntityRef) -> dict[str, str]:
+        known = self.known(user.owner)
+        return self.pair_of(self._post("/auth/login", 200, json={name: known[name] for name in ("email", "password")}))
+
     def _exchange(self, pair: Mapping[str, str]) -> str:
         """The new token that the pair is exchanged for; empty if it is not."""
         answer = self._http.ask("POST", GATEWAY, "/auth/refresh", json={"refresh_token": pair["refresh_token"]})
-        return self._pair(answer)["access_token"] if answer.status_code == 200 else ""
+        return self.pair_of(answer)["access_token"] if answer.status_code == 200 else ""
 
     def _post(self, path: str, status: int, **more: Any) -> httpx.Response:
         answer = self._http.ask("POST", GATEWAY, path, **more)
@@ -169,7 +175,7 @@ class Doors:
             return self._tokens[user.owner]
 
 
-def _age(redis: Redis, keys: Iterable[Any], passed_ms: int) -> None:
+def age(redis: Redis, keys: Iterable[Any], passed_ms: int) -> None:
     """Has the keys be as much older; without an end they do not age."""
     for key in keys:
         left_ms: Any = redis.pttl(key)

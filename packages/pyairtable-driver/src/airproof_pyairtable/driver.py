@@ -11,9 +11,9 @@ from airproof.platform.driver import Migration, Platform, ServiceLaunch, Topic
 from airproof_pyairtable.manifest import GATEWAY, MANIFEST, REGISTRATION, TOPICS
 
 # What differs from production, so that a test need not wait: commands are sent again soon, a message that the broker
-# refuses is given up soon, a record whose handling failed is handled again at once, passwords are hashed cheaply. The
-# deadline of a saga and the session of a consumer stay long, so that a slow machine never compensates or rebalances by
-# luck.
+# refuses is given up soon, a record whose handling failed is handled again at once. Passwords are hashed cheaply, but
+# not so cheaply that nobody would notice whether it is done. The deadline of a saga and the session of a consumer stay
+# long, so that a slow machine never compensates or rebalances by luck.
 TUNABLES = {
     "SAGA_RESEND_S": "0.25",
     "SAGA_DEADLINE_S": str(REGISTRATION.deadline_s),
@@ -21,7 +21,7 @@ TUNABLES = {
     "OUTBOX_RETRY_S": "0.05",
     "CONSUMER_SESSION_MS": "30000",
     "CONSUMER_LONGEST_RETRY_S": "0.05",
-    "PASSWORD_SCRYPT_LOG2_N": "8",
+    "PASSWORD_SCRYPT_LOG2_N": "10",
 }
 
 

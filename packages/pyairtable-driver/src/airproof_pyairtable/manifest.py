@@ -179,6 +179,7 @@ _SHOWN_USER = {
     "first_name": "{first_name}",
     "last_name": "{last_name}",
 }
+_SHOWN_SELF = {"user_id": "{owner}", "tenant_id": "{tenant}", "email": "{email}", "role": "owner"}
 PERMISSION_CHECK = "/api/v1/permissions/check"
 
 
@@ -217,6 +218,8 @@ ROUTES = (
     _route(
         "saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR, shows={"saga_id": "{saga}", "state": "completed"}
     ),
+    _route("me", "GET /auth/me", AUTH, Access.SELF, shows=_SHOWN_SELF),
+    _route("validate", "POST /auth/validate", AUTH, Access.SELF, shows=_SHOWN_SELF),
     _route("login", "POST /auth/login", AUTH, Access.ANYBODY, body=_LOGIN, invalid=_INVALID_LOGIN),
     _route(
         "rename",
@@ -252,6 +255,19 @@ _INVALID_START: dict[str, tuple[object, ...]] = {
     "saga_type": (None, 5, "", "none"),
     "input_data": (None, "x", [], {**_NEEDED, "role": "admin"}, *_LACKING),
 }
+_ERRORS = {
+    400: ("bad-request", "invalid-request", "idempotency-key-required", "invalid-idempotency-key"),
+    401: ("unauthorized", "invalid-token", "invalid-credentials"),
+    403: ("forbidden", "inactive"),
+    404: ("not-found",),
+    405: ("method-not-allowed",),
+    409: ("version-conflict", "idempotency-key-reused", "correlation-id-reused"),
+    413: ("too-large",),
+    422: ("invalid-request",),
+    500: ("internal-error",),
+    503: tuple(f"{what}-unavailable" for what in ("database", "identity", "registration", "sessions", "upstream")),
+    504: ("upstream-timeout",),
+}
 
 MANIFEST = Manifest(
     name="pyairtable",
@@ -280,6 +296,8 @@ MANIFEST = Manifest(
     identity=AUTH,
     largest_request=1_000_000,
     longest_key=200,
+    exchangeable_s=7 * 24 * 3600,
+    errors=_ERRORS,
 )
 
 

@@ -13,6 +13,7 @@ from airproof.platform.driver import BusAccess, MailAccess, OutboxAccess, SagaAc
 from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest
 from airproof.platform.requests import RequestAccess
+from airproof.platform.sessions import SessionAccess
 from airproof_pyairtable.bus import Bus
 from airproof_pyairtable.cache import WorkspaceCache
 from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
@@ -23,6 +24,7 @@ from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, WORKSPACE, data
 from airproof_pyairtable.outbox import Outboxes
 from airproof_pyairtable.registration import Registration
 from airproof_pyairtable.requests import Requests
+from airproof_pyairtable.sessions import Sessions
 from airproof_pyairtable.stores import Stores
 from airproof_pyairtable.workspaces import Workspaces
 
@@ -96,6 +98,7 @@ class PyAirtable:
         doors = Doors(self._http, cell.secrets, self._cache.connection)
         stores = Stores(self._databases, self._names, self._cache.connection)
         self._workspaces = Workspaces(self._registration, self._databases, doors)
+        self._sessions = Sessions(doors, self._http, self._databases, self._cache.connection)
         self._requests = Requests(self._http, doors, self._databases, stores, cell)
 
     @property
@@ -136,6 +139,11 @@ class PyAirtable:
     def requests(self) -> RequestAccess:
         """Requests over HTTP, in whoever's name."""
         return self._requests
+
+    @property
+    def sessions(self) -> SessionAccess:
+        """Logins through the gateway."""
+        return self._sessions
 
     def cache(self, entity: str) -> CacheAccess:
         """The cache behind reads of the entities of that kind."""

@@ -142,8 +142,8 @@ class Registration:
             raise WaitTimeout(f"{error}; it is {last}", last=last[0], timeout_s=timeout_s) from error
 
     def usable(self, given: SagaInput) -> bool:
-        """Asked in another spelling: an address is the same in capitals."""
-        return self._http.can_log_in(given.subject.upper(), given.fields["password"])
+        """Asked in another spelling: an address is the same in capitals, and with blanks round it."""
+        return self._http.can_log_in(f" {given.subject.upper()} ", given.fields["password"])
 
     @contextmanager
     def refuse(self, step: str, given: SagaInput) -> Iterator[None]:

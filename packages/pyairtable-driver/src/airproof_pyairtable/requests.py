@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import httpx
+import jwt
 
 from airproof.environment.topology import CellDescription
 from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
-from airproof.platform.manifest import Route
+from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
@@ -21,6 +23,7 @@ from airproof_pyairtable.http import Http, told
 from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE, database_of
 from airproof_pyairtable.stores import Stores
 
+SERVICE_TOKENS = jwt.encode({}, "x" * 32, algorithm="HS256").partition(".")[0]
 CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
@@ -60,6 +63,8 @@ class Requests:
     ) -> Answer:
         """Makes the request in the gateway's place."""
         headers: dict[str, Any] = self._doors.identity(about, route.service, token)
+        if route.access is Access.SELF:
+            headers |= self._session(Session.USER, about)
         if token is ServiceToken.OPERATOR:
             headers |= self._session(Session.OPERATOR, about)
         return self._ask(Request(route, about, fields=fields or {}), route.service, self.path(route, about), headers)
@@ -84,9 +89,10 @@ class Requests:
         return self._doors.exchange_at_once(user, times)
 
     def secrets(self, *tenants: Tenant) -> tuple[str, ...]:
-        """The cell's secrets, what users have shown, and the hashes of their passwords."""
-        hashes = self._registered_with("password_hash", tenants)
-        return (*self._cell.secrets.values(), *self._doors.shown(), *hashes)
+        """The cell's secrets, what users have shown, how that is kept, and how the tokens of services begin."""
+        passwords, shown = self._registered_with("password_hash", tenants), self._doors.shown()
+        tokens = (hashlib.sha256(one.encode()).hexdigest() for one in shown)
+        return (*self._cell.secrets.values(), *shown, *passwords, *tokens, SERVICE_TOKENS)
 
     def personal(self, *tenants: Tenant) -> tuple[str, ...]:
         """Addresses and names; none that other words may hold by chance."""
@@ -115,7 +121,8 @@ class Requests:
             fields = {**self.body(route, request.about), **request.fields}
             body = {"json": {name: value for name, value in fields.items() if name != request.left_out}}
         answer = self._http.ask(request.method or route.method, service, path, headers=headers, **body)
-        return Answer(answer.status_code, answer.text, _correlation_ids(answer), _error(answer), _is_readable(answer))
+        said = _correlation_ids(answer), _error(answer), _is_readable(answer), _again_in_s(answer)
+        return Answer(answer.status_code, answer.text, *said)
 
     def _filled(self, value: Any, about: EntityRef) -> Any:
         """The value with everything in it that is the entity's or its owner's."""
@@ -161,7 +168,8 @@ class Requests:
                 token = self._doors.refresh(user)
             case Session.USER:
                 token = self._doors.session(user)
-        return {"Authorization": f"Bearer {token}"}
+        # In another spelling than where somebody logs out: the name of a scheme is the same in small letters.
+        return {"Authorization": f"bearer {token}"}
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:
@@ -169,10 +177,10 @@ def _pieces(body: bytes) -> Iterator[bytes]:
 
 
 def _correlation_ids(answer: httpx.Response) -> tuple[str, ...]:
-    named = [answer.headers.get(CORRELATION)]
+    named = [answer.headers.get(CORRELATION, "")]
     with suppress(json.JSONDecodeError, KeyError, TypeError):
-        named.append(answer.json()["error"]["correlation_id"])
-    return tuple(one for one in named if one is not None)
+        named.append(answer.json()["error"].get("correlation_id", ""))
+    return tuple(named)
 
 
 def _error(answer: httpx.Response) -> str:
@@ -189,3 +197,8 @@ def _is_readable(answer: httpx.Response) -> bool:
         answer.json()
         return str(answer.headers.get("Content-Type", "")).partition(";")[0] == "application/json"
     return False
+
+
+def _again_in_s(answer: httpx.Response) -> float | None:
+    said = str(answer.headers.get("Retry-After", ""))
+    return float(said) if said.isdecimal() else None

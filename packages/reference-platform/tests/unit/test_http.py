@@ -113,3 +113,4 @@ def test_an_absent_database_is_unavailable_and_not_an_internal_error() -> None:
 def test_an_absent_upstream_is_unavailable() -> None:
     answer = request("api-gateway", "POST", "/auth/login", json={})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "upstream-unavailable")
+    assert answer.headers["Retry-After"] == "1"

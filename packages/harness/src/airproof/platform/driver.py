@@ -17,6 +17,7 @@ from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest, Saga
 from airproof.platform.observation import BusMessage, Effect, MessageKind, OutboxRow, SagaObservation, SagaReadout
 from airproof.platform.requests import RequestAccess
+from airproof.platform.sessions import SessionAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +414,11 @@ class Platform(Protocol):
     @property
     def requests(self) -> RequestAccess:
         """Requests over HTTP, in whoever's name."""
+        ...
+
+    @property
+    def sessions(self) -> SessionAccess:
+        """What users get when they log in."""
         ...
 
     def cache(self, entity: str) -> CacheAccess:

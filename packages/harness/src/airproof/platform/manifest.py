@@ -172,6 +172,7 @@ class Access(StrEnum):
     OWNER = "the entity's owner"
     TENANT = "every user of the entity's tenant"
     USER = "every user, who sees what is theirs"
+    SELF = "every user, who is told who they are"
     OPERATOR = "operators"
     SERVICE = "services of the platform"
     ANYBODY = "everybody"
@@ -236,6 +237,8 @@ class Manifest:
         attempts: how often at most the gateway asks a service for what one request wants.
         largest_request: how many bytes the body of a request may have; 0: the platform does not say.
         longest_key: how many letters an idempotency key may have, all of which count.
+        exchangeable_s: how long what somebody got at a login can be exchanged; 0: the platform does not say.
+        errors: what errors are called, for programs, by their status; of a status that is not there nothing is said.
     """
 
     name: str
@@ -251,6 +254,8 @@ class Manifest:
     attempts: int = 1
     largest_request: int = 0
     longest_key: int = 36
+    exchangeable_s: float = 0.0
+    errors: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def entity(self, name: str) -> Entity:
         """The entity of that name."""

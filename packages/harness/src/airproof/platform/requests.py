@@ -53,9 +53,10 @@ class Answer:
     """What a request was answered.
 
     Attributes:
-        correlation_ids: every correlation id that its head and its body name.
+        correlation_ids: every correlation id that its head and, if it is an error, its body names; empty where none is.
         error: what the platform calls the error, in the one shape that its errors have; empty for none.
         readable: whether it is what its head says that it is.
+        again_in_s: after how many seconds to try again, as it says; None if it does not.
     """
 
     status: int
@@ -63,6 +64,7 @@ class Answer:
     correlation_ids: tuple[str, ...] = ()
     error: str = ""
     readable: bool = True
+    again_in_s: float | None = None
 
     def __str__(self) -> str:
         return f"{self.status} {self.text[:200]}"

@@ -36,11 +36,15 @@ def with_the_same_subject(stage: Stage) -> None:
 
 
 def up_to_a_limit(stage: Stage) -> None:
-    """More people register, at all instances at once, than the tenant has room for; another tenant's do not count."""
+    """More people register, at all instances at once, than the tenant has room for, by the rule that was set last.
+
+    Another tenant's do not count.
+    """
     other = Tenant(f"{stage.tenant.id}-other")
     for _ in range(ROOM):
         stage.wait_end(stage.start(stage.make_input(tenant=other)))
-    with stage.access.room(stage.step.name, stage.tenant, ROOM):
+    step, tenant = stage.step.name, stage.tenant
+    with stage.access.room(step, tenant, 2 * ROOM), stage.access.room(step, tenant, ROOM):
         for saga_id in _meet(stage, stage.make_input):
             stage.wait_end(saga_id)
 

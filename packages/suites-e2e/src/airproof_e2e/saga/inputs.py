@@ -35,6 +35,7 @@ def unusual_starts(stage: Stage) -> None:
     in a letter only.
     """
     _start_under_like_keys(stage)
+    _start_with_like_secrets(stage)
     started = {}
     for number in range(max(map(len, stage.saga.unusual.values()), default=0)):
         given = stage.make_input()
@@ -63,6 +64,19 @@ def _start_under_like_keys(stage: Stage) -> None:
         except StartRefused as refusal:
             promise, facts = "a key is another one if it differs in a letter", (f"key {key}", f"key {other}")
             stage.anomalies.append(Anomaly("CONTRACT", "keys-mixed", promise, "a saga", str(refusal), facts))
+
+
+def _start_with_like_secrets(stage: Stage) -> None:
+    """Two users have the same secrets, and nobody who sees how those are kept sees that."""
+    given, other = stage.make_input(), stage.make_input()
+    secrets = {name: value for name, value in given.fields.items() if value in given.secrets}
+    for one in (given, replace(other, fields={**other.fields, **secrets}, secrets=given.secrets)):
+        stage.wait_end(stage.start(one))
+    kept = stage.platform.sessions.kept_passwords(stage.tenant)
+    if len(set(kept)) < len(kept):
+        promise, expected = "that two users have the same password is not seen by how it is kept", "each kept otherwise"
+        seen = f"{len(kept)} passwords, kept in {len(set(kept))} ways"
+        stage.anomalies.append(Anomaly("SECURITY", "kept-alike", promise, expected, seen))
 
 
 def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any, SagaInput]]:

@@ -34,8 +34,15 @@ ASKED, LONGER, PATIENT_MS = 4, 1.5, 1200
 
 
 def happy(stage: Stage) -> None:
-    """Nothing is broken."""
-    stage.wait_end(stage.start())
+    """Nothing is broken; its user has tried before whether they can use what it gives them."""
+    given = stage.make_input()
+    if stage.access.usable(given):
+        promise, expected = "what a saga gives its user is of no use before", "a refusal"
+        stage.anomalies.append(Anomaly("SECURITY", "used-too-early", promise, expected, "that it works"))
+    stage.wait_end(stage.start(given))
+    if not stage.access.usable(given):
+        promise, expected = "that something was refused before it was there is not remembered", "that it works"
+        stage.anomalies.append(Anomaly("CACHE", "not-usable-yet", promise, expected, "a refusal"))
 
 
 def refused(stage: Stage) -> None:

@@ -37,6 +37,7 @@ def test_what_is_closed_is_open_to_nobody_else(stage: Stage) -> None:
     for route in stage.cell.platform.manifest.closed:
         right = ServiceToken.OPERATOR if route.access is Access.OPERATOR else ServiceToken.VALID
         _demand_identity(stage, route, {right})
+        _demand_alike_again(stage, route, right)
         _demand_valid(stage, route, right)
     stage.judge()
 
@@ -52,6 +53,14 @@ def _demand_identity(stage: Stage, route: Route, right: Collection[ServiceToken]
         expected, seen = "an answer" if token in right else "401 or 403", f"{answer} to {token.value}"
         blames = "SECURITY" if token in OUT_OF_TIME else "XSERVICE"
         stage.demand(good, blames, "stranger-served", promise, expected, seen, stage.rightful(route))
+
+
+def _demand_alike_again(stage: Stage, route: Route, right: ServiceToken) -> None:
+    """What has been done before is answered as it was then: nothing more has to be done."""
+    first, again = (stage.cell.platform.requests.ask_service(route, stage.about, right) for _ in range(2))
+    promise, expected = "what is asked for again is answered as before", first.without()
+    good = again.without() == expected and again.status < 500
+    stage.demand(good, "CONTRACT", "answered-otherwise", promise, expected, again.without(), stage.rightful(route))
 
 
 def _demand_valid(stage: Stage, route: Route, right: ServiceToken) -> None:

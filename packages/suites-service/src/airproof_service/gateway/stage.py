@@ -9,6 +9,7 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly, judged
+from airproof.environment.capabilities import LogLine
 from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
@@ -18,7 +19,7 @@ from airproof.platform.requests import Answer, Request, Session
 LONGEST_ERROR = 300
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
-PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER})
+PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER, Access.SELF})
 
 
 @dataclass
@@ -98,13 +99,26 @@ class Stage:
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
 
     def demand_shape(self, answer: Answer, request: Request) -> None:
-        """An error has the one shape of errors, and whatever is answered tells no secret."""
+        """An error has the one shape of errors; whatever is answered says how it is found, and tells no secret."""
         shaped = answer.status < 400 or (answer.error and answer.readable) or request.method == "HEAD"
         promise, expected = "every error has the one shape of errors", "code and message, as JSON"
         self.demand(bool(shaped), "CONTRACT", "error-shape", promise, expected, answer, request)
+        names = self.cell.platform.manifest.errors.get(answer.status, ())
+        known, promise = not names or answer.error in ("", *names), "an error is called as clients know it"
+        self.demand(known, "CONTRACT", "error-name", promise, " or ".join(names), answer, request)
+        self._demand_head(answer, request)
         told = any(one in answer.text for one in self._secrets)
         promise, expected = "an answer tells no secret, nor how it is kept", "none"
         self.demand(not told, "SECURITY", "secret-told", promise, expected, "a secret in the answer", request)
+
+    def _demand_head(self, answer: Answer, request: Request) -> None:
+        named, expected = set(answer.correlation_ids), "the same id wherever one belongs"
+        promise, seen = "an answer says under which id it is found", f"{', '.join(map(repr, named))} in {answer}"
+        alike = len(named) == 1 and "" not in named
+        self.demand(alike, "GATEWAY", "no-correlation-id", promise, expected, seen, request)
+        promise, expected = "who is told that it is not possible now is told when it is", "in how many seconds"
+        told = answer.status != 503 or bool(answer.again_in_s)
+        self.demand(told, "GATEWAY", "no-retry", promise, expected, answer, request)
 
     def demand_served(self, route: Route, blames: str = "GATEWAY", *, by: EntityRef | None = None) -> None:
         """Somebody who may ask, or the owner of `by`, is answered."""
@@ -135,9 +149,16 @@ class Stage:
         if answer is None or answer.status not in UNAVAILABLE:
             return
         told, about = answer.without(), request.about
-        inside = [one for one in (about.id, about.owner, about.tenant.id) if one in told]
+        cell = self.cell.description
+        addresses = {
+            str(one) for one in (*(node.endpoint for node in cell.nodes), *(link.endpoint for link in cell.links))
+        }
+        inside = [one for one in (about.id, about.owner, about.tenant.id, *addresses) if one in told]
         good = not inside and len(told) <= LONGEST_ERROR
-        promise, expected = "what goes wrong inside is told to nobody outside", f"{LONGEST_ERROR} letters without ids"
+        promise, expected = (
+            "what goes wrong inside is told to nobody outside",
+            f"{LONGEST_ERROR} letters without ids and addresses",
+        )
         seen = f"{len(told)} letters: {told[:LONGEST_ERROR]}"
         self.demand(good, "SECURITY", "inside-told", promise, expected, seen, request)
 
@@ -149,11 +170,13 @@ class Stage:
         if not verdict:
             pytest.fail(str(verdict), pytrace=False)
 
-    def _secrets_in_logs(self) -> Iterator[Anomaly]:
+    def log_lines(self) -> list[LogLine]:
+        """What the nodes have written since the stage was made, where the provider can tell."""
         logs = self.cell.capabilities.logs
-        if logs is None:
-            return
-        requests, lines = self.cell.platform.requests, logs.since(self._log_mark)
+        return logs.since(self._log_mark) if logs else []
+
+    def _secrets_in_logs(self) -> Iterator[Anomaly]:
+        requests, lines = self.cell.platform.requests, self.log_lines()
         secrets, people = requests.secrets(self.about.tenant), requests.personal(self.about.tenant)
         told = {line.node for line in lines if any(one in line.text for one in secrets)}
         named = {line.node for line in lines if any(one in line.text.lower() for one in people)}

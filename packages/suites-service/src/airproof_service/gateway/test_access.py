@@ -13,7 +13,7 @@ from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request, Session
 from airproof_service.gateway.intruders import Others, intruders, logged_in, spellings
-from airproof_service.gateway.stage import REFUSALS, Stage
+from airproof_service.gateway.stage import PERSONAL, REFUSALS, Stage
 
 IN_A_ROW, AT_ONCE = 15, 8
 LONGEST_ID = 200
@@ -173,9 +173,7 @@ def test_what_lets_somebody_in_is_kept_nowhere(stage: Stage) -> None:
 @pytest.mark.covers("GW-2", "SEC-1")
 def test_a_session_ends_with_its_account(cell: Cell, tenant: Tenant) -> None:
     """Whoever was logged in when the platform removed them is nobody from then on."""
-    personal = [
-        one for one in cell.platform.manifest.routes if one.access in {Access.OWNER, Access.USER, Access.TENANT}
-    ]
+    personal = [one for one in cell.platform.manifest.routes if one.access in PERSONAL]
     if not personal:
         pytest.skip("the manifest declares no routes for users")
     with cell.platform.entities(personal[0].entity).passing(tenant) as ref:
@@ -208,11 +206,12 @@ def _demand_refused(stage: Stage, request: Request) -> None:
 
 def _demand_own_only(stage: Stage, route: Route, other: EntityRef) -> None:
     """Where everybody is shown something, it is theirs, whoever they pretend to be."""
-    if route.access is not Access.USER:
+    if route.access not in {Access.USER, Access.SELF}:
         return
+    mine, others = ((one.id if route.access is Access.USER else one.owner) for one in (stage.about, other))
     for pretended in (None, stage.about):
         request = Request(route, stage.about, user=other, pretended=pretended)
         answer = stage.ask(request)
-        theirs = answer is not None and stage.about.id not in answer.text and other.id in answer.text
+        theirs = answer is not None and mine not in answer.text and others in answer.text
         promise = f"in {route.name} everybody sees what is theirs, and nothing else"
-        stage.demand(theirs, "TENANCY", "shown-to-another", promise, f"{other.id} alone", answer, request)
+        stage.demand(theirs, "TENANCY", "shown-to-another", promise, f"{others} alone", answer, request)

@@ -2,23 +2,30 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
 from airproof.cells import Cell
+from airproof.cells.logs import ERRORS
 from airproof.environment.topology import Role
 from airproof.faults.process import killed, suspended
 from airproof.faults.wire import applied
+from airproof.history import Explanation
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
-from airproof.platform.requests import Answer
+from airproof.platform.requests import Answer, Request
 from airproof.wire import Rule, Wire, http, on, postgres
 from airproof_service.gateway.stage import PERSONAL, UNAVAILABLE, Stage
 
 AT_ONCE_S, SOON_S, LATEST_S = 1.0, 8.0, 18.0
 WAITING, TRIES = 40, 3
+AT_ONCE, IN_VAIN = 8, 20
 PASSING = ("40001", "40P01", "55P03", "53300")
 """With which PostgreSQL says that the same may succeed later: not serialisable, deadlock, no lock, no connection."""
+
+UNEXPECTED, BROKEN = "XX001", "page of nobody-knows-what is broken"
 
 
 @pytest.fixture
@@ -41,6 +48,7 @@ def test_a_service_that_is_away_is_told_as_such_and_concerns_nobody_else(stage: 
                 _demand_within(stage, route, AT_ONCE_S, min(_timed(stage, route)[1] for _ in range(TRIES)))
             else:
                 stage.demand_served(route)
+        _ask_in_vain(stage, next(route for route in stage.reading if route.service == gone))
     for route in stage.reading:
         stage.demand_served(route)
     stage.judge()
@@ -159,9 +167,58 @@ def test_a_database_that_breaks_off_is_no_fault_of_the_service(stage: Stage, wir
     stage.judge()
 
 
+@pytest.mark.destructive
+@pytest.mark.covers("XS-4", "SEC-3")
+def test_what_nobody_expects_is_told_as_such_and_logged_as_an_error(stage: Stage, wire: Wire) -> None:
+    """What a service has not reckoned with it tells without saying what it is, and logs as an error, once found."""
+    del wire
+    for route in (one for one in stage.routes if one.access in PERSONAL):
+        request = replace(stage.rightful(route), correlation_id=f"unexpected-{stage.about.id}-{route.name}")
+        names = (stage.about.id, stage.about.owner)
+        link, rules = on(route.service, "postgres-*"), []
+        explained = Explanation(route.service, logger="*", because="what nobody expects is an error")
+        with ExitStack() as broken:
+            for name in names:
+                rule = link.when(postgres.query(containing=name)).respond(sqlstate=UNEXPECTED, message=BROKEN)
+                rules.append(broken.enter_context(applied(stage.cell, rule.preventable(), explains=[explained])))
+            answer = stage.ask(request)
+        if any(rule.fired for rule in rules):
+            _demand_bug_told(stage, answer, request)
+    stage.judge()
+
+
+def _demand_bug_told(stage: Stage, answer: Answer | None, request: Request) -> None:
+    told = answer is not None and answer.status >= 500
+    promise = "what nobody expects is told as such, and not what it is"
+    stage.demand(told, "GATEWAY", "wrong-status", promise, "500 or more", answer, request)
+    if answer is not None:
+        stage.demand(BROKEN not in answer.text, "SECURITY", "inside-told", promise, "nothing of it", answer, request)
+        stage.demand_discreet(answer, request)
+    lines = [line for line in stage.log_lines() if request.correlation_id in line.text]
+    known = stage.cell.platform.manifest.identity != request.route.service
+    tenant = stage.about.tenant.id if known else ""
+    logged = any(line.level in ERRORS and BROKEN in line.text and tenant in line.text for line in lines)
+    promise = "what nobody expects is logged as an error, with whose request it was"
+    expected = f"such a line with {request.correlation_id} {tenant}"
+    seen = f"{len(lines)} lines with it, of the levels {', '.join(sorted({line.level for line in lines})) or 'none'}"
+    stage.demand(logged, "GATEWAY", "unlogged", promise, expected, seen, request)
+
+
 def _timed(stage: Stage, route: Route) -> tuple[Answer | None, float]:
     began = time.monotonic()
     return stage.ask(stage.rightful(route)), time.monotonic() - began
+
+
+def _ask_in_vain(stage: Stage, route: Route) -> None:
+    """So many users are told that a service is away that nothing is left of what each of them might use up."""
+    request, promise = stage.rightful(route), "however many are told that a service is away, the next one is told too"
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="user") as users:
+        for _ in range(IN_VAIN):
+            for answer in users.map(stage.ask, [request] * AT_ONCE):
+                told = answer is not None and answer.status in UNAVAILABLE
+                stage.demand(told, "XSERVICE", "used-up", promise, "502, 503 or 504", answer, request)
+            if stage.anomalies:
+                break
 
 
 def _demand_few_calls(stage: Stage, route: Route, observing: Rule, failing: Rule) -> None:

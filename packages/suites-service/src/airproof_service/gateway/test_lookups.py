@@ -1,17 +1,25 @@
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import pytest
 
 from airproof.cells import Cell
+from airproof.environment.topology import Role
+from airproof.errors import WaitTimeout
 from airproof.faults.wire import applied
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access
-from airproof.wire import Wire, on, postgres
+from airproof.waiting import wait_until
+from airproof.wire import Wire, on, postgres, redis
 from airproof_service.gateway.intruders import Others
 from airproof_service.gateway.stage import UNAVAILABLE, Stage
+
+WAIT_S, AT_ONCE_S = 10.0, 1.0
+FULL = "OOM command not allowed when used memory > 'maxmemory'."
 
 
 @pytest.fixture
@@ -26,7 +34,7 @@ def test_what_cannot_be_looked_up_is_not_made_up(stage: Stage, wire: Wire) -> No
     """While a service's database breaks off all that it is asked, its answer is that it has none, or the usual one."""
     del wire
     other = replace(stage.about, owner=Others.of(stage).colleague.owner)
-    for route in (one for one in stage.routes if not one.changes and one.access is not Access.ANYBODY):
+    for route in (one for one in stage.routes if not one.changes):
         for about in (stage.about, other):
             request = replace(stage.rightful(route), about=about, user=stage.about)
             usual = stage.ask(request)
@@ -41,3 +49,48 @@ def test_what_cannot_be_looked_up_is_not_made_up(stage: Stage, wire: Wire) -> No
             stage.demand(honest, "XSERVICE", "made-up", promise, expected, answer, request)
             stage.demand_discreet(answer, request)
     stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("XS-4", "GW-2")
+def test_sessions_that_are_refused_are_told_as_unavailable(stage: Stage, wire: Wire) -> None:
+    """While what keeps the sessions answers with errors, who logs in or is logged in is told to try again."""
+    del wire
+    identity = stage.cell.platform.manifest.identity
+    for route in (one for one in stage.reading if one.access in {Access.ANYBODY, Access.SELF}):
+        stage.demand_served(route)
+        asked = on(identity, Role.REDIS.value).when(redis.command("[GS]ET*"))
+        with applied(stage.cell, asked.respond(error=FULL)):
+            answer = stage.ask(stage.rightful(route))
+        told = answer is not None and answer.status in UNAVAILABLE
+        promise, request = "what keeps the sessions and refuses is as good as away", stage.rightful(route)
+        stage.demand(told, "XSERVICE", "wrong-status", promise, "502, 503 or 504", answer, request)
+        stage.demand_discreet(answer, request)
+        stage.demand_served(route)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("DB-2", "XS-3")
+def test_nobody_waits_for_sessions_inside_a_transaction(stage: Stage, wire: Wire) -> None:
+    """While a login waits for what keeps the sessions it keeps no transaction open, for which others would wait."""
+    del wire
+    identity = stage.cell.platform.manifest.identity
+    saga = stage.cell.platform.sagas(stage.cell.platform.manifest.sagas[0].name)
+    asked = on(identity, Role.REDIS.value).when(redis.command("[GS]ET*")).times(1)
+    for route in (one for one in stage.reading if one.access is Access.ANYBODY):
+        with ThreadPoolExecutor(1, thread_name_prefix="user") as users, applied(stage.cell, asked.hold()) as held:
+            asking = users.submit(stage.ask, stage.rightful(route))
+            held.wait_until_held(WAIT_S)
+            free = _comes_about(lambda: not saga.in_transaction(identity))
+            held.release()
+            asking.result(WAIT_S)
+        promise, seen = "who waits for something else keeps no transaction open", f"one for {AT_ONCE_S:g} s"
+        stage.demand(free, "DBTX", "waits-in-a-transaction", promise, "none", seen, stage.rightful(route))
+    stage.judge()
+
+
+def _comes_about(condition: Callable[[], bool]) -> bool:
+    with suppress(WaitTimeout):
+        return wait_until(condition, timeout_s=AT_ONCE_S, describe="no transaction to be open")
+    return False

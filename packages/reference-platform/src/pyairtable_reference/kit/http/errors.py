@@ -37,9 +37,10 @@ class ApiError(Exception):
 
 
 def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """An error in its one shape."""
+    """An error in its one shape; one that passes says when to try again."""
     body = {"error": {"code": code, "message": message, "correlation_id": logs.current_correlation()}}
-    return JSONResponse(body, status_code=status, headers=dict(headers or {}))
+    again = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return JSONResponse(body, status_code=status, headers={**again, **(headers or {})})
 
 
 async def _api_error(_: Request, error: Exception) -> JSONResponse:
@@ -66,7 +67,7 @@ async def _database_error(_: Request, error: Exception) -> JSONResponse:
     if not is_transient(error):
         return await _unexpected(_, error)
     log.warning("database not available: %s", error)
-    return error_response(503, "database-unavailable", "try again", {"Retry-After": "1"})
+    return error_response(503, "database-unavailable", "try again")
 
 
 async def _unexpected(_: Request, error: Exception) -> JSONResponse:

@@ -82,6 +82,11 @@ class Sessions:
         async with self._available():
             return _session(await self._redis.get(f"access:{_hash(access_token)}"))
 
+    async def find_refresh(self, refresh_token: str) -> Session | None:
+        """The session of a refresh token, which is not used up."""
+        async with self._available():
+            return _session(await self._redis.get(f"refresh:{_hash(refresh_token)}"))
+
     async def take_refresh(self, refresh_token: str) -> Session | None:
         """Uses a refresh token up, with the access token of its pair. Of two users at once one gets it."""
         async with self._available():

@@ -98,14 +98,14 @@ class Accounts:
         return session
 
     async def refresh(self, refresh_token: str) -> Tokens:
-        """A new pair for a refresh token, which is thereby used up.
+        """A new pair for a refresh token, which is thereby used up, but not before all is known that can fail.
 
         Raises:
             ApiError: 401.
         """
-        session = await self._sessions.take_refresh(refresh_token)
+        session = await self._sessions.find_refresh(refresh_token)
         credential = await self._credential_of(session) if session else None
-        if credential is None:
+        if credential is None or await self._sessions.take_refresh(refresh_token) is None:
             raise ApiError(401, "invalid-token", "the refresh token is not valid")
         return await self._sessions.open(credential)
 

@@ -1,0 +1,81 @@
+"""Logins of a cell's users: made, shown, exchanged, made older; and accounts, locked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airproof.errors import PlatformError
+from airproof.platform.driver import Tenant
+from airproof.platform.entities import EntityRef
+from airproof.platform.sessions import Login
+from airproof_pyairtable.databases import Databases
+from airproof_pyairtable.doors import Doors, age
+from airproof_pyairtable.http import Http, told
+from airproof_pyairtable.manifest import AUTH, GATEWAY, database_of
+
+if TYPE_CHECKING:
+    import httpx
+    from redis import Redis
+
+_PASSWORDS = "SELECT password_hash AS kept FROM credentials WHERE tenant_id = %(tenant)s"
+_LOCK = "UPDATE credentials SET status = %(status)s WHERE id::text = %(user)s"
+
+
+class Sessions:
+    """See `airproof.platform.sessions.SessionAccess`."""
+
+    def __init__(self, doors: Doors, http: Http, databases: Databases, redis: Callable[[], Redis]) -> None:
+        self._doors = doors
+        self._http = http
+        self._databases = databases
+        self._redis = redis
+        self._keys: dict[str, set[Any]] = {}
+
+    def log_in(self, user: EntityRef) -> Login | None:
+        """Logs the user in with what they have registered with."""
+        known = self._doors.known(user.owner)
+        return self._got("/auth/login", {name: known[name] for name in ("email", "password")})
+
+    def exchange(self, login: Login) -> Login | None:
+        """Another pair of tokens for the refresh token."""
+        return self._got("/auth/refresh", {"refresh_token": login.exchange})
+
+    def ends_in_s(self, login: Login) -> float | None:
+        """What `/auth/me` says of the token's end."""
+        answer = self._http.ask("GET", GATEWAY, "/auth/me", headers={"Authorization": f"Bearer {login.token}"})
+        return float(answer.json()["exp"]) - time.time() if _is_yes(answer) else None
+
+    def pass_time(self, login: Login, by_s: float) -> None:
+        """Has the keys that came with the login live less."""
+        age(self._redis(), self._keys[login.token], round(by_s * 1000))
+
+    @contextmanager
+    def locked(self, user: EntityRef) -> Iterator[None]:
+        """Sets the status of the user's credentials."""
+        self._databases.all(database_of(AUTH), _LOCK, {"user": user.owner, "status": "locked"})
+        try:
+            yield
+        finally:
+            self._databases.all(database_of(AUTH), _LOCK, {"user": user.owner, "status": "active"})
+
+    def kept_passwords(self, tenant: Tenant) -> tuple[str, ...]:
+        """The hashes of the tenant's credentials."""
+        return tuple(row["kept"] for row in self._databases.all(database_of(AUTH), _PASSWORDS, {"tenant": tenant.id}))
+
+    def _got(self, path: str, body: dict[str, str]) -> Login | None:
+        before = set(self._redis().keys())
+        answer = self._http.ask("POST", GATEWAY, path, json=body)
+        if not _is_yes(answer):
+            return None
+        pair = self._doors.pair_of(answer)
+        self._keys[pair["access_token"]] = set(self._redis().keys()) - before
+        return Login(pair["access_token"], pair["refresh_token"], float(pair["expires_in"]))
+
+
+def _is_yes(answer: httpx.Response) -> bool:
+    if answer.status_code not in {200, 401, 403}:
+        raise PlatformError(f"whether somebody is let in was answered {told(answer)}")
+    return answer.status_code == 200

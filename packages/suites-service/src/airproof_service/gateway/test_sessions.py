@@ -1,0 +1,172 @@
+"""How long a login is good for something, and for whom no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from airproof.cells import Cell
+from airproof.checkers.verdict import Anomaly
+from airproof.errors import PlatformError
+from airproof.faults.wire import applied
+from airproof.platform.driver import Tenant
+from airproof.platform.entities import EntityRef
+from airproof.platform.manifest import Access
+from airproof.platform.requests import Request
+from airproof.platform.sessions import Login, SessionAccess
+from airproof.wire import Wire, on, postgres
+from airproof_service.gateway.stage import PERSONAL, Stage
+
+MARGIN_S = 30.0
+SHORTEST_TOKEN = 22
+"""Letters that say 128 bits, as nobody guesses them."""
+
+
+@pytest.fixture
+def stage(cell: Cell, tenant: Tenant) -> Stage:
+    """A new entity of the test's tenant."""
+    return Stage.of(cell, tenant)
+
+
+@pytest.mark.covers("GW-2", "SEC-1")
+def test_a_login_is_good_as_long_as_it_is_said(stage: Stage) -> None:
+    """What somebody gets at a login is good until it was said to end, no longer, and is told so meanwhile."""
+    sessions = stage.cell.platform.sessions
+    login = _logged_in(stage)
+    told = sessions.ends_in_s(login)
+    alike = told is not None and abs(told - login.lasts_s) < MARGIN_S
+    _demand(stage, alike, "told-otherwise", "whoever is logged in is told how long", f"{login.lasts_s:g} s", told)
+    for near in (login.token.swapcase(), login.token[:-1], f"{login.token}x"):
+        let_in = sessions.ends_in_s(replace(login, token=near)) is not None
+        promise = "a token is right as a whole only"
+        _demand(stage, not let_in, "near-token", promise, "a refusal", "let in with one that is nearly right")
+    for by_s, good in ((login.lasts_s - MARGIN_S, True), (2 * MARGIN_S, False)):
+        sessions.pass_time(login, by_s)
+        seen = "refused" if sessions.ends_in_s(login) is None else "served"
+        expected = f"{'served' if good else 'refused'} {MARGIN_S:g} s {'before' if good else 'after'} its end"
+        right = seen == expected.partition(" ")[0]
+        _demand(stage, right, "ends-otherwise", "a login is good as long as it is said", expected, seen)
+    stage.judge()
+
+
+@pytest.mark.covers("GW-2", "SEC-1")
+def test_a_login_can_be_exchanged_as_long_as_it_is_said(stage: Stage) -> None:
+    """What somebody gets at a login can be exchanged for another one as long as the platform says, and no longer."""
+    sessions, longest = stage.cell.platform.sessions, stage.cell.platform.manifest.exchangeable_s
+    if not longest:
+        pytest.skip("the manifest does not say how long a login can be exchanged")
+    for left_s, good in ((MARGIN_S, True), (-MARGIN_S, False)):
+        login = _logged_in(stage)
+        sessions.pass_time(login, longest - left_s)
+        got = sessions.exchange(login)
+        expected = "another login" if good else "a refusal"
+        seen = "a refusal" if got is None else "another login"
+        promise = f"a login can be exchanged for {longest:g} s, and no longer"
+        _demand(stage, seen == expected, "exchanged-otherwise", promise, expected, seen)
+        if got is not None:
+            served = sessions.ends_in_s(got) is not None
+            _demand(stage, served, "exchanged-for-nothing", promise, "a login that is good", "one that is not")
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "XS-4")
+def test_an_exchange_that_failed_can_be_tried_again(stage: Stage, wire: Wire) -> None:
+    """Whoever is told that a login cannot be exchanged now can exchange it later."""
+    del wire
+    sessions, got, login = stage.cell.platform.sessions, None, _logged_in(stage)
+    asked = on(stage.cell.platform.manifest.identity, "postgres-*").when(postgres.query(containing=stage.about.owner))
+    with applied(stage.cell, asked.reset().preventable()), suppress(PlatformError):
+        got = sessions.exchange(login)
+    got = got or sessions.exchange(login)
+    good = got is not None and sessions.ends_in_s(got) is not None
+    promise = "what cannot be exchanged now can be exchanged later"
+    _demand(stage, good, "used-up-in-vain", promise, "another login", "a refusal")
+    stage.judge()
+
+
+@pytest.mark.covers("GW-2", "SEC-1")
+def test_who_is_locked_out_does_not_get_in(stage: Stage) -> None:
+    """While an account is locked its user is not served and not let in, with whatever they have; then they are."""
+    sessions, routes = stage.cell.platform.sessions, [one for one in stage.reading if one.access in PERSONAL]
+    held = [_logged_in(stage) for _ in range(2)]
+    for route in routes:
+        stage.demand_served(route)
+    with sessions.locked(stage.about):
+        for route in routes:
+            request = Request(route, stage.about)
+            answer = stage.ask(request)
+            closed = answer is not None and answer.status in {401, 403}
+            promise = "who is locked out is not served"
+            stage.demand(closed, "SECURITY", "served-to-nobody", promise, "401 or 403", answer, request)
+        _demand_untold(stage)
+        _demand_outside(stage, sessions, stage.about, held)
+    _logged_in(stage)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "SEC-1")
+def test_who_is_gone_does_not_get_in(cell: Cell, tenant: Tenant, wire: Wire) -> None:
+    """Whoever the platform has removed is not let in, with whatever they have, nor where that cannot be looked up."""
+    del wire
+    entity = cell.platform.manifest.routes[0].entity
+    with cell.platform.entities(entity).passing(tenant) as ref:
+        stage = Stage(cell, ref)
+        held = [_logged_in(stage) for _ in range(3)]
+        for route in (one for one in stage.reading if one.access is Access.SELF):
+            stage.demand_served(route)
+    asked = on(cell.platform.manifest.identity, "postgres-*").when(postgres.query(containing=ref.owner))
+    with applied(cell, asked.reset().preventable()):
+        _demand_outside(stage, cell.platform.sessions, ref, held[:1], by_password=False)
+    _demand_outside(stage, cell.platform.sessions, ref, held[1:])
+    stage.judge()
+
+
+def _logged_in(stage: Stage) -> Login:
+    login = stage.cell.platform.sessions.log_in(stage.about)
+    if login is None or stage.cell.platform.sessions.ends_in_s(login) is None:
+        _demand(stage, False, "not-let-in", "whoever has an account gets in", "a login that is good", "none")
+        stage.judge()
+    assert login
+    shortest = min(len(login.token), len(login.exchange))
+    expected = f"at least {SHORTEST_TOKEN} letters"
+    _demand(stage, shortest >= SHORTEST_TOKEN, "guessable", "nobody guesses a token", expected, f"{shortest} letters")
+    return login
+
+
+def _demand_untold(stage: Stage) -> None:
+    """Whoever does not know the password is told the same as if there were no such account."""
+    for route in (one for one in stage.reading if one.access is Access.ANYBODY):
+        meant = {text: name for name, text in (route.body or {}).items()}
+        wrong = {meant["{password}"]: f"wrong-{stage.about.id}"}
+        nobody = {**wrong, meant["{email}"]: f"nobody@{stage.about.tenant.id}.example"}
+        requests = [replace(stage.rightful(route), fields=fields) for fields in (wrong, nobody)]
+        theirs, expected = (one.without() if one else "no answer" for one in map(stage.ask, requests))
+        promise = "that an account is locked is told to nobody else"
+        stage.demand(theirs == expected, "SECURITY", "enumeration", promise, expected, theirs, requests[0])
+
+
+def _demand_outside(
+    stage: Stage, sessions: SessionAccess, user: EntityRef, held: list[Login], *, by_password: bool = True
+) -> None:
+    """Nothing of the user lets them in: a token, what it is exchanged with, or the password."""
+    tried: dict[str, Callable[[], object]] = {"the token of a login": lambda: sessions.ends_in_s(held[0])}
+    tried |= {"a login in exchange": lambda: sessions.exchange(held[-1])}
+    tried |= {"the password": lambda: sessions.log_in(user)} if by_password else {}
+    for what, attempt in tried.items():
+        try:
+            let_in = attempt() is not None
+        except PlatformError:
+            let_in = False
+        promise = "who has no account, or one that is locked, does not get in"
+        _demand(stage, not let_in, "let-in", promise, "a refusal", f"let in with {what}")
+
+
+def _demand(stage: Stage, good: bool, name: str, promise: str, expected: str, seen: object) -> None:
+    if not good:
+        witness = (f"the user {stage.about.owner} of {stage.about.tenant.id}",)
+        stage.anomalies.append(Anomaly("SECURITY", name, promise, expected, str(seen), witness))
