@@ -53,15 +53,13 @@ _TAMPERING = {
     "events be deleted": "DELETE FROM domain_events WHERE tenant_id = %(tenant)s",
     "all events be deleted at once": "TRUNCATE domain_events",
 }
-_AGES = tuple(
-    f"UPDATE {table} SET {column} = {column} - %(days)s * interval '1 day'"  # noqa: S608
-    for table, column in (
-        ("event_outbox", "created_at"),
-        ("event_outbox", "published_at"),
-        ("inbox", "received_at"),
-        ("command_results", "executed_at"),
-    )
-)
+_OLDER = {
+    "event_outbox": ("created_at", "published_at"),
+    "inbox": ("received_at",),
+    "command_results": ("executed_at",),
+    "mails": ("created_at", "sent_at", "next_attempt_at"),
+}
+_ONLY_IN = {"mails": "notifications"}
 _TRANSACTIONS = """
 SELECT datname, application_name, state FROM pg_stat_activity
 WHERE xact_start IS NOT NULL AND backend_type = 'client backend' AND application_name <> %(own)s
@@ -144,10 +142,13 @@ class PyAirtable:
         return done
 
     def age(self, service: str, days: float) -> None:
-        """Has its outbox, inbox and results be older."""
-        with self._databases.transaction(database_of(service)) as connection:
-            for statement in _AGES:
-                connection.execute(statement, {"days": days})
+        """Has its outbox, inbox, results and mails be older."""
+        database = database_of(service)
+        with self._databases.transaction(database) as connection:
+            for table, columns in _OLDER.items():
+                if _ONLY_IN.get(table, database) == database:
+                    moved = ", ".join(f"{column} = {column} - %(days)s * interval '1 day'" for column in columns)
+                    connection.execute(f"UPDATE {table} SET {moved}".encode(), {"days": days})  # noqa: S608
 
     def quiet(self) -> list[str]:
         """What keeps the cell from being quiet.
