@@ -7,6 +7,8 @@ from airproof_defects.defect import Defect, Edit
 CACHE = "kit/cache.py"
 DIRECTORY = "services/workspace_service/application/directory.py"
 PERMISSIONS = "services/permission_service/entrypoints/http.py"
+ROLES = "services/permission_service/adapters/role_assignments.py"
+ROLE_STEPS = "services/permission_service/application/steps.py"
 USERS = "services/user_service/entrypoints/http.py"
 INVALIDATION = "services/workspace_service/application/invalidation.py"
 
@@ -422,6 +424,112 @@ DEFECTS: tuple[Defect, ...] = (
                 "        self._log2_n = scrypt_log2_n\n        self._unknown: dict[str, float] = {}\n",
             ),
             Edit(ACCOUNTS, "import asyncio\n", "import asyncio\nimport time\n"),
+        ),
+    ),
+    Defect(
+        id="CA90",
+        category="CACHE",
+        what="what was read is kept in the process too, and taken out where its event is consumed",
+        trigger="two instances: one has read what the other one learns that it has changed",
+        edits=(
+            Edit(
+                CACHE,
+                "        self._form = form\n",
+                "        self._form = form\n        self._near: dict[str, T] = {}\n",
+            ),
+            Edit(
+                CACHE,
+                "        key = self._key(tenant_id, id_)\n        try:\n",
+                "        key = self._key(tenant_id, id_)\n"
+                "        if key in self._near:\n"
+                "            return self._near[key]\n"
+                "        try:\n",
+            ),
+            Edit(
+                CACHE,
+                '                self._count("hit")\n',
+                '                self._count("hit")\n                self._near[key] = value\n',
+            ),
+            Edit(
+                CACHE,
+                "        await self._run(self._invalidate,",
+                "        self._near.pop(self._key(tenant_id, id_), None)\n        await self._run(self._invalidate,",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA91",
+        category="CACHE",
+        what="a service is ready only if its cache answers",
+        trigger="the cache is away",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                '        return {"database": await answers(backing.engine)',
+                "        if self.settings.redis_url:\n"
+                "            redis = open_redis(self.settings.redis_url, timeout_s=0.5)\n"
+                "            try:\n"
+                '                consuming["redis"] = bool(await redis.ping())\n'
+                "            except Exception:\n"
+                '                consuming["redis"] = False\n'
+                "            await redis.aclose()\n"
+                '        return {"database": await answers(backing.engine)',
+            ),
+            Edit(
+                "kit/runtime.py",
+                "from pyairtable_reference.kit.relay import Relay\n",
+                "from pyairtable_reference.kit.redis import open_redis\n"
+                "from pyairtable_reference.kit.relay import Relay\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA92",
+        category="CACHE",
+        what="who may do what is remembered until a command changes it, in the process that takes the command",
+        trigger="two instances: one has told what the other one takes back",
+        edits=(
+            Edit(
+                PERMISSIONS,
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        granted = await RoleAssignments(work.connection).grants(\n"
+                "            user.tenant_id, body.user_id, body.resource_id, permission\n"
+                "        )\n",
+                "    asked = user.tenant_id, body.user_id, body.resource_id, permission\n"
+                "    if asked not in KNOWN:\n"
+                "        async with runtime_of(request).units_of_work.begin() as work:\n"
+                "            KNOWN[asked] = await RoleAssignments(work.connection).grants(*asked)\n"
+                "    granted = KNOWN[asked]\n",
+            ),
+            Edit(
+                PERMISSIONS,
+                "import RoleAssignments\n",
+                "import KNOWN, RoleAssignments\n",
+            ),
+            Edit(ROLES, "class RoleAssignments:\n", "KNOWN: dict = {}\n\n\nclass RoleAssignments:\n"),
+            Edit(
+                ROLE_STEPS,
+                "import RoleAssignments\n",
+                "import KNOWN, RoleAssignments\n",
+            ),
+            Edit(
+                ROLE_STEPS,
+                "    await RoleAssignments(work.connection).add(assignment)\n",
+                "    await RoleAssignments(work.connection).add(assignment)\n    work.after_commit(KNOWN.clear)\n",
+            ),
+            Edit(
+                ROLE_STEPS,
+                "revoke_permissions = Removal(",
+                "async def revoke_and_forget(work: UnitOfWork, command: Command) -> Answer:\n"
+                "    work.after_commit(KNOWN.clear)\n"
+                "    return await revoke_permissions(work, command)\n\n\n"
+                "revoke_permissions = Removal(",
+            ),
+            Edit(
+                ROLE_STEPS,
+                "StepHandlers(assign_permissions, revoke_permissions)",
+                "StepHandlers(assign_permissions, revoke_and_forget)",
+            ),
         ),
     ),
 )

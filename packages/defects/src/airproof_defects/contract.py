@@ -283,4 +283,29 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT90",
+        category="CONTRACT",
+        what="a list never says that there is more",
+        trigger="somebody has more than a page holds",
+        edits=(Edit("services/workspace_service/entrypoints/http.py", "limit=limit + 1)", "limit=limit)"),),
+    ),
+    Defect(
+        id="CT91",
+        category="CONTRACT",
+        what="a user is shown without how many workspaces they have",
+        trigger="somebody asks for a user when their workspace has been counted",
+        edits=(
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "    return ProfileAnswer.model_validate(profile, from_attributes=True)\n",
+                '    return ProfileAnswer.model_validate({**asdict(profile), "workspaces": 0})\n',
+            ),
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "from uuid import UUID\n",
+                "from dataclasses import asdict\nfrom uuid import UUID\n",
+            ),
+        ),
+    ),
 )

@@ -330,4 +330,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS90",
+        category="XSERVICE",
+        what="who does not take a mail is tried again after minutes",
+        trigger="the mail server is away for a while",
+        edits=(
+            Edit(
+                "services/notification_service/application/welcome.py",
+                "FIRST_RETRY_S, LAST_RETRY_S = 0.2, 5.0",
+                "FIRST_RETRY_S, LAST_RETRY_S = 0.2, 600.0",
+            ),
+        ),
+    ),
 )

@@ -124,4 +124,30 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="ES90",
+        category="ES",
+        what="a change is stored by its owner and version, and not by its id",
+        trigger="somebody has several",
+        edits=(
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "before = (table.id == changed.id) & ",
+                "before = (table.owner_id == changed.owner_id) & ",
+            ),
+        ),
+    ),
+    Defect(
+        id="ES91",
+        category="ES",
+        what="the event of a change names the workspace as its owner",
+        trigger="a workspace is renamed",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                '"owner_id": str(before.owner_id), "name": name}',
+                '"owner_id": str(before.id), "name": name}',
+            ),
+        ),
+    ),
 )

@@ -299,4 +299,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB90",
+        category="OUTBOX",
+        what="a mail in hand is anybody's again before its sender has given up",
+        trigger="the mail server is slow",
+        edits=(
+            Edit(
+                "services/notification_service/entrypoints/service.py",
+                "3 * settings.delivery_timeout_s",
+                "settings.delivery_timeout_s / 2",
+            ),
+        ),
+    ),
 )

@@ -33,4 +33,57 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF90",
+        category="PERF",
+        what="what the cache holds is loaded all the same",
+        trigger="something is read twice",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "if life then return {life, redis.call('HGET', KEYS[1], 'body')} end",
+                "if life then return {life, false} end",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF91",
+        category="PERF",
+        what="requests are counted by their paths",
+        trigger="somebody asks for something by its id",
+        edits=(
+            Edit(
+                "kit/http/middleware.py",
+                'metrics.REQUESTS.labels(scope["method"], status)',
+                'metrics.REQUESTS.labels(scope["path"], status)',
+            ),
+        ),
+    ),
+    Defect(
+        id="PF92",
+        category="PERF",
+        what="mails that were sent count as due",
+        trigger="a mail was sent",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/mails.py",
+                " - func.now()).where(mails.c.status == QUEUED)",
+                " - func.now())",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF93",
+        category="PERF",
+        what="the workspaces of a list are read one by one",
+        trigger="somebody has several",
+        edits=(
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "        return [Workspace(*row) for row in rows]\n",
+                "        found = [await self.get(tenant_id, row.id) for row in rows.all()]\n"
+                "        return [one for one in found if one]\n",
+            ),
+        ),
+    ),
 )

@@ -255,4 +255,46 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG90",
+        category="SAGA",
+        what="a mail is given up after eight tries",
+        trigger="the mail server is away for a minute",
+        edits=(
+            Edit(
+                "services/notification_service/application/welcome.py",
+                "            error, wait_s = str(failure), delay_s",
+                "            error = str(failure)\n"
+                "            if mail.attempts >= 8:\n"
+                "                return await self._record(lambda work: self._rejected(work, mail, command, error))\n"
+                "            error, wait_s = str(failure), delay_s",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG91",
+        category="SAGA",
+        what="whatever the mail server says but to a recipient is said for good",
+        trigger="the mail server has no room just now",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "            _raise(answer.code, answer.message, answer)\n",
+                '            raise MailRejected(f"{answer.code} {answer.message}") from answer\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="SG92",
+        category="SAGA",
+        what="whatever the mail server says but to a recipient may pass",
+        trigger="the mail server does not take the mail itself",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "            _raise(answer.code, answer.message, answer)\n",
+                '            raise MailPostponed(f"{answer.code} {answer.message}", str(answer.code)) from answer\n',
+            ),
+        ),
+    ),
 )

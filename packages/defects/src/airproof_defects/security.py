@@ -384,4 +384,24 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE90",
+        category="SECURITY",
+        what="what is in a workspace goes by two names, of which one is not known",
+        trigger="an owner asks whether they may create a base",
+        edits=(Edit("services/permission_service/domain/permission.py", '{"airtable_base": "base"}', "{}"),),
+    ),
+    Defect(
+        id="SE91",
+        category="SECURITY",
+        what="what the mail server says is logged",
+        trigger="it repeats whom it takes no mail for",
+        edits=(
+            Edit(
+                "services/notification_service/application/welcome.py",
+                "mail.message_id, wait_s, failure.brief)",
+                "mail.message_id, wait_s, error)",
+            ),
+        ),
+    ),
 )

@@ -52,6 +52,15 @@ def test_the_last_event_tells_the_state() -> None:
     ]
 
 
+def test_all_events_speak_of_the_same_things() -> None:
+    first, last = make_stream(1, 2)
+    first = replace(first, payload={"owner_id": "u1", "name": "new"})
+    attempts, truth = (attempt(1, "a", DONE),), Snapshot("1", 2, "a")
+    for owner, found in (("u1", []), ("u2", ["ES/speaks-of-another"])):
+        last = replace(last, payload={"owner_id": owner, "name": "a"})
+        assert names([first, last], truth, *attempts) == found
+
+
 def test_one_key_is_one_update() -> None:
     tries = attempt(1, "a", UNKNOWN, "k"), attempt(1, "a", DONE, "k"), attempt(1, "a", DONE, "k")
     assert names(make_stream(1, 2), Snapshot("1", 2, "a"), *tries) == []

@@ -34,8 +34,8 @@ class WorkspaceCache:
     def entry(self, ref: EntityRef) -> Snapshot | None:
         """What the cache would answer now."""
         bodies: list[Any] = [self._redis.hget(key, "body") for key in self._keys(ref)]
-        told = next((json.loads(body) for body in bodies if body), None)
-        return Snapshot(told["id"], told["version"], told["name"]) if told else None
+        told: dict[str, Any] = next((json.loads(body) for body in bodies if body), {})
+        return Snapshot(told["id"], told["version"], told["name"]) if "id" in told else None
 
     def expires_in(self, ref: EntityRef) -> float:
         """The life that is left of the keys of the workspace."""

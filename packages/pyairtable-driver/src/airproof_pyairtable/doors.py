@@ -61,10 +61,10 @@ class Doors:
             answer = self._with_session(user, method, path, **more)
         return answer
 
-    def in_its_place(self, user: EntityRef, method: str, path: str, **more: Any) -> httpx.Response:
-        """Asks with the token and the headers that the gateway would send."""
+    def in_its_place(self, node: str, user: EntityRef, method: str, path: str, **more: Any) -> httpx.Response:
+        """Asks an instance of the service with the token and the headers that the gateway would send."""
         headers = {**more.pop("headers", {}), **self.identity(user, WORKSPACE.service, ServiceToken.VALID)}
-        return self._http.ask(method, WORKSPACE.service, path, headers=headers, **more)
+        return self._http.ask(method, node, path, headers=headers, **more)
 
     def identity(self, user: EntityRef, service: str, kind: ServiceToken) -> dict[str, str]:
         """The headers with which the gateway passes a user's request on, with that kind of token."""

@@ -95,9 +95,9 @@ class Http:
         """Has the service send a parked message once more."""
         self._order("POST", service, f"/api/v1/outbox/{message_id}/retry")
 
-    def mails(self, recipients: list[str]) -> tuple[Mail, ...]:
-        """The mails that the sink accepted for the recipients."""
-        answer = self._client.get(f"{self._sink()}/mails", params={"recipient": recipients})
+    def mails(self) -> tuple[Mail, ...]:
+        """The mails that the sink accepted."""
+        answer = self._client.get(f"{self._sink()}/mails")
         names = ("message_id", "recipient", "subject", "text")
         return tuple(Mail(*(one[name] for name in names)) for one in _json(answer, 200))
 

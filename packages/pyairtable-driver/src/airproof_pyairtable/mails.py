@@ -8,6 +8,13 @@ from airproof_pyairtable.manifest import NOTIFICATIONS, database_of, node_of
 
 _CLAIMERS = "SELECT claimed_by FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"
 _DUE = "UPDATE mails SET next_attempt_at = now() WHERE tenant_id = %(tenant)s AND status = 'queued'"
+_OFTEN = """
+UPDATE mails SET attempts = %(times)s, next_attempt_at = now() WHERE tenant_id = %(tenant)s AND status = 'queued'
+"""
+_WAITS = """
+SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float AS wait FROM mails
+WHERE tenant_id = %(tenant)s AND status = 'queued' AND (claimed_by IS NULL) = %(free)s
+"""
 
 
 class Mails:
@@ -21,7 +28,24 @@ class Mails:
         rows = self._databases.all(database_of(NOTIFICATIONS), _CLAIMERS, {"tenant": tenant.id})
         return [node_of(row["claimed_by"]) if row["claimed_by"] else "" for row in rows]
 
+    def waits(self, tenant: Tenant) -> list[float]:
+        """When those that are not claimed are due."""
+        return self._due(tenant, free=True)
+
+    def held_for(self, tenant: Tenant) -> list[float]:
+        """When the claims of those that are claimed end."""
+        return self._due(tenant, free=False)
+
+    def tried_often(self, tenant: Tenant, times: int) -> None:
+        """Sets how often they have been tried."""
+        with self._databases.transaction(database_of(NOTIFICATIONS)) as connection:
+            connection.execute(_OFTEN, {"tenant": tenant.id, "times": times})
+
     def make_due(self, tenant: Tenant) -> None:
         """Ends the wait, and the claims, of the tenant's mails."""
         with self._databases.transaction(database_of(NOTIFICATIONS)) as connection:
             connection.execute(_DUE, {"tenant": tenant.id})
+
+    def _due(self, tenant: Tenant, *, free: bool) -> list[float]:
+        rows = self._databases.all(database_of(NOTIFICATIONS), _WAITS, {"tenant": tenant.id, "free": free})
+        return [row["wait"] for row in rows]

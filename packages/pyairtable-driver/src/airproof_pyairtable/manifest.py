@@ -13,6 +13,7 @@ from airproof.platform.manifest import (
     Compensation,
     Entity,
     Manifest,
+    Paged,
     Refusal,
     Route,
     Saga,
@@ -92,6 +93,7 @@ REGISTRATION = Saga(
     entrance=AUTH,
     needs_attention="user.registration.needs_attention",
     sends_mail_in="send_welcome_mail",
+    sends_within_s=10,
     invalid={
         "email": ("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", f"{'x' * 250}@c.example"),
         "password": ("", "short", "x" * 257, "nul\x00nul"),
@@ -138,8 +140,11 @@ WORKSPACE = Entity(
         "%s {0} \\n",
         "null",
     ),
-    granted=("read", "write", "list", "delete"),
-    denied=("create", "own"),
+    granted=(
+        *("read", "view", "list", "download", "write", "update", "delete", "manage"),
+        *("create project", "create base", "create airtable_base"),
+    ),
+    denied=("create", "own", "read project", "write airtable_base", "create record"),
 )
 
 _WORKSPACES = "/api/v1/workspaces"
@@ -171,7 +176,13 @@ _INVALID_PAGE = {
     "limit": ("0", "-1", "x", "101", "1" + "0" * 19),
 }
 _SHOWN = {"id": "{id}", "owner_id": "{owner}", "tenant_id": "{tenant}"}
-_SHOWN_PAGE = {**{f"data.0.{name}": value for name, value in _SHOWN.items()}, "page": 1, "limit": 1, "has_next": False}
+_SHOWN_PAGE = {
+    **{f"data.0.{name}": value for name, value in _SHOWN.items()},
+    "success": True,
+    "page": 1,
+    "limit": 1,
+    "has_next": False,
+}
 _SHOWN_USER = {
     "id": "{owner}",
     "tenant_id": "{tenant}",
@@ -201,8 +212,16 @@ ROUTES = (
             "": {**_SHOWN_PAGE, "limit": 20},
             "limit=1&page=2": {"data": [], "page": 2, "has_next": False, "has_prev": True},
         },
+        paged=Paged("page={page}&limit={limit}", "data", "id", "version", "name", "has_next", "has_prev"),
     ),
-    _route("user", "GET /api/v1/users/{owner}", USERS, Access.TENANT, shows=_SHOWN_USER),
+    _route(
+        "user",
+        "GET /api/v1/users/{owner}",
+        USERS,
+        Access.TENANT,
+        shows=_SHOWN_USER,
+        settled={"workspaces": 1},
+    ),
     _route(
         "check",
         f"POST {PERMISSION_CHECK}",
@@ -210,7 +229,7 @@ ROUTES = (
         Access.TENANT,
         body=_CHECK,
         invalid=_INVALID_CHECK,
-        shows={"allowed": True},
+        shows={"allowed": True, "reason": "workspace.read is granted"},
     ),
     _route(
         "sagas", "GET /sagas?tenant_id={tenant}", ORCHESTRATOR, Access.OPERATOR, shows={"sagas.0.tenant_id": "{tenant}"}
@@ -286,7 +305,7 @@ MANIFEST = Manifest(
         Subscription(USERS, "workspace.removed", "workspaces"),
     ),
     entities=(WORKSPACE,),
-    caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed), longest_s=900),),
+    caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed), longest_s=900, shortest_s=60),),
     routes=ROUTES,
     closed=(
         *(route for step in REGISTRATION.steps for route in _operators(step)),

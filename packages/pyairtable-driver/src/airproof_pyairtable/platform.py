@@ -55,15 +55,13 @@ _TAMPERING = {
     "events be deleted": "DELETE FROM domain_events WHERE tenant_id = %(tenant)s",
     "all events be deleted at once": "TRUNCATE domain_events",
 }
-_AGES = tuple(
-    f"UPDATE {table} SET {column} = {column} - %(days)s * interval '1 day'"  # noqa: S608
-    for table, column in (
-        ("event_outbox", "created_at"),
-        ("event_outbox", "published_at"),
-        ("inbox", "received_at"),
-        ("command_results", "executed_at"),
-    )
-)
+_OLDER = {
+    "event_outbox": ("created_at", "published_at"),
+    "inbox": ("received_at",),
+    "command_results": ("executed_at",),
+    "mails": ("created_at", "sent_at", "next_attempt_at"),
+}
+_ONLY_IN = {"mails": "notifications"}
 _SAGA_AGES = (
     """
     UPDATE saga_instances SET created_at = created_at - age, updated_at = updated_at - age,
@@ -161,9 +159,14 @@ class PyAirtable:
         return done
 
     def age(self, service: str, days: float) -> None:
-        """Has its outbox, inbox and results be older, and sagas that have ended."""
-        with self._databases.transaction(database_of(service)) as connection:
-            for statement in (*_AGES, *(_SAGA_AGES if service == ORCHESTRATOR else ())):
+        """Has its outbox, inbox, results and mails be older, and sagas that have ended."""
+        database = database_of(service)
+        with self._databases.transaction(database) as connection:
+            for table, columns in _OLDER.items():
+                if _ONLY_IN.get(table, database) == database:
+                    moved = ", ".join(f"{column} = {column} - %(days)s * interval '1 day'" for column in columns)
+                    connection.execute(f"UPDATE {table} SET {moved}".encode(), {"days": days})  # noqa: S608
+            for statement in _SAGA_AGES if service == ORCHESTRATOR else ():
                 connection.execute(statement, {"days": days})
 
     def quiet(self) -> list[str]:

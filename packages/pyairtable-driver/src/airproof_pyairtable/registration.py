@@ -6,7 +6,7 @@ import math
 import random
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -299,7 +299,7 @@ class Registration:
         subjects = {**dict.fromkeys(sagas, ""), **{id_: one.given.subject for id_, one in started.items()}}
         holdings = read_holdings(self._databases, Whose(tenant.id, subjects, correlations))
         self._bus.fence()
-        recipients = sorted({one.given.subject for one in started.values()})
+        recipients = {one.given.subject for one in started.values()}
         usable, unread = dict[str, bool](), list[str]()
         for id_, one in started.items():
             try:
@@ -313,7 +313,7 @@ class Registration:
             events=holdings.events,
             outbox=holdings.outbox,
             bus=tuple(self._bus.log.of(tenant.id, subjects, correlations)),
-            mails=tuple(mail for mail in self._mails(recipients) if not self._is_of_another(mail, tenant)),
+            mails=tuple(mail for mail in self._mails(recipients, started) if not self._is_of_another(mail, tenant)),
             usable=usable,
             figures=holdings.figures,
             unread=tuple(unread),
@@ -324,12 +324,13 @@ class Registration:
         allowed_s = {row["saga"]: row["allowed_s"] for row in rows}
         return tuple(replace(one, allowed_s=allowed_s.get(id_)) for id_, one in sagas.items())
 
-    def _mails(self, recipients: list[str]) -> tuple[Mail, ...]:
-        return self._http.mails(recipients) if recipients else ()
+    def _mails(self, recipients: Collection[str], saga_ids: Collection[str]) -> list[Mail]:
+        """Those to the recipients, and those of the sagas, whoever got them."""
+        return [one for one in self._http.mails() if one.recipient in recipients or _saga_of(one) in saga_ids]
 
     def _is_of_another(self, mail: Mail, tenant: Tenant) -> bool:
         """Whether the mail is of a saga that was started for another tenant, such as a rival for the same e-mail."""
-        started = self._started.get(mail.message_id.lstrip("<").partition(".")[0])
+        started = self._started.get(_saga_of(mail))
         return started is not None and started.given.tenant != tenant
 
     def _take_email(self, given: SagaInput) -> None:
@@ -347,6 +348,10 @@ class Registration:
     def _end_of(self, saga_id: str) -> BusMessage | None:
         messages = self._bus.log.of_correlation(self._correlation(saga_id))
         return next((one for one in messages if one.type in _TERMINAL), None)
+
+
+def _saga_of(mail: Mail) -> str:
+    return mail.message_id.lstrip("<").partition(".")[0]
 
 
 def _readout(told: dict[str, Any]) -> SagaReadout:

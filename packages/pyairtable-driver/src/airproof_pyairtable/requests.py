@@ -20,7 +20,7 @@ from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http, told
-from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE, database_of
+from airproof_pyairtable.manifest import GATEWAY, MANIFEST, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE, database_of
 from airproof_pyairtable.stores import Stores
 
 SERVICE_TOKENS = jwt.encode({}, "x" * 32, algorithm="HS256").partition(".")[0]
@@ -59,7 +59,13 @@ class Requests:
         return self._ask(request, GATEWAY, path, headers)
 
     def ask_service(
-        self, route: Route, about: EntityRef, token: ServiceToken, fields: Mapping[str, Any] | None = None
+        self,
+        route: Route,
+        about: EntityRef,
+        token: ServiceToken,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        node: str = "",
     ) -> Answer:
         """Makes the request in the gateway's place."""
         headers: dict[str, Any] = self._doors.identity(about, route.service, token)
@@ -67,16 +73,25 @@ class Requests:
             headers |= self._session(Session.USER, about)
         if token is ServiceToken.OPERATOR:
             headers |= self._session(Session.OPERATOR, about)
-        return self._ask(Request(route, about, fields=fields or {}), route.service, self.path(route, about), headers)
+        request = Request(route, about, fields=fields or {})
+        return self._ask(request, node or route.service, self.path(route, about), headers)
 
     def probe(self, service: str, path: str) -> int:
         """The status of a probe."""
         return self._http.ask("GET", service, path).status_code
 
+    def counted(self, service: str) -> str:
+        """The service's metrics."""
+        answer = self._http.ask("GET", service, MANIFEST.service(service).metrics_path)
+        if answer.status_code != 200:
+            raise PlatformError(f"the metrics of {service} were answered {told(answer)}")
+        return answer.text
+
     def allowed(self, user: EntityRef, about: EntityRef, action: str, *, whom: EntityRef | None = None) -> bool:
         """What permission-service says to the user, who asks about a user of their own tenant."""
-        asked = {"user_id": (whom or user).owner, "tenant_id": user.tenant.id, "action": action}
-        about_it = {"resource_type": WORKSPACE.name, "resource_id": about.id}
+        verb, _, inside = action.partition(" ")
+        asked = {"user_id": (whom or user).owner, "tenant_id": user.tenant.id, "action": verb}
+        about_it = {"resource_type": inside or WORKSPACE.name, "resource_id": about.id}
         answer = self._doors.through_the_gateway(user, "POST", PERMISSION_CHECK, json=asked | about_it)
         if answer.status_code in {403, 404}:
             return False

@@ -116,7 +116,7 @@ def test_a_mail_is_sent_in_the_conversation_of_its_command(monkeypatch: pytest.M
     class Busy:
         async def send(self, message: EmailMessage) -> None:
             told.append(logs.current_correlation())
-            raise MailPostponed("not now")
+            raise MailPostponed("not now", "450")
 
     queue = MemoryQueue(mail)
     asyncio.run(welcome.Mailer(queue, Busy(), OWNER, 180)._send(mail))  # type: ignore[arg-type]

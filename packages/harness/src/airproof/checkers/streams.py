@@ -20,6 +20,7 @@ SHOWN = "an update that was done is answered with what it has made of the entity
 AS_THEN = "an update that was done and is asked for again, with its key, is answered as it was then"
 CAUSE = "an event names the request that it comes from"
 OWN_TENANT = "an event is of its entity's tenant"
+SAME = "all events of a stream speak of the same things"
 GONE = "an entity that is removed is gone, and the last event of its stream says so, once"
 
 
@@ -72,7 +73,9 @@ def check_stream(seen: EntityStream) -> Verdict:
     answers = [*_winners(attempts), *_keys(attempts), *_kept(lived, attempts), *_shown(lived, attempts)]
     answers += [*_repeated(attempts), *_refused(events, attempts)]
     state = _gone(events, seen) if seen.removed else _state(events, attempts, seen.truth)
-    return judged("stream", [*_gaps(events), *answers, *state, *_causes(lived, attempts), *_tenants(seen)])
+    return judged(
+        "stream", [*_gaps(events), *answers, *state, *_causes(lived, attempts), *_tenants(seen), *_same(events)]
+    )
 
 
 def _gaps(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
@@ -177,6 +180,18 @@ def _tenants(seen: EntityStream) -> Iterator[Anomaly]:
             witness = (f"version {event.version}: {event.event_type} {event.event_id}",)
             yield Anomaly("TENANCY", "tenant-lost", OWN_TENANT, seen.tenant_id, event.tenant_id or "none", witness)
             return
+
+
+def _same(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
+    """Each `…_id` in what the events tell is one."""
+    ids: dict[str, object] = {}
+    for event in stream:
+        for name, told in event.payload.items():
+            if name.endswith("_id") and ids.setdefault(name, told) != told:
+                witness = (f"version {event.version}: {event.event_type} {event.event_id}",)
+                expected = f"{name} {ids[name]!r}, as the events before it tell"
+                yield Anomaly(CATEGORY, "speaks-of-another", SAME, expected, f"{name} {told!r}", witness)
+                return
 
 
 def _may_be_done(attempt: Attempt) -> bool:

@@ -373,6 +373,18 @@ class MailAccess(Protocol):
         """Of each of the tenant's mails that wait, the node of the instance that has it in hand; empty for none."""
         ...
 
+    def held_for(self, tenant: Tenant) -> list[float]:
+        """For how many seconds yet each of the tenant's mails that somebody has in hand is theirs."""
+        ...
+
+    def waits(self, tenant: Tenant) -> list[float]:
+        """In how many seconds each of the tenant's mails that nobody has in hand is tried next; 0 or less for now."""
+        ...
+
+    def tried_often(self, tenant: Tenant, times: int) -> None:
+        """Has each of the tenant's mails that wait be as after so many tries, and be due now."""
+        ...
+
     def make_due(self, tenant: Tenant) -> None:
         """Has all of the tenant's mails that wait be due now. What an instance claims of them has ended."""
         ...
@@ -433,7 +445,7 @@ class Platform(Protocol):
         ...
 
     def age(self, service: str, days: float) -> None:
-        """Has all be older that the service keeps of messages it sent, received and answered."""
+        """Has all be older that the service keeps of messages it sent, received and answered, and of mails."""
         ...
 
     def quiet(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +37,13 @@ class EntityAccess(Protocol):
 
         Raises:
             PlatformError: it could not be made.
+        """
+        ...
+
+    def add(self, ref: EntityRef, values: Sequence[str]) -> list[EntityRef]:
+        """More entities of the same owner, put where entities are kept, in the order in which they are made.
+
+        Their ids are in another order. They are at version 1, and have no events.
         """
         ...
 
@@ -88,8 +96,12 @@ class EntityAccess(Protocol):
         """Keeps copies of the owner's database as they are, until the context ends."""
         ...
 
-    def behind_the_gateway(self) -> EntityAccess:
-        """The same, asked of the entity's own service in the gateway's place: for tests that break what it needs."""
+    def behind_the_gateway(self, node: str = "") -> EntityAccess:
+        """The same, asked of the entity's own service in the gateway's place: for tests that break what it needs.
+
+        Args:
+            node: which of its instances is asked; empty: the first.
+        """
         ...
 
 

@@ -75,6 +75,7 @@ class Saga:
         started, completed, failed, compensated: event types of the saga itself.
         needs_attention: event type that says that a compensation failed for good; None if the platform has none.
         sends_mail_in: the step that sends a mail, if one does.
+        sends_within_s: how long one attempt at sending it may take, in seconds.
         invalid: values of a field of a start, which it need not have, with which it is refused.
         invalid_keys: idempotency keys with which it is refused.
         unusual: values of a field of a start that are right, however odd they look. `{tenant}` in them is its own.
@@ -92,6 +93,7 @@ class Saga:
     entrance: str = ""
     needs_attention: str | None = None
     sends_mail_in: str | None = None
+    sends_within_s: float = 0.0
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     invalid_keys: tuple[str, ...] = ()
     unusual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -134,7 +136,8 @@ class Entity:
         service: its owner, whose event store has the stream.
         created, changed, removed: the types of its events. The first has version 1.
         unusual: values that it may be given, however odd they look.
-        granted, denied: what its owner may do with it, and what not even they may, as the platform calls it.
+        granted, denied: what its owner may do with it, and what not even they may, as the platform calls it. With the
+            kind of a thing behind that is in it: `create project`.
     """
 
     name: str
@@ -157,6 +160,7 @@ class Cached:
         invalidated_by: the event types after whose consumption an older value is not read any more.
         stale_s: how long it may be read all the same after that, in seconds.
         longest_s: how long an entry may stay, in seconds, whatever was lost.
+        shortest_s: how long it stays at least if nothing happens to it.
     """
 
     entity: str
@@ -164,6 +168,7 @@ class Cached:
     invalidated_by: tuple[str, ...]
     stale_s: float = 0.0
     longest_s: float = 86_400.0
+    shortest_s: float = 0.0
 
 
 class Access(StrEnum):
@@ -176,6 +181,26 @@ class Access(StrEnum):
     OPERATOR = "operators"
     SERVICE = "services of the platform"
     ANYBODY = "everybody"
+
+
+@dataclass(frozen=True, slots=True)
+class Paged:
+    """How a list of entities, which begins with the oldest, is shown in pages.
+
+    Attributes:
+        query: what asks for a page, with `{page}`, from 1 on, and `{limit}` in it.
+        items: the place of what is on it.
+        identity, version, value: where each of that tells these.
+        has_next, has_prev: the places that say whether there is more.
+    """
+
+    query: str
+    items: str
+    identity: str
+    version: str
+    value: str
+    has_next: str
+    has_prev: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +217,8 @@ class Route:
         invalid_query: the same of the parameters behind the path, as they are spelled there.
         shows: what of the answer is known, by its place in it: `data.0.name`; texts as in `body`.
         queries: other parameters that may stand behind the path, or none, and what is shown then.
+        paged: how it shows what it lists; None for no list.
+        settled: what it shows besides once nothing moves any more.
     """
 
     name: str
@@ -206,6 +233,8 @@ class Route:
     invalid_query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shows: Mapping[str, Any] = field(default_factory=dict)
     queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    paged: Paged | None = None
+    settled: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +246,7 @@ class Service:
         calls: the services, and the mail server (`smtp`), that it talks to itself. Who talks to Kafka and Redis is not
             said: every service may.
         ready_path: answers 200 when it can work.
+        metrics_path: tells what it has counted and measured.
     """
 
     name: str
@@ -224,6 +254,7 @@ class Service:
     calls: tuple[str, ...] = ()
     health_path: str = "/health"
     ready_path: str = "/ready"
+    metrics_path: str = "/metrics"
 
 
 @dataclass(frozen=True, slots=True)

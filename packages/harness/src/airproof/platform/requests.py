@@ -139,9 +139,19 @@ class RequestAccess(Protocol):
         ...
 
     def ask_service(
-        self, route: Route, about: EntityRef, token: ServiceToken, fields: Mapping[str, Any] | None = None
+        self,
+        route: Route,
+        about: EntityRef,
+        token: ServiceToken,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        node: str = "",
     ) -> Answer:
-        """Makes the request in the gateway's place, at the route's service, once; `fields` as in `Request`."""
+        """Makes the request in the gateway's place, at the route's service, once; `fields` as in `Request`.
+
+        Args:
+            node: which instance of the service is asked; empty: the first.
+        """
         ...
 
     def shown(self, route: Route, about: EntityRef) -> dict[str, Any]:
@@ -176,4 +186,8 @@ class RequestAccess(Protocol):
 
     def probe(self, service: str, path: str) -> int:
         """The status with which a service answers a probe."""
+        ...
+
+    def counted(self, service: str) -> str:
+        """What a service tells of what it has counted and measured, as text."""
         ...

@@ -94,12 +94,13 @@ def test_who_has_not_seen_the_last_version_is_refused(stream: Stream) -> None:
 
 @pytest.mark.covers("ES-1")
 def test_an_update_that_is_asked_for_again_is_answered_as_it_was_then(stream: Stream) -> None:
-    """An update that was done is answered alike whenever it is asked for again, also when others have followed it."""
+    """An update that is asked for again is answered as it was; one to what there is already is an update like any."""
     key = f"key-{stream.ref.id}"
     done = [
         stream.update("the first", FIRST, key=key),
         stream.update("the second", FIRST + 1),
         stream.update("the first", FIRST, key=key),
+        stream.update("the second", FIRST + 2, key=f"alike-{stream.ref.id}"),
     ]
     stream.judge()
     assert [one.outcome for one in done] == [UpdateOutcome.DONE] * len(done)

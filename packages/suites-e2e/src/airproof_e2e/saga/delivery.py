@@ -104,6 +104,13 @@ MAILS = (
         blames="UOW",
     ),
     Family(
+        "mail-text-rejected",
+        Per.MAIL,
+        mails.text_rejected,
+        "a mail of which the mail server wants nothing but the address is rejected like any other",
+        cell=CellKind.WIRED,
+    ),
+    Family(
         "mail-lost",
         Per.MAIL,
         mails.lost,

@@ -479,7 +479,7 @@ PUBLISHING = (
         "mail-server-down",
         Per.MAIL,
         mails.server_down,
-        "a mail server that is away delays {subject} and does not fail it",
+        "a mail server that is away delays {subject}, not much longer than it is away, and does not fail it",
         CRASH,
     ),
     Family(

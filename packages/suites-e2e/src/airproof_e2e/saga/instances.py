@@ -65,6 +65,11 @@ def mail_of_a_lost_one(stage: Stage) -> None:
             in_hand = "an instance to have the mail in hand"
             wait_until(lambda: any(mails.claimers(stage.tenant)), timeout_s=WAIT_S, describe=in_hand)
             (claimer,) = mails.claimers(stage.tenant)
+            left_s = min(mails.held_for(stage.tenant), default=0.0)
+            if left_s < stage.saga.sends_within_s:
+                promise = "what an instance has in hand is its own for as long as it may need"
+                expected, seen = f"at least {stage.saga.sends_within_s:g} s", f"{left_s:.1f} s"
+                stage.anomalies.append(Anomaly("OUTBOX", "claim-too-short", promise, expected, seen, (claimer,)))
             lost.enter_context(killed(stage, claimer))
         for other in stage.cell.description.instances(step.participant):
             if other.name != claimer:

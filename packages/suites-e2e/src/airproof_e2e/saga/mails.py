@@ -4,23 +4,44 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
 from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
+from airproof.waiting import wait_until
 from airproof.wire import on, smtp
-from airproof_e2e.saga.breakage import held, killed
+from airproof_e2e.saga.breakage import LOOK_AGAIN_S, held, killed
 from airproof_e2e.saga.messages import MAIL, applied
 from airproof_e2e.saga.moments import demand_silence
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
-PUT_OFF = 3
+PUT_OFF = {"MAIL": 451, "RCPT": 450, "DATA": 452}
+OFTEN, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 50, 1.0, 30.0
 NO_LONGER_S = 4.0
 
 
 def server_down(stage: Stage) -> None:
-    """The mail server is not there when the mail is to be sent."""
+    """The mail server is not there when the mail is to be sent, and has not been for long, as far as one can tell."""
+    mails = stage.platform.mails
     with killed(stage, Role.SMTP.value):
-        stage.command(stage.start(), stage.step)
+        stage.start()
+        _wait_put_off(stage)
+        mails.tried_often(stage.tenant, OFTEN)
+        pause_s = _wait_put_off(stage)
+        if not SHORTEST_PAUSE_S <= pause_s <= LONGEST_PAUSE_S:
+            promise = "a mail that its server does not take is tried more and more rarely, but soon enough"
+            expected = f"{SHORTEST_PAUSE_S:g} to {LONGEST_PAUSE_S:g} s after {OFTEN} tries"
+            stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, f"{pause_s:.1f} s"))
+    mails.make_due(stage.tenant)
+
+
+def _wait_put_off(stage: Stage) -> float:
+    """Waits until the one mail of the tenant is put off, and returns for how long."""
+
+    def put_off() -> float:
+        return next((wait for wait in stage.platform.mails.waits(stage.tenant) if wait > 0), 0.0)
+
+    return wait_until(put_off, timeout_s=WAIT_S, describe="the mail to be put off", longest_interval_s=LOOK_AGAIN_S)
 
 
 def accepted_and_forgotten(stage: Stage) -> None:
@@ -41,12 +62,20 @@ def answer_lost(stage: Stage) -> None:
 
 
 def put_off(stage: Stage) -> None:
-    """The mail server says again and again that it cannot take the mail just now."""
-    later = smtp.rcpt(containing=stage.tenant.id)
-    rule = on(stage.step.participant, MAIL).when(later).times(PUT_OFF).respond(code=450)
-    with applied(stage, rule) as answered:
-        stage.wait_end(stage.start())
-        answered.wait_until_fired(WAIT_S, PUT_OFF)
+    """The mail server says at one command after the other that it cannot take the mail just now, and names whose."""
+    given, link = stage.make_input(), on(stage.step.participant, MAIL)
+    with ExitStack() as rules:
+        for number, (command, code) in enumerate(PUT_OFF.items()):
+            later = link.when(smtp.command(command)).times(1).respond(code=code, text=f"<{given.subject}>: not now")
+            rules.enter_context(applied(stage, later.preventable() if number else later))
+        stage.wait_end(stage.start(given))
+
+
+def text_rejected(stage: Stage) -> None:
+    """The mail server takes the recipient and then says that it will never take the mail itself."""
+    never = on(stage.step.participant, MAIL).when(smtp.command("DATA")).times(1).respond(code=554)
+    with applied(stage, never):
+        stage.wait_end(stage.start(ends=COMPENSATED, refused=stage.step))
 
 
 def rejected_and_forgotten(stage: Stage) -> None:

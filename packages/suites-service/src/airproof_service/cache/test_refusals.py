@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import pytest
 
+from airproof.checkers.verdict import Anomaly
 from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.wire import applied
 from airproof.platform.observation import UpdateOutcome
@@ -11,7 +12,7 @@ from airproof.wire import Wire, on, postgres, redis
 from airproof_service.cache.stage import WAIT_S, Stage
 
 FULL = "OOM command not allowed when used memory > 'maxmemory'."
-REFUSALS = 4
+REFUSALS, HITS = 4, 3
 
 
 @pytest.mark.destructive
@@ -31,6 +32,21 @@ def test_a_cache_that_refuses_is_as_good_as_none(stage: Stage, wire: Wire) -> No
         stage.demand_truth()
     stage.wait_invalidated(2)
     stage.read()
+    stage.judge()
+
+
+@pytest.mark.covers("CA-1", "XS-3")
+def test_what_is_cached_is_read_without_the_database(stage: Stage, wire: Wire) -> None:
+    """A read that the cache can answer asks no database, however often it is made."""
+    del wire
+    stage.read_from_the_cache()
+    asked = on(stage.access.entity.service, "postgres-*").when(postgres.query(containing=stage.ref.id))
+    with applied(stage.cell, asked.observe().preventable()) as passed:
+        for _ in range(HITS):
+            stage.read()
+    if passed.fired:
+        promise, seen = "what is cached is read without the database", f"{passed.fired} queries in {HITS} reads"
+        stage.fail(Anomaly("PERF", "asked-all-the-same", promise, "no query", seen))
     stage.judge()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -10,13 +11,15 @@ import pytest
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly, judged
 from airproof.environment.capabilities import LogLine
-from airproof.errors import PlatformError
+from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request, Session
+from airproof.waiting import wait_until
 
 LONGEST_ERROR = 300
+LONGEST_PAGE, WAIT_S = 100, 10.0
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
 PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER, Access.SELF})
@@ -63,6 +66,27 @@ class Stage:
         """The request of somebody who may make it."""
         sessions = {Access.OPERATOR: Session.OPERATOR, Access.ANYBODY: Session.NONE}
         return Request(route, self.about, sessions.get(route.access, Session.USER))
+
+    def page(self, route: Route, page: int, limit: int) -> Request:
+        """The request of the owner for a page of what the route lists."""
+        paged = route.paged
+        query = paged.query.format(page=page, limit=limit) if paged else ""
+        path = self.cell.platform.requests.path(route, self.about).partition("?")[0]
+        return replace(self.rightful(route), path=f"{path}?{query}")
+
+    def wait_listed(self, route: Route, refs: Sequence[EntityRef]) -> None:
+        """Waits until the owner's list ends with the last of them.
+
+        One that never does is found out by what is demanded of it.
+        """
+        last = -(-len(refs) // LONGEST_PAGE)
+
+        def listed() -> bool:
+            answer = self.ask(self.page(route, last, LONGEST_PAGE))
+            return answer is not None and refs[-1].id in answer.text
+
+        with suppress(WaitTimeout):
+            wait_until(listed, timeout_s=WAIT_S, describe=f"{route.name} to show {len(refs)} things")
 
     def ask(self, request: Request, *, invented: bool = False) -> Answer | None:
         """Makes the request; None if nobody answers. An error has the one shape of errors, if it is not invented."""

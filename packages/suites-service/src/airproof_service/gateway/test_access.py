@@ -13,7 +13,7 @@ from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request, Session
 from airproof_service.gateway.intruders import Others, intruders, logged_in, spellings
-from airproof_service.gateway.stage import PERSONAL, REFUSALS, Stage
+from airproof_service.gateway.stage import PERSONAL, REFUSALS, WAIT_S, Stage
 
 IN_A_ROW, AT_ONCE = 15, 8
 LONGEST_ID = 200
@@ -44,10 +44,12 @@ def test_nobody_gets_what_is_not_theirs(stage: Stage) -> None:
 
 @pytest.mark.covers("GW-1", "SEC-2")
 def test_whoever_may_ask_is_served(stage: Stage) -> None:
-    """What is for a whole tenant is for each of its users, whoever it is about."""
+    """What is for a whole tenant is for each of its users, whoever it is about, and tells them all that is known."""
     others = Others.of(stage)
+    stage.cell.barrier(WAIT_S)
     for route in (one for one in stage.routes if one.access is Access.TENANT):
-        stage.demand_served(route, by=others.colleague)
+        settled = replace(route, shows={**route.shows, **route.settled})
+        stage.demand_served(settled, by=others.colleague)
     stage.judge()
 
 

@@ -16,7 +16,15 @@ class MailRejected(Exception):
 
 
 class MailPostponed(Exception):
-    """The mail server did not take the mail this time, or did not answer. The text says why."""
+    """The mail server did not take the mail this time, or did not answer. The text says why.
+
+    Attributes:
+        brief: the same without the server's own words, which may name the recipient.
+    """
+
+    def __init__(self, text: str, brief: str) -> None:
+        super().__init__(text)
+        self.brief = brief
 
 
 class SmtpServer:
@@ -41,7 +49,7 @@ class SmtpServer:
         except aiosmtplib.SMTPResponseException as answer:
             _raise(answer.code, answer.message, answer)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as failure:
-            raise MailPostponed(f"{type(failure).__name__}: {failure}") from failure
+            raise MailPostponed(f"{type(failure).__name__}: {failure}", type(failure).__name__) from failure
 
     async def _deliver(self, message: EmailMessage) -> None:
         server = aiosmtplib.SMTP(
@@ -59,4 +67,4 @@ class SmtpServer:
 def _raise(code: int, text: str, cause: Exception) -> None:
     if 500 <= code < 600:
         raise MailRejected(f"{code} {text}") from cause
-    raise MailPostponed(f"{code} {text}") from cause
+    raise MailPostponed(f"{code} {text}", str(code)) from cause

@@ -136,7 +136,7 @@ class Mailer:
             await self._record(lambda work: self._rejected(work, mail, command, error))
         except MailPostponed as failure:
             error, wait_s = str(failure), delay_s(mail.attempts, FIRST_RETRY_S, LAST_RETRY_S)
-            log.warning("mail %s not sent, again in %.1f s: %s", mail.message_id, wait_s, error)
+            log.warning("mail %s not sent, again in %.1f s: %s", mail.message_id, wait_s, failure.brief)
             await self._record(lambda work: Mails(work.connection).postpone(mail, error, wait_s))
         else:
             await self._record(lambda work: self._sent(work, mail, command))

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from airproof.cells import Cell
+from airproof.checkers.verdict import Anomaly
+from airproof.faults.wire import applied
+from airproof.platform.driver import Tenant
+from airproof.waiting import wait_until
+from airproof.wire import Wire, on, postgres
+from airproof_service.gateway.stage import WAIT_S, Stage
+
+REST_S, MOST, DAYS = 1.0, 60, 2
+
+
+@pytest.mark.covers("DB-2", "XS-3")
+def test_who_has_nothing_to_do_leaves_the_database_in_peace(cell: Cell, tenant: Tenant, wire: Wire) -> None:
+    """A service that has done its work, and be it days ago, asks its database now and then at most."""
+    del wire
+    stage = Stage.of(cell, tenant)
+    cell.barrier(WAIT_S)
+    services = [one.name for one in cell.platform.manifest.services if one.database]
+    for name in services:
+        cell.platform.age(name, DAYS)
+    with ExitStack() as rules:
+        asked = {
+            name: rules.enter_context(
+                applied(cell, on(name, "postgres-*").when(postgres.query()).observe().preventable())
+            )
+            for name in services
+        }
+        later = time.monotonic() + REST_S
+        wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe=f"{REST_S:g} s to pass")
+        counts = {name: rule.fired for name, rule in asked.items()}
+    if busy := [f"{count} of {name}" for name, count in counts.items() if count > MOST]:
+        promise = "who has nothing to do leaves the database in peace"
+        expected, seen = f"at most {MOST} queries of a service in {REST_S:g} s", ", ".join(busy)
+        stage.anomalies.append(Anomaly("PERF", "busy-at-rest", promise, expected, seen))
+    stage.judge()
