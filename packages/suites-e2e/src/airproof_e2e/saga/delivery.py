@@ -107,7 +107,7 @@ MAILS = (
         "mail-text-rejected",
         Per.MAIL,
         mails.text_rejected,
-        "a mail of which the mail server wants nothing but the address is rejected like any other",
+        "a mail that its server rejects after it has taken the recipient is rejected like any other",
         cell=CellKind.WIRED,
     ),
     Family(

@@ -28,6 +28,7 @@ def entities(cell: Cell, routes: list[Route]) -> EntityAccess:
 
 
 @pytest.mark.doubled
+@pytest.mark.destructive
 @pytest.mark.covers("XS-4", "SEC-2")
 def test_every_instance_knows_who_is_gone(
     cell: Cell, tenant: Tenant, routes: list[Route], entities: EntityAccess
@@ -47,6 +48,7 @@ def test_every_instance_knows_who_is_gone(
 
 
 @pytest.mark.doubled
+@pytest.mark.destructive
 @pytest.mark.covers("XS-4", "SEC-2")
 def test_every_instance_knows_who_has_come(
     cell: Cell, tenant: Tenant, routes: list[Route], entities: EntityAccess

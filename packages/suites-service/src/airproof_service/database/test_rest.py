@@ -16,6 +16,7 @@ from airproof_service.gateway.stage import WAIT_S, Stage
 REST_S, MOST, DAYS = 1.0, 60, 2
 
 
+@pytest.mark.destructive
 @pytest.mark.covers("DB-2", "XS-3")
 def test_who_has_nothing_to_do_leaves_the_database_in_peace(cell: Cell, tenant: Tenant, wire: Wire) -> None:
     """A service that has done its work, and be it days ago, asks its database now and then at most."""

@@ -22,6 +22,7 @@ def stage(cell: Cell, tenant: Tenant) -> Stage:
 
 
 @pytest.mark.smoke
+@pytest.mark.destructive
 @pytest.mark.covers("GW-1", "XS-4")
 def test_a_list_shows_everything_once_page_by_page(stage: Stage) -> None:
     """Whoever goes through a list, however long its pages, sees each thing once, the oldest first, to its end."""
@@ -37,6 +38,7 @@ def test_a_list_shows_everything_once_page_by_page(stage: Stage) -> None:
     stage.judge()
 
 
+@pytest.mark.destructive
 @pytest.mark.covers("GW-1", "ES-1")
 def test_a_change_of_one_thing_changes_no_other(stage: Stage) -> None:
     """What somebody changes is what they have named, and nothing else of theirs or of their colleagues."""

@@ -21,6 +21,7 @@ def stage(cell: Cell, tenant: Tenant) -> Stage:
     return Stage.of(cell, tenant)
 
 
+@pytest.mark.destructive
 @pytest.mark.covers("XS-3")
 def test_the_number_of_queries_does_not_grow_with_what_is_shown(stage: Stage, wire: Wire) -> None:
     """A request asks its database as often for many things as for one."""
