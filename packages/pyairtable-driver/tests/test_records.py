@@ -78,3 +78,18 @@ def test_a_dead_letter_may_say_what_it_likes() -> None:
 
 def test_a_newer_body_has_a_field_more_in_each_of_its_objects() -> None:
     assert with_field({"a": {"b": 1}, "c": []}, "n") == {"a": {"b": 1, "n": "n"}, "c": [], "n": "n"}
+
+
+@pytest.mark.parametrize(
+    ("stamp", "told_at_ms"),
+    [
+        ("1970-01-01T00:00:01.0019Z", 1001),
+        ("1970-01-01T01:00:01+01:00", 1000),
+        ("1970-01-01T00:00:01", 0),
+        ("soon", 0),
+        (None, 0),
+    ],
+)
+def test_a_message_says_when_it_was_if_it_names_a_zone(stamp: str | None, told_at_ms: int) -> None:
+    record = make_record("pyairtable.user.events", OF_EVENT, {**EVENT, "timestamp": stamp})
+    assert read_record(record, "").told_at_ms == told_at_ms
