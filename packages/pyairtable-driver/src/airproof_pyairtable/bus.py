@@ -242,10 +242,16 @@ class Bus:
         describe = f"group {group!r} to consume offset {message.offset} of {message.topic}"
         wait_until(consumed, timeout_s=timeout_s, describe=describe, longest_interval_s=LOOK_AGAIN_S)
 
-    def send_again(self, message: BusMessage, added: str = "") -> BusMessage:
+    def send_again(self, message: BusMessage, added: str = "", *, elsewhere: bool = False) -> BusMessage:
         """Produces the record once more, key and headers unchanged; its body with a field more if one is given."""
         raw = self.log.raw(message)
-        copy = replace(message, injected=True)
+        topic = f"{self._prefix}{message.topic}"
+        others = [
+            one.partition for one in self._partitions if one.topic == topic and one.partition != message.partition
+        ]
+        if elsewhere and not others:
+            raise PlatformError(f"{message.topic} has one partition only")
+        copy = replace(message, injected=True, partition=others[0] if elsewhere else message.partition)
         value = json.dumps(with_field(message.body, added)).encode() if added else raw.value
         return self._send(copy, raw.key, value, list(raw.headers))
 

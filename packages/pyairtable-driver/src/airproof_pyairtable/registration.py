@@ -217,9 +217,9 @@ class Registration:
 
         return self._bus.log.wait(found, timeout_s, f"{kind.value} {type_} number {count} of saga {saga_id}")
 
-    def redeliver(self, message: BusMessage, *, added: str = "") -> BusMessage:
+    def redeliver(self, message: BusMessage, *, added: str = "", elsewhere: bool = False) -> BusMessage:
         """Produces the record once more."""
-        return self._bus.send_again(message, added)
+        return self._bus.send_again(message, added, elsewhere=elsewhere)
 
     def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
         """Sets a stopped service's consumer group back to the record."""

@@ -175,3 +175,7 @@ class RequestAccess(Protocol):
     def probe(self, service: str, path: str) -> int:
         """The status with which a service answers a probe."""
         ...
+
+    def given_up(self, service: str) -> float:
+        """How many messages a service has given up since it was started, as its metrics say."""
+        ...
