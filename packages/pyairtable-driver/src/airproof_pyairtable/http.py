@@ -69,6 +69,11 @@ class Http:
         """A saga, as the orchestrator reports it."""
         return dict(self._read(GATEWAY, f"/sagas/{saga_id}"))
 
+    def find_saga(self, saga_id: str) -> dict[str, Any] | None:
+        """A saga, as the orchestrator reports it; None if it knows of none."""
+        answer = self._send("GET", GATEWAY, f"/sagas/{saga_id}", headers=self._operator)
+        return None if answer.status_code == 404 else dict(_json(answer, 200))
+
     def sagas(self, tenant_id: str) -> list[dict[str, Any]]:
         """The sagas of a tenant."""
         answer = self._read(GATEWAY, "/sagas", tenant_id=tenant_id)

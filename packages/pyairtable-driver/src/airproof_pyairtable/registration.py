@@ -268,7 +268,8 @@ class Registration:
             started = {id_: one for id_, one in self._started.items() if one.given.tenant == tenant}
             of_others = {one.key for one in self._started.values() if one.given.tenant != tenant}
         listed = {one.saga_id: one for one in map(_readout, self._http.sagas(tenant.id))}
-        sagas = {**{id_: self.read(id_) for id_ in started if id_ not in listed}, **listed}
+        unlisted = {id_: self._http.find_saga(id_) for id_ in started if id_ not in listed}
+        sagas = {**{id_: _readout(told) for id_, told in unlisted.items() if told}, **listed}
         correlations = {*(one.key for one in started.values()), *(one.correlation_id for one in sagas.values())}
         correlations -= of_others
         subjects = {**dict.fromkeys(sagas, ""), **{id_: one.given.subject for id_, one in started.items()}}
