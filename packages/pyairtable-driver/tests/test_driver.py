@@ -8,7 +8,7 @@ import pytest
 from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.platform.registry import load_driver
 from airproof_pyairtable.driver import PyAirtableDriver
-from airproof_pyairtable.manifest import GATEWAY, MANIFEST, commands_topic, node_of
+from airproof_pyairtable.manifest import EVENT_TOPICS, GATEWAY, MANIFEST, commands_topic, node_of
 
 BACKING = (Role.POSTGRES_PRIMARY, Role.POSTGRES_REPLICA, Role.REDIS, Role.KAFKA, Role.SMTP)
 
@@ -58,5 +58,6 @@ def test_the_second_instance_of_a_service_is_known_by_what_it_calls_itself_and_r
         told = PyAirtableDriver().launch(node, doubled).environment
         assert node_of(f"{told['SERVICE_NAME']}-{told['SERVICE_INSTANCE']}") == node
     partitions = {topic.name: topic.within(doubled).partitions for topic in PyAirtableDriver.topics}
-    assert partitions.pop(commands_topic("user-service")) == len(doubled.instances("user-service"))
+    for topic in (commands_topic("user-service"), EVENT_TOPICS["workspace.created"]):
+        assert partitions.pop(topic) == len(doubled.instances("user-service"))
     assert set(partitions.values()) == {1}

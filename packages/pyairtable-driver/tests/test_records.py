@@ -84,3 +84,18 @@ def test_a_body_that_tells_a_time_is_made_older() -> None:
     body = {"timestamp": "2026-03-02T10:00:00+00:00", "step": "one"}
     assert older(body, 2) == {"timestamp": "2026-02-28T10:00:00+00:00", "step": "one"}
     assert older({"step": "one"}, 2) == {"step": "one"}
+
+
+@pytest.mark.parametrize(
+    ("stamp", "told_at_ms"),
+    [
+        ("1970-01-01T00:00:01.0019Z", 1001),
+        ("1970-01-01T01:00:01+01:00", 1000),
+        ("1970-01-01T00:00:01", 0),
+        ("soon", 0),
+        (None, 0),
+    ],
+)
+def test_a_message_says_when_it_was_if_it_names_a_zone(stamp: str | None, told_at_ms: int) -> None:
+    record = make_record("pyairtable.user.events", OF_EVENT, {**EVENT, "timestamp": stamp})
+    assert read_record(record, "").told_at_ms == told_at_ms

@@ -112,4 +112,48 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB80",
+        category="BUS",
+        what="whoever asks for an action that there is none of has the step undone",
+        trigger="a newer version asks for something new",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                ("    step: str\n    action: Action\n    tenant_id: str\n    correlation_id: str\n    timestamp"),
+                ("    step: str\n    action: str\n    tenant_id: str\n    correlation_id: str\n    timestamp"),
+            ),
+            Edit(
+                "kit/participant.py",
+                "        if command.action is Action.EXECUTE:",
+                "        if command.action == Action.EXECUTE:",
+            ),
+            Edit(
+                "kit/participant.py",
+                "command.action is Action.COMPENSATE and",
+                "command.action == Action.COMPENSATE and",
+            ),
+            Edit("kit/command_results.py", "command.action.value", "str(command.action)"),
+        ),
+    ),
+    Defect(
+        id="EB81",
+        category="BUS",
+        what="whether an event has been counted is looked up before that is noted",
+        trigger="two instances have the same event at the same time",
+        edits=(
+            Edit(
+                "kit/inbox.py",
+                "        return (await self._connection.execute(_NOTE, note)).first() is not None",
+                (
+                    "        known = (inbox.c.consumer == consumer) & (inbox.c.message_id == str(message_id))\n"
+                    "        if (await self._connection.execute(select(inbox.c.message_id).where(known))).first():\n"
+                    "            return False\n"
+                    "        await self._connection.execute(_NOTE, note)\n"
+                    "        return True"
+                ),
+            ),
+            Edit("kit/inbox.py", "from sqlalchemy import bindparam\n", "from sqlalchemy import bindparam, select\n"),
+        ),
+    ),
 )

@@ -343,4 +343,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS80",
+        category="XSERVICE",
+        what="what could not be handled for an outage is handled again at once, and again",
+        trigger="the database is away for some seconds",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "                if await backoff.wait(stopping):\n"
+                "                    return False\n"
+                "        metrics.HANDLED",
+                "                await asyncio.sleep(0)\n"
+                "                if stopping.is_set():\n"
+                "                    return False\n"
+                "        metrics.HANDLED",
+            ),
+        ),
+    ),
 )

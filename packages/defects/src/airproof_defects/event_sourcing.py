@@ -150,4 +150,14 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="ES80",
+        category="ES",
+        what="an event happened when its service was started, says the event",
+        trigger="a service that has run for a while",
+        edits=(
+            Edit("kit/event_store.py", "NEW = 0\n", "NEW = 0\nSTARTED_AT = datetime.now(UTC)\n"),
+            Edit("kit/event_store.py", "timestamp=datetime.now(UTC)", "timestamp=STARTED_AT"),
+        ),
+    ),
 )

@@ -312,4 +312,78 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB80",
+        category="OUTBOX",
+        what="while a message waits for its next try all others of its topic wait",
+        trigger="a message that the broker has refused once, and others of its topic",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                (
+                    "        older.c.status == PENDING,\n"
+                    "        older.c.topic == row.c.topic,\n"
+                    "        older.c.key == row.c.key,\n"
+                    "        older.c.position"
+                ),
+                ("        older.c.status == PENDING,\n        older.c.topic == row.c.topic,\n        older.c.position"),
+            ),
+        ),
+    ),
+    Defect(
+        id="OB82",
+        category="OUTBOX",
+        what="the next message of a key is looked for only now and then",
+        trigger="many messages of one aggregate",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "        if claimed.followed or self._full or claim",
+                "        if self._full or claim",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB83",
+        category="OUTBOX",
+        what="what an instance has claimed is its own for ten minutes, whatever becomes of it",
+        trigger="an instance that is lost with a claim",
+        edits=(Edit("kit/relay.py", "LEASE_S = 6.0", "LEASE_S = 600.0"),),
+    ),
+    Defect(
+        id="OB85",
+        category="OUTBOX",
+        what="a claim is not renewed while its message is on the way",
+        trigger="a broker that takes longer to answer than the claim lasts",
+        edits=(Edit("kit/relay.py", "            await self._queue.renew(list(self._sending), LEASE_S)\n", ""),),
+    ),
+    Defect(
+        id="OB87",
+        category="OUTBOX",
+        what="a dead letter names as who gave it up the service that sent it",
+        trigger="a message that its receiver cannot process",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "attempts, self._group.removeprefix(self._prefix))",
+                'attempts, record.header("source"))',
+            ),
+        ),
+    ),
+    Defect(
+        id="OB88",
+        category="OUTBOX",
+        what="that a topic may not be written to is no refusal: such a message is tried for ever",
+        trigger="the broker says so",
+        edits=(Edit("kit/messaging/producer.py", "    kafka.TopicAuthorizationFailedError,\n", ""),),
+    ),
+    Defect(
+        id="OB89",
+        category="OUTBOX",
+        what="what a consumer gives up is not counted",
+        trigger="a message that cannot be processed",
+        edits=(
+            Edit("kit/messaging/consumer.py", '                metrics.DEAD_LETTERS.labels("consumer").inc()\n', ""),
+        ),
+    ),
 )

@@ -404,4 +404,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE80",
+        category="SECURITY",
+        what="a dead letter's cause repeats what was sent",
+        trigger="a message with an address in it that is no message",
+        edits=(Edit("kit/envelope.py", "{', '.join(sorted(fields))}\") from None", '{wrong}") from None'),),
+    ),
 )

@@ -201,4 +201,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="UW80",
+        category="UOW",
+        what="a commit that breaks is taken for done, as its answer may just have been lost",
+        trigger="the connection breaks before the database has got the commit",
+        edits=(
+            Edit(
+                UNIT_OF_WORK,
+                "from sqlalchemy import Text",
+                "from sqlalchemy.exc import OperationalError\nfrom sqlalchemy import Text",
+            ),
+            Edit(
+                UNIT_OF_WORK,
+                "            async with self._engine.begin() as connection:\n",
+                "            async with self._engine.connect() as connection:\n",
+            ),
+            Edit(
+                UNIT_OF_WORK,
+                "                announce = await work.outbox.flush()\n",
+                "                announce = await work.outbox.flush()\n"
+                "                try:\n"
+                "                    await connection.commit()\n"
+                "                except OperationalError:\n"
+                "                    pass\n",
+            ),
+        ),
+    ),
 )

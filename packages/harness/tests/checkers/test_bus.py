@@ -23,7 +23,7 @@ LETTER = BusMessage(
     "car.made",
     "t1",
     "key-s1",
-    headers={"dlq-cause": "too large", "dlq-source": "cars"},
+    headers={"dlq-cause": "too large", "dlq-source": "cars", "dlq-attempts": "1"},
 )
 HELD = OutboxRow("cars", "bad", "car.events", "failed", 5, "too large", "t1")
 
@@ -124,9 +124,9 @@ def test_a_dead_letter_that_is_missing(completed: Story, names: Names) -> None:
     assert "OUTBOX/no-dead-letter" in names(completed.judge(parked=frozenset({"bad"})))
 
 
-@pytest.mark.parametrize("missing", ["dlq-cause", "dlq-source"])
-def test_a_dead_letter_without_its_cause(completed: Story, names: Names, missing: str) -> None:
-    completed.bus.append(replace(LETTER, headers={**LETTER.headers, missing: ""}))
+@pytest.mark.parametrize("told", [{"dlq-cause": ""}, {"dlq-source": ""}, {"dlq-attempts": ""}, {"dlq-attempts": "0"}])
+def test_a_dead_letter_without_its_cause(completed: Story, names: Names, told: dict[str, str]) -> None:
+    completed.bus.append(replace(LETTER, headers={**LETTER.headers, **told}))
     assert names(completed.judge(parked=frozenset({"bad"}))) == {"OUTBOX/no-cause"}
 
 

@@ -242,10 +242,18 @@ class Bus:
         describe = f"group {group!r} to consume offset {message.offset} of {message.topic}"
         wait_until(consumed, timeout_s=timeout_s, describe=describe, longest_interval_s=LOOK_AGAIN_S)
 
-    def send_again(self, message: BusMessage, added: str = "", days: float = 0) -> BusMessage:
+    def send_again(
+        self, message: BusMessage, added: str = "", days: float = 0, *, elsewhere: bool = False
+    ) -> BusMessage:
         """Produces the record once more, key and headers unchanged; its body with a field more, or older, if asked."""
         raw = self.log.raw(message)
-        copy = replace(message, injected=True)
+        topic = f"{self._prefix}{message.topic}"
+        others = [
+            one.partition for one in self._partitions if one.topic == topic and one.partition != message.partition
+        ]
+        if elsewhere and not others:
+            raise PlatformError(f"{message.topic} has one partition only")
+        copy = replace(message, injected=True, partition=others[0] if elsewhere else message.partition)
         body = older(with_field(message.body, added) if added else message.body, days)
         value = json.dumps(body).encode() if added or days else raw.value
         return self._send(copy, raw.key, value, list(raw.headers))

@@ -70,7 +70,7 @@ class Http:
         return dict(self._read(GATEWAY, f"/sagas/{saga_id}"))
 
     def find_saga(self, saga_id: str) -> dict[str, Any] | None:
-        """The same; None if the orchestrator says that there is no such saga."""
+        """A saga, as the orchestrator reports it; None if it knows of none."""
         answer = self._send("GET", GATEWAY, f"/sagas/{saga_id}", headers=self._operator)
         return None if answer.status_code == 404 else dict(_json(answer, 200))
 

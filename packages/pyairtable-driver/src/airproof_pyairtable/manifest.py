@@ -381,9 +381,11 @@ CONSUMPTION: dict[str, tuple[str, ...]] = {
     ORCHESTRATOR: (REPLIES,),
 }
 
+_OF_ALL = (REPLIES, *EVENT_TOPICS.values(), DEAD_LETTERS)
+_SHARED_BY = {EVENT_TOPICS[one.event]: one.service for one in MANIFEST.subscriptions}
 TOPICS = (
     *(Topic(commands_topic(service), shared_by=service) for service in PARTICIPANTS),
-    *(Topic(name) for name in dict.fromkeys([REPLIES, *EVENT_TOPICS.values(), DEAD_LETTERS])),
+    *(Topic(name, shared_by=_SHARED_BY.get(name, "")) for name in dict.fromkeys(_OF_ALL)),
 )
 
 

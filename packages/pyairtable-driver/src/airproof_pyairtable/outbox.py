@@ -25,8 +25,14 @@ UPDATE event_outbox SET claimed_until = now() + %(in_s)s * interval '1 second'
 WHERE tenant_id = %(tenant)s AND status = 'pending' AND claimed_by IS NOT NULL
 """
 _UNSENDABLE = "UPDATE event_outbox SET headers = headers || '{\"causation-id\": null}' WHERE id = %(id)s"
+_CLAIMED = """
+SELECT coalesce(extract(epoch FROM max(claimed_until) - now()), 0)::float AS for_s FROM event_outbox
+WHERE tenant_id = %(tenant)s AND status = 'pending' AND claimed_by IS NOT NULL
+"""
+_KEY = "SELECT key FROM event_outbox WHERE id = %(id)s"
 EVENT_TYPE = "airproof.sent"
 TOPIC, NO_TOPIC = EVENT_TOPICS[REGISTRATION.started], "pyairtable.nowhere.events"
+OTHER_TOPIC = EVENT_TOPICS[REGISTRATION.steps[0].event]
 _INSERT = """
 INSERT INTO event_outbox (id, tenant_id, kind, topic, key, type, headers, payload)
 VALUES (%(id)s, %(tenant)s, 'event', %(topic)s, %(key)s, %(type)s, %(headers)s, %(payload)s)
@@ -69,6 +75,11 @@ class Outboxes:
             connection.execute(_UNSENDABLE, {"id": first})
         return first, second
 
+    def claimed_for_s(self, service: str, tenant: Tenant) -> float:
+        """When the last of the claims on the tenant's messages ends."""
+        row = self._databases.one(database_of(service), _CLAIMED, {"tenant": tenant.id}) or {}
+        return float(row["for_s"])
+
     def end_claims(self, service: str, tenant: Tenant, in_s: float) -> int:
         """Sets the end of the claims on the tenant's messages."""
         with self._databases.transaction(database_of(service)) as connection:
@@ -89,6 +100,15 @@ class Outboxes:
         with self._not_due(service, id_, _event(id_, tenant.id, id_, 1, "")):
             yield id_
 
+    def put_beside(self, service: str, tenant: Tenant, message_id: str) -> tuple[str, ...]:
+        """Puts in an event of the same aggregate to another topic, and one of another aggregate to the same topic."""
+        database, same, other = database_of(service), str(uuid.uuid4()), str(uuid.uuid4())
+        key = str((self._databases.one(database, _KEY, {"id": message_id}) or {})["key"])
+        with self._databases.transaction(database) as connection:
+            connection.execute(_INSERT, _event(same, tenant.id, key, 2, "", OTHER_TOPIC))
+            connection.execute(_INSERT, _event(other, tenant.id, other, 1, ""))
+        return same, other
+
     @contextmanager
     def put_off(self, service: str, row: OutboxRow) -> Iterator[OutboxRow]:
         """Has a parked message be tried again, and makes it due when the context ends."""
@@ -108,14 +128,14 @@ class Outboxes:
                 connection.execute(_DUE, {"id": id_})
 
 
-def _event(id_: str, tenant_id: str, aggregate: str, version: int, filling: str) -> dict[str, str]:
+def _event(id_: str, tenant_id: str, aggregate: str, version: int, filling: str, topic: str = TOPIC) -> dict[str, str]:
     """An event of an aggregate that no service knows, as a row of an outbox."""
     metadata = {"correlation_id": id_, "causation_id": id_, "source": APPLICATION}
     payload = {
         "event_id": id_,
         "event_type": EVENT_TYPE,
         "aggregate_id": aggregate,
-        "aggregate_type": "registration",
+        "aggregate_type": topic.split(".")[1],
         "version": version,
         "timestamp": datetime.now(UTC).isoformat(),
         "tenant_id": tenant_id,
@@ -132,4 +152,4 @@ def _event(id_: str, tenant_id: str, aggregate: str, version: int, filling: str)
         "source": APPLICATION,
     }
     texts = {"headers": json.dumps(headers), "payload": json.dumps(payload)}
-    return {"id": id_, "tenant": tenant_id, "topic": TOPIC, "key": aggregate, "type": EVENT_TYPE, **texts}
+    return {"id": id_, "tenant": tenant_id, "topic": topic, "key": aggregate, "type": EVENT_TYPE, **texts}

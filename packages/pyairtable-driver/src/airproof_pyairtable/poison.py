@@ -24,6 +24,7 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
         # Without a compensation it is no command; with one, a character that no text of PostgreSQL has spoils it.
         yield replace(undo, body={**undo.body, "correlation_id": "\x00"}) if step.compensation else undo
         yield _command(service, f"{step.name}_of_another_version", "execute", tenant_id)
+        yield _command(service, step.name, "of_another_version", tenant_id)
     if service == ORCHESTRATOR:
         first = REGISTRATION.steps[0].name
         reply: dict[str, Any] = {"step": first, "action": "execute", "outcome": "done", "reason": None, "result": {}}
@@ -37,9 +38,9 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
 
 
 def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
-    """Not what it says, with a header that is no text, with no key, with nothing at all in it."""
+    """Not what it says, with a header that is no text, with no key, with nothing in it. In some is an address."""
     kind = MessageKind.REPLY if topic == CONSUMPTION[ORCHESTRATOR][0] else MessageKind.COMMAND
-    nonsense = {"nonsense": True}
+    nonsense = {"nonsense": True, "saga_id": address(tenant_id)}
     yield _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
     no_text = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
     yield replace(no_text, headers={**no_text.headers, "correlation-id": "\udcff\udcfe"})
@@ -50,6 +51,11 @@ def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
 def _command(service: str, step: str, action: str, tenant_id: str, **told: Any) -> BusMessage:
     command = {"saga_type": REGISTRATION.name, "step": step, "action": action, "payload": {}, **told}
     return _message(MessageKind.COMMAND, commands_topic(service), f"{step}.{action}", tenant_id, command)
+
+
+def address(tenant_id: str) -> str:
+    """Of somebody, in a message that nobody understands. Who says what is wrong with it does not repeat that."""
+    return f"x@{tenant_id}.example"
 
 
 def new_event(event_type: str, topic: str, tenant_id: str, payload: dict[str, Any]) -> BusMessage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
@@ -36,6 +36,7 @@ def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
         causation_id=headers.get("causation-id", ""),
         in_reply_to=str(body.get("in_reply_to", "")),
         timestamp_ms=record.timestamp,
+        told_at_ms=_milliseconds(body.get("timestamp")),
         payload=_payload(body) if kind is MessageKind.EVENT else {},
         headers=headers,
         body=body,
@@ -90,6 +91,15 @@ def _as_told_by_the_body(kind: MessageKind, body: Mapping[str, Any]) -> dict[str
         "saga-id": body.get("saga_id"),
     }
     return common | ({"causation-id": body.get("in_reply_to")} if kind is MessageKind.REPLY else {})
+
+
+def _milliseconds(stamp: object) -> int:
+    """Since the epoch, rounded down; 0 for what is no time, or of no zone."""
+    try:
+        moment = datetime.fromisoformat(str(stamp))
+        return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+    except (TypeError, ValueError):
+        return 0
 
 
 def _kind(text: str) -> MessageKind:

@@ -231,9 +231,11 @@ class Registration:
 
         return self._bus.log.wait(found, timeout_s, f"{kind.value} {type_} number {count} of saga {saga_id}")
 
-    def redeliver(self, message: BusMessage, *, added: str = "", days: float = 0) -> BusMessage:
+    def redeliver(
+        self, message: BusMessage, *, added: str = "", days: float = 0, elsewhere: bool = False
+    ) -> BusMessage:
         """Produces the record once more."""
-        return self._bus.send_again(message, added, days)
+        return self._bus.send_again(message, added, days, elsewhere=elsewhere)
 
     def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
         """Sets a stopped service's consumer group back to the record."""

@@ -21,11 +21,13 @@ from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http, told
 from airproof_pyairtable.manifest import GATEWAY, MANIFEST, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE, database_of
+from airproof_pyairtable.poison import address
 from airproof_pyairtable.stores import Stores
 
 SERVICE_TOKENS = jwt.encode({}, "x" * 32, algorithm="HS256").partition(".")[0]
 CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
+GIVEN_UP = "pyairtable_dead_letters_total"
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
 _REGISTERED = "SELECT input->>%(name)s AS value FROM saga_instances WHERE tenant_id = ANY (%(tenants)s)"
 _SAGA = "SELECT saga_id FROM workspaces WHERE id::text = %(id)s"
@@ -87,6 +89,11 @@ class Requests:
             raise PlatformError(f"the metrics of {service} were answered {told(answer)}")
         return answer.text
 
+    def given_up(self, service: str) -> float:
+        """What its metrics say of dead letters, whoever made them."""
+        lines = self.counted(service).splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{GIVEN_UP}{{"))
+
     def allowed(self, user: EntityRef, about: EntityRef, action: str, *, whom: EntityRef | None = None) -> bool:
         """What permission-service says to the user, who asks about a user of their own tenant."""
         verb, _, inside = action.partition(" ")
@@ -111,7 +118,8 @@ class Requests:
 
     def personal(self, *tenants: Tenant) -> tuple[str, ...]:
         """Addresses and names; none that other words may hold by chance."""
-        told = (text.lower() for name in PERSONAL for text in self._registered_with(name, tenants))
+        told = [text.lower() for name in PERSONAL for text in self._registered_with(name, tenants)]
+        told += [address(tenant.id) for tenant in tenants]
         return tuple(text for text in told if len(text) > SHORT)
 
     def kept(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The producer that is replaced while it is asked for something, with one that would never answer."""
+"""The producer: replaced while it is asked for something, and what it makes of a broker's answers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import errors as kafka
 
 from pyairtable_reference.kit.messaging import producer
 from pyairtable_reference.kit.messaging.producer import KafkaTransport
@@ -59,3 +60,40 @@ def test_a_message_of_which_no_record_can_be_made_is_refused() -> None:
         **{name: value for name, value in message.headers.items() if name != "source"},
         **dead_letter_headers(message.topic, "no record", 3, ""),
     }
+
+
+class Refusing:
+    """Stands in for AIOKafkaProducer: the broker answers with an error."""
+
+    def __init__(self, error: kafka.KafkaError) -> None:
+        self.client = self
+        self.cluster = SimpleNamespace(partitions_for_topic=lambda _: {0})
+        self._error = error
+
+    async def send(self, *_: object, **__: object) -> asyncio.Future[None]:
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_exception(self._error)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (kafka.MessageSizeTooLargeError(), Refused),
+        (kafka.TopicAuthorizationFailedError(), Refused),
+        (kafka.UnknownError(), Refused),
+        (kafka.NotLeaderForPartitionError(), Unreachable),
+        (kafka.OutOfOrderSequenceNumber(), Unreachable),
+    ],
+)
+def test_what_the_broker_answers_is_about_the_message_or_not(
+    error: kafka.KafkaError, expected: type[Exception]
+) -> None:
+    transport = KafkaTransport("nowhere", "orders-1", "", delivery_timeout_s=1)
+
+    async def send() -> None:
+        transport._producer = Refusing(error)
+        await transport.send(make_command().message("user-service", "test"))
+
+    with pytest.raises(expected):
+        asyncio.run(send())

@@ -73,12 +73,12 @@ def _ghosts(events: Iterable[StoredEvent], published: list[BusMessage]) -> Itera
 
 def _told(message: BusMessage) -> tuple[object, ...]:
     ids = (message.aggregate_id, message.version, message.tenant_id, message.correlation_id, message.causation_id)
-    return (message.type, *ids, message.payload)
+    return (message.type, *ids, message.told_at_ms, message.payload)
 
 
 def _stored(event: StoredEvent) -> tuple[object, ...]:
     ids = (event.aggregate_id, event.version, event.tenant_id, event.correlation_id, event.causation_id)
-    return (event.event_type, *ids, event.payload)
+    return (event.event_type, *ids, event.occurred_at_ms, event.payload)
 
 
 def _ids(messages: list[BusMessage]) -> Iterator[Anomaly]:

@@ -11,6 +11,7 @@ from airproof.checkers.effects import check_effects
 from airproof.checkers.expectation import Expectation
 from airproof.checkers.outbox import check_outbox
 from airproof.checkers.saga import check_sagas
+from airproof.checkers.times import check_times
 from airproof.checkers.verdict import Verdict, attempt, combine
 from airproof.platform.manifest import Saga
 from airproof.platform.observation import SagaObservation
@@ -25,5 +26,6 @@ def judge_sagas(saga: Saga, observation: SagaObservation, expectation: Expectati
         "bus": lambda: check_bus(observation, expectation),
         "outbox": lambda: check_outbox(observation, expectation),
         "context": lambda: check_context(saga, observation, expectation),
+        "times": lambda: check_times(saga, observation, expectation),
     }
     return combine(attempt(name, check) for name, check in checks.items())

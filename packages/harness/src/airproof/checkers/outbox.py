@@ -14,8 +14,10 @@ CAUSE = "dlq-cause"
 """The header of a dead letter that says why it is one."""
 ORIGIN = "dlq-topic"
 """The header of a dead letter that says to which topic its message went."""
-_PARKER = "dlq-source"
+PARKER = "dlq-source"
 """The header of a dead letter that says which service made it one."""
+_TRIES = "dlq-attempts"
+"""The header of a dead letter that says how often it was tried, at least once."""
 
 
 def check_outbox(observation: SagaObservation, expectation: Expectation) -> Verdict:
@@ -54,8 +56,8 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
         yield Anomaly(OUTBOX, "no-dead-letter", promise, f"{wanted} among the dead letters", "not there")
     originals = {m.message_id: m for m in observation.bus if m.kind is not MessageKind.DEAD_LETTER}
     for letter in letters:
-        for header, what in ((CAUSE, "why it is one"), (_PARKER, "who made it one")):
-            if not letter.headers.get(header):
+        for header, what in ((CAUSE, "why it is one"), (PARKER, "who made it one"), (_TRIES, "how often it was tried")):
+            if letter.headers.get(header, "") in {"", "0"}:
                 promise = f"a dead letter says {what}"
                 yield Anomaly(OUTBOX, "no-cause", promise, f"a {header}", "none", witness([letter]))
         original = originals.get(letter.message_id)

@@ -180,12 +180,15 @@ class SagaAccess(Protocol):
         """Waits until the bus holds the count-th such message of the saga. `type_` as in `BusMessage.type`."""
         ...
 
-    def redeliver(self, message: BusMessage, *, added: str = "", days: float = 0) -> BusMessage:
+    def redeliver(
+        self, message: BusMessage, *, added: str = "", days: float = 0, elsewhere: bool = False
+    ) -> BusMessage:
         """Produces the record once more, key, headers and body unchanged, and returns the copy.
 
         Args:
             added: a field that every object in the body has in addition, as if a newer version had sent it.
             days: how much older it says that it is.
+            elsewhere: in another partition, which another instance reads.
         """
         ...
 
@@ -340,6 +343,10 @@ class OutboxAccess(Protocol):
         """
         ...
 
+    def claimed_for_s(self, service: str, tenant: Tenant) -> float:
+        """How long instances of the service have what they claim of the tenant's messages; 0 if that is nothing."""
+        ...
+
     def end_claims(self, service: str, tenant: Tenant, in_s: float) -> int:
         """Has what instances of the service claim of the tenant's messages end after that time; says how many it is.
 
@@ -363,6 +370,10 @@ class OutboxAccess(Protocol):
 
         It is not due again before the context ends.
         """
+        ...
+
+    def put_beside(self, service: str, tenant: Tenant, message_id: str) -> tuple[str, ...]:
+        """Puts messages in that have the key or the topic of that event, and not both, and returns their ids."""
         ...
 
 

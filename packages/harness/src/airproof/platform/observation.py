@@ -89,6 +89,7 @@ class StoredEvent:
 
     Attributes:
         payload: what it tells.
+        occurred_at_ms: when that was; 0 if it does not say.
     """
 
     service: str
@@ -100,6 +101,7 @@ class StoredEvent:
     correlation_id: str
     causation_id: str = ""
     payload: dict[str, Any] = field(default_factory=dict)
+    occurred_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class BusMessage:
         outcome: of a reply: `done` or `refused`.
         in_reply_to: of a reply: the message id of the command it answers.
         timestamp_ms: when it was sent, by its sender's clock; 0 if unknown.
+        told_at_ms: when what it tells of was, as it says itself; 0 if it does not say, or says no moment.
         payload: of an event: what it tells.
         contradictions: where its key, headers and body do not say the same, one clause each.
         injected: true for a record that the harness itself produced.
@@ -191,6 +194,7 @@ class BusMessage:
     causation_id: str = ""
     in_reply_to: str = ""
     timestamp_ms: int = 0
+    told_at_ms: int = 0
     payload: dict[str, Any] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()
     injected: bool = False

@@ -191,3 +191,7 @@ class RequestAccess(Protocol):
     def counted(self, service: str) -> str:
         """What a service tells of what it has counted and measured, as text."""
         ...
+
+    def given_up(self, service: str) -> float:
+        """How many messages a service has given up since it was started, as its metrics say."""
+        ...

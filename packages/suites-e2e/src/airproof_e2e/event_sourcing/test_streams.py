@@ -159,6 +159,20 @@ def test_an_update_that_was_broken_off_leaves_nothing_behind(stream: Stream) -> 
     assert again.outcome is UpdateOutcome.DONE
 
 
+@pytest.mark.destructive
+@pytest.mark.covers("ES-1", "UOW-2")
+def test_an_update_that_could_not_be_committed_is_not_done(stream: Stream, wire: Wire) -> None:
+    """An update whose commit never got to the database has not been done and is not said to be: another one can be."""
+    lost, instead = "never committed", "instead of that"
+    committed = postgres.commit(containing=[stream.ref.id, lost])
+    link = on(stream.access.entity.service, Role.POSTGRES_PRIMARY.value)
+    with applied(stream.cell, link.when(committed).times(1).reset()):
+        stream.update(lost, FIRST)
+    other = stream.update(instead, FIRST)
+    stream.judge()
+    assert other.outcome is UpdateOutcome.DONE
+
+
 def _ask_again_after_a_kill(stream: Stream, hold: Callable[[], AbstractContextManager[EffectBlock]]) -> None:
     key = f"again-{stream.ref.id}"
     with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer, hold() as block:

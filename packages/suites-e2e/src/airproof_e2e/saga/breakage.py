@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from airproof.checkers.verdict import Anomaly
+from airproof.environment.topology import Role
 from airproof.errors import FaultNotObserved
-from airproof.faults import process
+from airproof.faults import process, wire
 from airproof.faults.process import NodeFault
 from airproof.history import Explanation
 from airproof.platform.driver import EffectBlock, SagaInput, Tenant, Write
 from airproof.platform.manifest import Step
-from airproof.platform.observation import BusMessage
+from airproof.platform.observation import BusMessage, OutboxRow
 from airproof.waiting import wait_until
+from airproof.wire import glob, kafka, on
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 LOOK_AGAIN_S = 0.01
@@ -99,6 +101,17 @@ def publishing_refused(stage: Stage, service: str, what: str, *, larger_than: in
         yield
 
 
+@contextmanager
+def refused_on_the_wire(stage: Stage, row: OutboxRow, reason: str) -> Iterator[None]:
+    """Has the broker say that it does not take the message. That the service parks it is logged as an error."""
+    message = kafka.produce(topic=glob(f"*{row.topic}"), containing=row.message_id)
+    published = on(row.service, Role.KAFKA.value).when(message)
+    answered = wire.applied(stage.cell, published.respond(error=reason))
+    with _declared(stage, "refused on the wire", row.service, _parking(row.service)) as seen, answered:
+        seen(f"the answer is {reason}", id=row.message_id)
+        yield
+
+
 def unroutable(stage: Stage, service: str) -> str:
     """Puts a message into the service's outbox that no topic takes. What the service parks is logged as an error."""
     with _declared(stage, "unroutable message", service, _parking(service)) as seen:
@@ -180,10 +193,12 @@ def others_waiting(stage: Stage, count: int) -> Iterator[None]:
         yield
 
 
-def redelivered(stage: Stage, message: BusMessage, *, added: str = "", days: float = 0) -> BusMessage:
-    """Sends the record once more, with a field more if one is given, and so many days older."""
+def redelivered(
+    stage: Stage, message: BusMessage, *, added: str = "", days: float = 0, elsewhere: bool = False
+) -> BusMessage:
+    """Sends the record once more: with a field more if one is given, so many days older, or to another partition."""
     with _declared(stage, "redelivered", message.type) as seen:
-        copy = stage.access.redeliver(message, added=added, days=days)
+        copy = stage.access.redeliver(message, added=added, days=days, elsewhere=elsewhere)
         seen("the copy is on the bus", topic=copy.topic, offset=copy.offset)
     return copy
 

@@ -27,6 +27,15 @@ EVENTS = (
         blames="BUS",
         cell=CellKind.DOUBLED,
     ),
+    Family(
+        "events-raced",
+        Per.SAGA,
+        events.raced,
+        "an event is counted once though two instances of the service have it at the same time",
+        TWICE,
+        blames="BUS",
+        cell=CellKind.DOUBLED,
+    ),
 )
 
 CLAIMS = (
@@ -74,6 +83,15 @@ PARKING = (
         "what the broker refuses keeps nothing waiting that is sent with it",
         PARKED,
         blames="OUTBOX",
+    ),
+    Family(
+        "message-refused-for-every-reason",
+        Per.SAGA,
+        parking.refused_for_every_reason,
+        "what the broker does not take is parked for whatever reason that is, and the rest flows",
+        PARKED,
+        blames="OUTBOX",
+        cell=CellKind.WIRED,
     ),
     Family(
         "killed-while-parking",

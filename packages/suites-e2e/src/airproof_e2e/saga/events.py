@@ -10,6 +10,7 @@ from airproof.checkers.verdict import Anomaly
 from airproof.platform.driver import Tenant, Write
 from airproof.platform.manifest import Step, Subscription
 from airproof.platform.observation import BusMessage, MessageKind
+from airproof.waiting import wait_until
 from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import (
     aged,
@@ -17,6 +18,7 @@ from airproof_e2e.saga.breakage import (
     demand_clean_exit,
     event_forged,
     frozen_at_rest,
+    held,
     killed,
     redelivered,
     stopped,
@@ -91,6 +93,21 @@ def redelivered_to_each_instance(stage: Stage) -> None:
             stage.cell.barrier(WAIT_S)
             if alone is not down[-1]:
                 stack.enter_context(killed(stage, alone.node))
+
+
+def raced(stage: Stage) -> None:
+    """Each event that is told forward reaches two instances of who keeps a figure from it, at the same time."""
+    done = {step.event for step in stage.saga.steps}
+    for one in stage.platform.manifest.subscriptions:
+        if one.event in done:
+            with held(stage, one.service, Write.EVENT_INBOX) as block:
+                saga_id = stage.start()
+                event = stage.wait_for(saga_id, (MessageKind.EVENT, one.event))
+                block.wait_blocked(timeout_s=WAIT_S)
+                redelivered(stage, event, elsewhere=True)
+                both = f"two instances of {one.service} to have the event"
+                wait_until(lambda: block.waiting() >= TWO, timeout_s=WAIT_S, describe=both)
+            stage.wait_end(saga_id)
 
 
 def _subscription(stage: Stage) -> Subscription:

@@ -556,6 +556,15 @@ MESSAGES = (
         blames="UOW",
     ),
     Family(
+        "commits-cut-off",
+        Per.SAGA,
+        messages.commits_cut_off,
+        "what a service could not commit it has not done, for nobody, and does in the end",
+        (*ATOMIC, "FI-1"),
+        cell=CellKind.WIRED,
+        blames="UOW",
+    ),
+    Family(
         "statements-cut-off",
         Per.STEP,
         messages.statements_cut_off,

@@ -133,6 +133,11 @@ def _claimed(stage: Stage, service: str) -> Iterator[tuple[NodeFault, list[NodeF
             claimer = frozen.enter_context(suspended(stage, first.node))
             block.release()
         claim = f"{first.node} to have taken a message"
+        lasts_s = wait_until(lambda: outbox.claimed_for_s(service, stage.tenant), timeout_s=WAIT_S, describe=claim)
+        if lasts_s > LONG_S:
+            promise = "what an instance has taken comes free soon when it is lost"
+            seen = f"after {lasts_s:g} s"
+            stage.anomalies.append(Anomaly("OUTBOX", "claim-too-long", promise, f"within {LONG_S:g} s", seen, put[:1]))
         wait_until(lambda: outbox.end_claims(service, stage.tenant, LONG_S), timeout_s=WAIT_S, describe=claim)
         yield claimer, others, put
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from uuid import uuid4
 
+from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE
 from airproof.environment.topology import CLIENT, Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, PlatformError, StartRefused, WaitTimeout
@@ -125,6 +126,24 @@ def commits_unacknowledged(stage: Stage) -> None:
             lost = on(service, DATABASE).when(committed).times(1).after("[!RE]*").lose_reply()
             rules.enter_context(applied(stage, lost))
         stage.wait_end(start_in_the_end(stage))
+
+
+def commits_cut_off(stage: Stage) -> None:
+    """The connection to the database is reset at every service's first commit for the saga, and at its third.
+
+    The database does not get it, and so a service may tell nobody of what it was about to commit.
+    """
+    with ExitStack() as rules:
+        for service in services_of(stage.saga):
+            committed = on(service, DATABASE).when(postgres.commit(containing=stage.tenant.id))
+            rules.enter_context(applied(stage, committed.nth(1).reset()))
+            rules.enter_context(applied(stage, committed.nth(3).reset().preventable()))
+        saga_id = start_in_the_end(stage)
+        try:
+            stage.wait_end(saga_id)
+        except PlatformError as error:
+            promise, expected = "a start that is said to be accepted has been committed", f"saga {saga_id}"
+            stage.anomalies.append(Anomaly("UOW", "told-and-not-done", promise, expected, str(error)))
 
 
 def statements_cut_off(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -11,9 +12,10 @@ from airproof.faults.network import partition
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import frozen_at_rest, killed
 from airproof_e2e.saga.messages import BROKER, DATABASE
+from airproof_e2e.saga.moments import services_of
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
-AWAY_S = 4.0
+AWAY_S, MOST_LINES = 4.0, 400
 UNREACHED_S, SOON_S, WAITING = 0.5, 5.0, 8
 
 
@@ -32,9 +34,25 @@ def database_down(stage: Stage) -> None:
         stage.reply(replied, last)
         with killed(stage, DATABASE):
             frozen.close()
-            back_at = time.monotonic() + AWAY_S
+            back_at, before = time.monotonic() + AWAY_S, _logged(stage)
             wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="the outage to be a long one")
+            _demand_restraint(stage, _logged(stage) - before)
     stage.wait_end(stage.start())
+
+
+def _logged(stage: Stage) -> Counter[str]:
+    """How many lines each instance of a service has written."""
+    instances = {one.name for service in services_of(stage.saga) for one in stage.cell.description.instances(service)}
+    return Counter(line.node for line in stage.log_lines() if line.node in instances)
+
+
+def _demand_restraint(stage: Stage, lines: Counter[str]) -> None:
+    """Who waits for its database does not try, and say so, all the time."""
+    loud = {node: count for node, count in lines.items() if count > MOST_LINES}
+    if loud:
+        promise = "who waits for its database pauses between its tries, and floods no log"
+        expected, seen = f"at most {MOST_LINES} lines in {AWAY_S:g} s", str(loud)
+        stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, seen))
 
 
 def broker_not_reached_at_start(stage: Stage) -> None:
@@ -55,6 +73,7 @@ def broker_not_reached_at_start(stage: Stage) -> None:
             if starting.done():
                 promise, seen = "a service that does not reach the broker is not ready", f"{service} is ready"
                 stage.anomalies.append(Anomaly("XSERVICE", "readiness-lies", promise, "not ready", seen))
+            _demand_untried(stage, service)
         starting.result(WAIT_S)
     wait_until(
         lambda: not outbox.held_back(service, stage.tenant),
@@ -62,3 +81,12 @@ def broker_not_reached_at_start(stage: Stage) -> None:
         describe=f"{service} to have sent what waits, now that it reaches the broker",
     )
     stage.start()
+
+
+def _demand_untried(stage: Stage, service: str) -> None:
+    """What has not reached the broker has not been refused by it."""
+    refused = [row for row in stage.platform.outbox.held_back(service, stage.tenant) if row.attempts]
+    if refused:
+        promise = "only what the broker has refused counts as tried, not what did not reach it"
+        seen, facts = f"{len(refused)} tried", tuple(f"{row.message_id}: {row.last_error}" for row in refused[:3])
+        stage.anomalies.append(Anomaly("OUTBOX", "outage-counts", promise, "none", seen, facts))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 
-from airproof.checkers.outbox import CAUSE
+from airproof.checkers.outbox import CAUSE, PARKER
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import witness
 from airproof.errors import PlatformError, WaitTimeout
@@ -23,6 +23,7 @@ from airproof_e2e.saga.breakage import (
     held,
     poison,
     publishing_refused,
+    refused_on_the_wire,
     stopped,
     unroutable,
     unsendable,
@@ -31,11 +32,13 @@ from airproof_e2e.saga.messages import DATABASE
 from airproof_e2e.saga.moments import last_refusable, services_of, turning_back, undoable
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
-SHOWS_ITSELF_S = 0.1
+SHOWS_ITSELF_S, COUNTED_WITHIN_S = 0.1, 2.0
 GETS_THROUGH_S, ASKS_AGAIN_S = 0.5, 1.0
 PARKED = "failed"
 LARGE_SIZE, LARGEST_SIZE, SMALL_SIZE = 4000, 2000, 10
 NEIGHBOURS = 8
+FOR_GOOD = ("MESSAGE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED", "INVALID_RECORD", "POLICY_VIOLATION")
+"""With which Kafka says that it does not take a message."""
 
 
 def publishing_is_refused(stage: Stage) -> None:
@@ -87,13 +90,15 @@ def command_is_refused(stage: Stage) -> None:
 
 def nowhere_to_go(stage: Stage) -> None:
     """In every outbox wait a message to a topic that there is none and one that is no record; a saga goes on beside."""
-    sent = {service: (unroutable(stage, service), unsendable(stage, service)) for service in services_of(stage.saga)}
+    counted = {service: stage.platform.requests.given_up(service) for service in services_of(stage.saga)}
+    sent = {service: (unroutable(stage, service), unsendable(stage, service)) for service in counted}
     stage.wait_end(stage.start())
     for service, ids in sent.items():
         stage.allowance.parked.update(ids)
         stage.allowance.held_back.update(ids)
         if not _wait_parked(stage, service):
             return
+        _demand_counted(stage, service, counted[service] + len(ids))
 
 
 def neighbours_of_a_refused(stage: Stage) -> None:
@@ -122,6 +127,20 @@ def neighbours_of_a_refused(stage: Stage) -> None:
             Anomaly("OUTBOX", "blamed-for-another", promise, "none", seen, tuple(sorted(blamed)[:3]))
         )
     _send_again(stage, service, refused)
+
+
+def refused_for_every_reason(stage: Stage) -> None:
+    """The broker refuses a message for each of the reasons for which it never takes one; a saga goes on beside."""
+    service, outbox = stage.orchestrator, stage.platform.outbox
+    with ExitStack() as refusing:
+        with frozen_at_rest(stage, service):
+            for _ in FOR_GOOD:
+                stage.allowance.foreign.update(outbox.put_stream(service, stage.tenant, [SMALL_SIZE]))
+            for row, reason in zip(_held_back(stage, service), FOR_GOOD, strict=True):
+                refusing.enter_context(refused_on_the_wire(stage, row, reason))
+        stage.wait_end(stage.start())
+        rows = _wait_parked(stage, service)
+    _send_again(stage, service, rows)
 
 
 def killed_while_parking(stage: Stage) -> None:
@@ -153,10 +172,12 @@ def letters_are_refused(stage: Stage) -> None:
 
 def poison_arrives(stage: Stage) -> None:
     """Every service is sent messages that it cannot process; others follow."""
-    sent = {service: poison(stage, service) for service in services_of(stage.saga)}
+    counted = {service: stage.platform.requests.given_up(service) for service in services_of(stage.saga)}
+    sent = {service: poison(stage, service) for service in counted}
     stage.wait_end(stage.start())
     for service, messages in sent.items():
         _demand_letters(stage, service, messages)
+        _demand_counted(stage, service, counted[service] + len(messages))
 
 
 def replies_are_forged(stage: Stage) -> None:
@@ -178,8 +199,9 @@ def commands_are_forged(stage: Stage) -> None:
     with turning_back(stage) as (saga_id, _):
         asleep = last_refusable(stage).participant
         awake = [step for step in undoable(stage.saga) if step.participant != asleep]
-        sent = [message for step in awake for message in forged_commands(stage, saga_id, step, other)]
-        _demand_letters(stage, "its participant", sent)
+        sent = {step: forged_commands(stage, saga_id, step, other) for step in awake}
+        for step, messages in sent.items():
+            _demand_letters(stage, step.participant, messages)
 
 
 def wait_sent(stage: Stage, service: str) -> None:
@@ -251,14 +273,29 @@ def _demand_kept(stage: Stage, saga_ids: Iterable[str], rows: Iterable[OutboxRow
 
 
 def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage]) -> None:
-    """All of them lie among the dead letters in time; anomalies are noted."""
+    """All of them lie among the dead letters in time, and say who gave them up; anomalies are noted."""
     until = time.monotonic() + WAIT_S
+    letters = []
     for message in messages:
         try:
             timeout_s = max(until - time.monotonic(), SHOWS_ITSELF_S)
-            stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=timeout_s)
+            letters.append(stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=timeout_s))
         except WaitTimeout as error:
             stage.allowances[Tenant(message.tenant_id)].parked.discard(message.message_id)
             promise = "a message that a service cannot process is parked with its cause, and never just dropped"
             expected, facts = f"{message.type} for {service} among the dead letters", witness([message])
             stage.anomalies.append(Anomaly("BUS", "dropped", promise, expected, str(error), facts))
+    others = [letter for letter in letters if letter.headers.get(PARKER) != service]
+    if others:
+        promise, seen = "a dead letter says which service made it one", others[0].headers.get(PARKER) or "none"
+        stage.anomalies.append(Anomaly("OUTBOX", "wrong-parker", promise, service, seen, witness(others)))
+
+
+def _demand_counted(stage: Stage, service: str, count: float) -> None:
+    """Operators see in the service's metrics how many messages it has given up; an anomaly is noted."""
+    requests, counts = stage.platform.requests, f"{service} to count what it has parked"
+    try:
+        wait_until(lambda: requests.given_up(service) >= count, timeout_s=COUNTED_WITHIN_S, describe=counts)
+    except WaitTimeout:
+        promise, seen = "what is parked is counted where operators look", f"{requests.given_up(service):g}"
+        stage.anomalies.append(Anomaly("OUTBOX", "not-counted", promise, f"{count:g} of {service}", seen))

@@ -17,8 +17,9 @@ from airproof_e2e.saga.moments import services_of
 from airproof_e2e.saga.parking import LARGEST_SIZE, PARKED, SHOWS_ITSELF_S
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
-TRIES = 3
-STREAM_SIZES = (4000, 10, 10)
+TRIES, ENDS_SOON_S = 3, 4.0
+STREAM_SIZES = (4000, *[10] * 20)
+"""More than a relay sends that looks for the next of a key only now and then."""
 
 
 def order_is_kept(stage: Stage) -> None:
@@ -62,19 +63,29 @@ def event_log_is_immutable(stage: Stage) -> None:
 def commits_late(stage: Stage) -> None:
     """In every outbox a transaction took its place early and commits when later messages are long sent.
 
-    Another message of each was refused once and waits for its next try.
+    Another message of each was refused once and waits for its next try; others of its topic, or of its key, come after.
     """
+    outbox, postponed = stage.platform.outbox, dict[str, str]()
     with ExitStack() as waiting:
         for service in services_of(stage.saga):
-            outbox = stage.platform.outbox
-            for early in (outbox.late_commit, outbox.postponed):
-                stage.allowance.foreign.add(waiting.enter_context(early(service, stage.tenant)))
+            stage.allowance.foreign.add(waiting.enter_context(outbox.late_commit(service, stage.tenant)))
+            postponed[service] = waiting.enter_context(outbox.postponed(service, stage.tenant))
+            beside = outbox.put_beside(service, stage.tenant, postponed[service])
+            stage.allowance.foreign.update({postponed[service], *beside})
         saga_id = stage.start()
+        promise = "a message that is not sent yet keeps only those of its own key and topic waiting"
+        expected = "all others are sent"
         try:
             stage.wait_end(saga_id)
+            for service, waits in postponed.items():
+                only = f"{service} to hold back {waits} and no other"
+                wait_until(partial(_holds_back_only, stage, service, waits), timeout_s=WAIT_S / 2, describe=only)
         except WaitTimeout as error:
-            promise = "a message that is not sent yet keeps only those of its own key waiting"
-            stage.anomalies.append(Anomaly("OUTBOX", "kept-waiting", promise, "the saga ends", str(error)))
+            stage.anomalies.append(Anomaly("OUTBOX", "kept-waiting", promise, expected, str(error)))
+
+
+def _holds_back_only(stage: Stage, service: str, message_id: str) -> bool:
+    return [row.message_id for row in stage.platform.outbox.held_back(service, stage.tenant)] == [message_id]
 
 
 def killed_before_acknowledgement(stage: Stage) -> None:
@@ -84,12 +95,27 @@ def killed_before_acknowledgement(stage: Stage) -> None:
         blocks = {one: held_ones.enter_context(held(stage, one, Write.BUSINESS)) for one in first}
         with _silent_broker(stage, stage.orchestrator):
             saga_id = stage.start()
+            _demand_claim_kept(stage, stage.orchestrator)
         for step in [step for step in stage.saga.steps if step in first.values()]:
             blocks[step.participant].wait_blocked(timeout_s=WAIT_S)
             with _silent_broker(stage, step.participant):
                 blocks[step.participant].release()
                 committed = f"{step.name} to be committed"
                 wait_until(partial(stage.access.effect, step.name, saga_id), timeout_s=WAIT_S, describe=committed)
+
+
+def _demand_claim_kept(stage: Stage, service: str) -> None:
+    """What is on its way stays the instance's own, however long the broker takes."""
+    outbox, claims = stage.platform.outbox, f"{service} to claim what it is about to send"
+    wait_until(lambda: outbox.end_claims(service, stage.tenant, ENDS_SOON_S), timeout_s=WAIT_S, describe=claims)
+    try:
+        renewed = f"{service} to claim that again"
+        wait_until(
+            lambda: outbox.claimed_for_s(service, stage.tenant) > ENDS_SOON_S, timeout_s=ENDS_SOON_S, describe=renewed
+        )
+    except WaitTimeout as error:
+        promise = "an instance keeps its claim to what it is about to send until it knows what became of it"
+        stage.anomalies.append(Anomaly("OUTBOX", "claim-ends", promise, "it is renewed before it ends", str(error)))
 
 
 @contextmanager

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What a broker answers about the message or its topic, as opposed to about its own state.
+# What a broker answers about the message or its topic, as opposed to about its own state. What the client has no name
+# for is among that: such as that a record is not valid.
 _REFUSALS = (
     kafka.MessageSizeTooLargeError,
     kafka.RecordListTooLargeError,
@@ -34,6 +35,7 @@ _REFUSALS = (
     kafka.TopicAuthorizationFailedError,
     kafka.PolicyViolationError,
     kafka.UnsupportedForMessageFormatError,
+    kafka.UnknownError,
 )
 # What the client recovers from by itself, besides what it calls retriable; after anything else it is replaced.
 _PASSING = (kafka.KafkaTimeoutError, kafka.KafkaConnectionError, kafka.NodeNotReadyError)
