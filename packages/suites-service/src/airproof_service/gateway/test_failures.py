@@ -194,6 +194,8 @@ def _demand_bug_told(stage: Stage, answer: Answer | None, request: Request) -> N
     if answer is not None:
         stage.demand(BROKEN not in answer.text, "SECURITY", "inside-told", promise, "nothing of it", answer, request)
         stage.demand_discreet(answer, request)
+    if stage.cell.capabilities.logs is None:
+        return
     lines = [line for line in stage.log_lines() if request.correlation_id in line.text]
     known = stage.cell.platform.manifest.identity != request.route.service
     tenant = stage.about.tenant.id if known else ""
