@@ -361,4 +361,28 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS61",
+        category="XSERVICE",
+        what="whoever asks a service that does not answer keeps one of a hundred permits to ask",
+        trigger="a service is away for as many requests",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "            return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n",
+                "            await self._permits.acquire()\n"
+                "            answer = await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n"
+                "            self._permits.release()\n"
+                "            return answer\n",
+            ),
+            Edit(
+                "kit/service_client.py",
+                "        self._settings = settings\n",
+                "        self._settings = settings\n        self._permits = asyncio.Semaphore(100)\n",
+            ),
+            Edit("kit/service_client.py", "import ssl\n", "import asyncio\nimport ssl\n"),
+        ),
+    ),
 )

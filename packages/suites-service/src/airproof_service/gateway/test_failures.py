@@ -220,7 +220,7 @@ def _ask_in_vain(stage: Stage, route: Route) -> None:
                 told = answer is not None and answer.status in UNAVAILABLE
                 stage.demand(told, "XSERVICE", "used-up", promise, "502, 503 or 504", answer, request)
             if stage.anomalies:
-                break
+                stage.judge()
 
 
 def _demand_few_calls(stage: Stage, route: Route, observing: Rule, failing: Rule) -> None:
