@@ -532,4 +532,23 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA93",
+        category="CACHE",
+        what="a service asks its cache at the start whether it is there",
+        trigger="a service is started while the cache is away",
+        edits=(
+            Edit(
+                "kit/redis.py",
+                "    retry = Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,))\n",
+                "    BlockingRedis.from_url(url, socket_connect_timeout=timeout_s).ping()\n"
+                "    retry = Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,))\n",
+            ),
+            Edit(
+                "kit/redis.py",
+                "from redis.asyncio import Redis\n",
+                "from redis import Redis as BlockingRedis\nfrom redis.asyncio import Redis\n",
+            ),
+        ),
+    ),
 )

@@ -7,6 +7,7 @@ from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.manifest import NOTIFICATIONS, database_of, node_of
 
 _CLAIMERS = "SELECT claimed_by FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"
+_TRIES = "SELECT attempts FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"
 _DUE = "UPDATE mails SET next_attempt_at = now() WHERE tenant_id = %(tenant)s AND status = 'queued'"
 _OFTEN = """
 UPDATE mails SET attempts = %(times)s, next_attempt_at = now() WHERE tenant_id = %(tenant)s AND status = 'queued'
@@ -35,6 +36,11 @@ class Mails:
     def held_for(self, tenant: Tenant) -> list[float]:
         """When the claims of those that are claimed end."""
         return self._due(tenant, free=False)
+
+    def tries(self, tenant: Tenant) -> list[int]:
+        """How often they have been tried."""
+        rows = self._databases.all(database_of(NOTIFICATIONS), _TRIES, {"tenant": tenant.id})
+        return [row["attempts"] for row in rows]
 
     def tried_often(self, tenant: Tenant, times: int) -> None:
         """Sets how often they have been tried."""

@@ -392,6 +392,10 @@ class MailAccess(Protocol):
         """In how many seconds each of the tenant's mails that nobody has in hand is tried next; 0 or less for now."""
         ...
 
+    def tries(self, tenant: Tenant) -> list[int]:
+        """How often each of the tenant's mails that wait has been tried, as far as the platform knows."""
+        ...
+
     def tried_often(self, tenant: Tenant, times: int) -> None:
         """Has each of the tenant's mails that wait be as after so many tries, and be due now."""
         ...

@@ -32,6 +32,9 @@ def server_down(stage: Stage) -> None:
             promise = "a mail that its server does not take is tried more and more rarely, but soon enough"
             expected = f"{SHORTEST_PAUSE_S:g} to {LONGEST_PAUSE_S:g} s after {OFTEN} tries"
             stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, f"{pause_s:.1f} s"))
+        if (tries := mails.tries(stage.tenant)) and max(tries) <= OFTEN:
+            promise, seen = "whatever is tried again and again is counted", f"{max(tries)} tries after {OFTEN} and one"
+            stage.anomalies.append(Anomaly("XSERVICE", "tries-not-counted", promise, f"{OFTEN + 1} or more", seen))
     mails.make_due(stage.tenant)
 
 

@@ -13,6 +13,7 @@ from airproof.cells import Cell
 from airproof.checkers.reads import CATEGORY
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
+from airproof.errors import FaultNotHealed
 from airproof.faults.process import killed, suspended
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Cached
@@ -180,7 +181,7 @@ def test_a_copy_of_the_database_that_lags_makes_no_read_stale(stage: Stage) -> N
 @pytest.mark.destructive
 @pytest.mark.covers("CA-1")
 def test_without_the_cache_reads_are_right(stage: Stage) -> None:
-    """While the cache is down, reads, changes and whatever else the service does go on, and nothing is stale after."""
+    """While the cache is down, reads, changes, starts, whatever the service does go on, and nothing is stale after."""
     behind = stage.access.behind_the_gateway()
     stage.read_from_the_cache()
     with killed(stage.cell, stage.cached.node):
@@ -188,7 +189,9 @@ def test_without_the_cache_reads_are_right(stage: Stage) -> None:
         assert stage.update(2, behind).outcome is UpdateOutcome.DONE
         stage.demand_truth(behind)
         stage.access.create(stage.ref.tenant)
+        _demand_start(stage)
         _demand_ready(stage)
+        stage.demand_truth(behind)
     stage.wait_invalidated(2)
     stage.read()
     stage.judge()
@@ -237,6 +240,15 @@ def test_many_readers_see_one_writer_go_forward(stage: Stage) -> None:
         for one in following:
             one.result(WAIT_S)
     stage.judge()
+
+
+def _demand_start(stage: Stage) -> None:
+    try:
+        with killed(stage.cell, stage.access.entity.service):
+            pass
+    except FaultNotHealed as error:
+        promise = "a service starts without its cache, for it can do without"
+        _fail(stage, "does-not-start", promise, "it is ready", str(error))
 
 
 def _demand_ready(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres
 from airproof_service.gateway.stage import WAIT_S, Stage
 
-REST_S, MOST, DAYS = 1.0, 60, 2
+REST_S, MOST, DAYS = 1.0, 30, 2
 
 
 @pytest.mark.destructive
