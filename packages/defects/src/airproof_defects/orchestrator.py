@@ -195,6 +195,20 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="CT61",
+        category="CONTRACT",
+        what="an event that a role is taken away does not tell of what",
+        trigger="somebody is removed",
+        edits=(
+            Edit(
+                "services/permission_service/application/steps.py",
+                '    lambda row: {"user_id": str(row.user_id), "resource_type": row.resource_type, '
+                '"resource_id": row.resource_id},\n',
+                '    lambda row: {"user_id": str(row.user_id), "role": row.role},\n',
+            ),
+        ),
+    ),
+    Defect(
         id="EB70",
         category="BUS",
         what="a command that is older than some minutes is dropped",

@@ -30,8 +30,8 @@ from airproof.platform.observation import (
 
 def make_step(name: str, participant: str, effect: str, *, undo: bool = True) -> Step:
     compensation = Compensation(f"{effect}.gone", Refusal("kept", "it is kept")) if undo else None
-    refusal, holds = Refusal("full", "it is full"), {"for": "{who} and family"} if effect == "room" else {}
-    return Step(name, participant, effect, f"{effect}.made", refusal, compensation, holds)
+    step = Step(name, participant, effect, f"{effect}.made", Refusal("full", "it is full"), compensation)
+    return replace(step, holds={"for": "{who} and family"}) if effect == "room" else step
 
 
 TRIP = Saga(

@@ -219,6 +219,19 @@ def test_an_effect_that_says_something_else_than_was_asked_for(completed: Story,
     assert names(completed.judge(given={"who": "Bob"})) == {"CONTRACT/effect-differs"}
 
 
+def test_an_event_that_does_not_tell_what_it_is_declared_to(completed: Story, names: Names) -> None:
+    trip = completed.readout().saga
+    trip = replace(trip, steps=(replace(trip.steps[0], tells=("plate",)), *trip.steps[1:]))
+    assert names(replace(completed.readout(), saga=trip).judge()) == {"CONTRACT/event-lacks"}
+    completed.tell("car.made-s1", {"plate": "A 1"})
+    assert replace(completed.readout(), saga=trip).judge()
+
+
+def test_an_event_of_a_saga_that_names_another(completed: Story, names: Names) -> None:
+    completed.tell("trip.completed-s1", {"saga_id": "s2"})
+    assert names(completed.judge()) == {"CONTRACT/event-of-another"}
+
+
 def test_an_undoing_that_tells_of_something_else(compensated: Story, names: Names) -> None:
     compensated.tell("car.made-s1", {"plate": "A 1"})
     compensated.tell("car.gone-s1", {"plate": "A 1"})

@@ -31,6 +31,7 @@ USERS, WORKSPACES, PERMISSIONS, NOTIFICATIONS = (
 DEAD_LETTERS, REPLIES = "pyairtable.dlq.events", "pyairtable.sagas.replies"
 
 _HELD = Refusal("legal-hold", "a legal hold forbids to delete anything of the tenant")
+_ROLE = ("user_id", "resource_type", "resource_id")
 
 REGISTRATION = Saga(
     name="user_registration",
@@ -42,7 +43,8 @@ REGISTRATION = Saga(
             effect="credential",
             event="credential.created",
             refusal=Refusal("email-taken", "the e-mail belongs to another account"),
-            compensation=Compensation("credential.removed", _HELD),
+            compensation=Compensation("credential.removed", _HELD, tells=("user_id", "email")),
+            tells=("user_id", "email"),
         ),
         Step(
             name="create_profile",
@@ -50,7 +52,8 @@ REGISTRATION = Saga(
             effect="profile",
             event="user.created",
             refusal=Refusal("seat-limit", "the tenant has no seat left", limit=True),
-            compensation=Compensation("user.removed", _HELD),
+            compensation=Compensation("user.removed", _HELD, tells=("user_id", "email")),
+            tells=("user_id", "email", "first_name", "last_name"),
             holds={"first_name": "{first_name}", "last_name": "{last_name}"},
         ),
         Step(
@@ -59,7 +62,8 @@ REGISTRATION = Saga(
             effect="workspace",
             event="workspace.created",
             refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=True),
-            compensation=Compensation("workspace.removed", _HELD),
+            compensation=Compensation("workspace.removed", _HELD, tells=("workspace_id", "owner_id")),
+            tells=("workspace_id", "owner_id", "name"),
             holds={"name": "{first_name}'s workspace"},
         ),
         Step(
@@ -68,7 +72,8 @@ REGISTRATION = Saga(
             effect="role_assignment",
             event="permissions.assigned",
             refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=True),
-            compensation=Compensation("permissions.revoked", _HELD),
+            compensation=Compensation("permissions.revoked", _HELD, tells=_ROLE),
+            tells=(*_ROLE, "role", "permissions"),
         ),
         Step(
             name="send_welcome_mail",
@@ -76,6 +81,7 @@ REGISTRATION = Saga(
             effect="mail",
             event="welcome.email.sent",
             refusal=Refusal("mailbox-rejected", "the mail server rejects the recipient for good"),
+            tells=("user_id", "recipient", "message_id"),
         ),
     ),
     pivot="send_welcome_mail",

@@ -27,6 +27,7 @@ def _anomalies(saga: Saga, observation: SagaObservation, expectation: Expectatio
             yield from _events_agree_with_effects(view)
             yield from _events_agree(view)
             yield from _input_agrees(view)
+            yield from _events_are_whole(view)
     yield from _strays(saga, observation, expectation)
     yield from _figures(observation, expectation)
     yield from _mails(saga, observation, expectation)
@@ -112,6 +113,24 @@ def _events_agree(view: SagaView) -> Iterator[Anomaly]:
             yield from _alike(name, [*created, *removed], "the event of an undoing tells what was undone")
     for name, events in ids.items():
         yield from _alike(name, events, "all events of a saga's steps speak of the same things")
+
+
+def _events_are_whole(view: SagaView) -> Iterator[Anomaly]:
+    """The events of a saga's steps tell all that they are declared to, and its own tell which saga it is."""
+    declared = [(step.event, step.tells) for step in view.saga.steps]
+    declared += [(undo.event, undo.tells) for step in view.saga.steps if (undo := step.compensation)]
+    for event_type, names in declared:
+        for event in view.events(event_type):
+            if lacking := [name for name in names if name not in event.payload]:
+                promise, expected = "an event tells all that it is declared to", f"{event_type} with {', '.join(names)}"
+                yield Anomaly("CONTRACT", "event-lacks", promise, expected, f"none {lacking}", witness([event]))
+    saga = view.saga
+    for own in (saga.started, saga.completed, saga.failed, saga.compensated, saga.needs_attention):
+        for event in view.events(own):
+            told = event.payload.get("saga_id", view.ending.saga_id)
+            if told != view.ending.saga_id:
+                promise, expected = "an event of a saga tells which it is", view.ending.saga_id
+                yield Anomaly("CONTRACT", "event-of-another", promise, expected, str(told), witness([event]))
 
 
 def _input_agrees(view: SagaView) -> Iterator[Anomaly]:

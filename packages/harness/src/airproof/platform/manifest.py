@@ -30,10 +30,12 @@ class Compensation:
     Attributes:
         event: the event type that tells the bus the effect is gone.
         refusal: the precondition that makes the participant refuse to undo; None if it never may.
+        tells: what the event tells, by name; it may tell more.
     """
 
     event: str
     refusal: Refusal | None = None
+    tells: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Step:
         event: the event type that tells the bus the effect is there.
         compensation: None for a step that cannot be undone (the pivot and what follows it).
         refusal: None for a step that must succeed in the end (retriable).
+        tells: what the event tells, by name; it may tell more.
         holds: what the effect says of what the saga was started with, under its names: `{first_name}'s workspace`.
     """
 
@@ -55,6 +58,7 @@ class Step:
     event: str
     refusal: Refusal | None = None
     compensation: Compensation | None = None
+    tells: tuple[str, ...] = ()
     holds: Mapping[str, str] = field(default_factory=dict)
 
 
