@@ -199,8 +199,8 @@ def commands_are_forged(stage: Stage) -> None:
     with turning_back(stage) as (saga_id, _):
         asleep = last_refusable(stage).participant
         awake = [step for step in undoable(stage.saga) if step.participant != asleep]
-        sent = {step: forged_commands(stage, saga_id, step, other) for step in awake}
-        for step, messages in sent.items():
+        sent = [(step, forged_commands(stage, saga_id, step, other)) for step in awake]
+        for step, messages in sent:
             _demand_letters(stage, step.participant, messages)
 
 
