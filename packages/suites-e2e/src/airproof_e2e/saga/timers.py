@@ -21,7 +21,7 @@ from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 LATE_S, NO_LATER_S = 3600.0, 2.0
 OFTEN, FIRST_PAUSE_S, LONGEST_PAUSE_S = 1000, 2.0, 60.0
-DEADLINES_S = (1.0, 8.0)
+DEADLINES_S = (1.0, 3.0, 8.0)
 OTHERS = 60
 """More than a platform looks at at a time."""
 DEADLINE_S = 1.0
