@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
+from airproof_defects.saga import PARTICIPANT
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -154,6 +155,27 @@ DEFECTS: tuple[Defect, ...] = (
                 ),
             ),
             Edit("kit/inbox.py", "from sqlalchemy import bindparam\n", "from sqlalchemy import bindparam, select\n"),
+        ),
+    ),
+    Defect(
+        id="EB70",
+        category="BUS",
+        what="a command that is older than some minutes is dropped",
+        trigger="a participant was away for longer",
+        edits=(
+            Edit(
+                PARTICIPANT,
+                "        command = Command.of(record)\n",
+                "        command = Command.of(record)\n"
+                "        if datetime.now(UTC) - command.timestamp > timedelta(minutes=5):\n"
+                '            log.warning("command %s is too old", command.message_id)\n'
+                "            return\n",
+            ),
+            Edit(
+                PARTICIPANT,
+                "from dataclasses import dataclass, field\n",
+                "from dataclasses import dataclass, field\nfrom datetime import UTC, datetime, timedelta\n",
+            ),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""All defects, by id. One module per category of failure-modes.csv holds them, two for sagas."""
+"""All defects, by id. One module per category of failure-modes.csv holds them, two for sagas and for caches."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from airproof_defects import (
     orchestrator,
     outbox,
     performance,
+    remembered,
     saga,
     security,
     tenancy,
@@ -54,6 +55,7 @@ def defects() -> dict[str, Defect]:
         event_sourcing,
         unit_of_work,
         cache,
+        remembered,
         gateway,
         cross_service,
         contract,

@@ -308,4 +308,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT60",
+        category="CONTRACT",
+        what="a workspace is named after its owner's family",
+        trigger="a saga",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/domain/registration.py",
+                "f\"{given['first_name']}'s workspace\"",
+                "f\"{given['last_name']}'s workspace\"",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT61",
+        category="CONTRACT",
+        what="an event that a role is taken away does not tell of what",
+        trigger="somebody is removed",
+        edits=(
+            Edit(
+                "services/permission_service/application/steps.py",
+                '    lambda row: {"user_id": str(row.user_id), "resource_type": row.resource_type, '
+                '"resource_id": row.resource_id},\n',
+                '    lambda row: {"user_id": str(row.user_id), "role": row.role},\n',
+            ),
+        ),
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
+from airproof_defects.saga import MACHINE
 
 DEFECTS: tuple[Defect, ...] = (
     Defect(
@@ -383,6 +384,40 @@ DEFECTS: tuple[Defect, ...] = (
                 "        self._settings = settings\n        self._permits = asyncio.Semaphore(100)\n",
             ),
             Edit("kit/service_client.py", "import ssl\n", "import asyncio\nimport ssl\n"),
+        ),
+    ),
+    Defect(
+        id="XS72",
+        category="XSERVICE",
+        what="who has not answered ten times is asked no more",
+        trigger="a participant is away for long",
+        edits=(
+            Edit(
+                MACHINE,
+                "        step.resend_at = now + self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)\n",
+                "        pause = self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)\n"
+                "        step.resend_at = now + pause if step.attempts < 10 else None\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS70",
+        category="XSERVICE",
+        what="the pauses after which somebody is asked again grow without a limit",
+        trigger="a participant is away for long",
+        edits=(Edit(MACHINE, "_DOUBLINGS = 4\n", "_DOUBLINGS = 30\n"),),
+    ),
+    Defect(
+        id="XS71",
+        category="XSERVICE",
+        what="a service is ready when it reaches its database",
+        trigger="a service is started that does not reach the broker",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                '{"database": await answers(backing.engine), "producer": backing.transport.connected, **consuming}',
+                '{"database": await answers(backing.engine), **dict.fromkeys(consuming, True)}',
+            ),
         ),
     ),
 )

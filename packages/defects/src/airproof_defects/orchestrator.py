@@ -1,9 +1,9 @@
-"""Seeded defects of what sagas keep, do in time and tell their operators, and of the services that run them."""
+"""Seeded defects of what sagas keep, do in time and tell their operators."""
 
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
-from airproof_defects.saga import MACHINE, ORCHESTRATOR, PARTICIPANT, STORE
+from airproof_defects.saga import MACHINE, ORCHESTRATOR, STORE
 
 TENANCY = "kit/tenancy.py"
 ENDPOINTS = "services/saga_orchestrator/entrypoints/http.py"
@@ -25,33 +25,6 @@ DEFECTS: tuple[Defect, ...] = (
                 "                async with self._units_of_work.begin() as work:\n"
                 "                    with logs.bound(saga.correlation_id, saga.tenant_id):\n"
                 "                        await self._send(work, machine, saga, effects, str(saga.id))\n",
-            ),
-        ),
-    ),
-    Defect(
-        id="OB70",
-        category="OUTBOX",
-        what="a reply to a saga that a timer is moving is taken for one to a saga that there is none",
-        trigger="a step is done when its saga's deadline passes",
-        edits=(
-            Edit(
-                ORCHESTRATOR,
-                "saga = await store.lock(reply.saga_id)\n",
-                "saga = await store.lock(reply.saga_id, skip_locked=True)\n",
-            ),
-        ),
-    ),
-    Defect(
-        id="XS72",
-        category="XSERVICE",
-        what="who has not answered ten times is asked no more",
-        trigger="a participant is away for long",
-        edits=(
-            Edit(
-                MACHINE,
-                "        step.resend_at = now + self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)\n",
-                "        pause = self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)\n"
-                "        step.resend_at = now + pause if step.attempts < 10 else None\n",
             ),
         ),
     ),
@@ -138,26 +111,6 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
-        id="XS70",
-        category="XSERVICE",
-        what="the pauses after which somebody is asked again grow without a limit",
-        trigger="a participant is away for long",
-        edits=(Edit(MACHINE, "_DOUBLINGS = 4\n", "_DOUBLINGS = 30\n"),),
-    ),
-    Defect(
-        id="SE70",
-        category="SECURITY",
-        what="an event tells what its saga was started with, the hash of a password too",
-        trigger="a saga",
-        edits=(
-            Edit(
-                ORCHESTRATOR,
-                '"saga_type": saga.saga_type, "reason": saga.reason}\n',
-                '"saga_type": saga.saga_type, "reason": saga.reason, "input": saga.input}\n',
-            ),
-        ),
-    ),
-    Defect(
         id="SG59",
         category="SAGA",
         what="whether a tenant is under legal hold is remembered for a minute",
@@ -178,74 +131,6 @@ DEFECTS: tuple[Defect, ...] = (
                 "            held = bool(found.scalar_one())\n"
                 "            _KNOWN[key] = time.monotonic() + 60.0, held\n"
                 "        return held\n",
-            ),
-        ),
-    ),
-    Defect(
-        id="CT60",
-        category="CONTRACT",
-        what="a workspace is named after its owner's family",
-        trigger="a saga",
-        edits=(
-            Edit(
-                "services/saga_orchestrator/domain/registration.py",
-                "f\"{given['first_name']}'s workspace\"",
-                "f\"{given['last_name']}'s workspace\"",
-            ),
-        ),
-    ),
-    Defect(
-        id="CT61",
-        category="CONTRACT",
-        what="an event that a role is taken away does not tell of what",
-        trigger="somebody is removed",
-        edits=(
-            Edit(
-                "services/permission_service/application/steps.py",
-                '    lambda row: {"user_id": str(row.user_id), "resource_type": row.resource_type, '
-                '"resource_id": row.resource_id},\n',
-                '    lambda row: {"user_id": str(row.user_id), "role": row.role},\n',
-            ),
-        ),
-    ),
-    Defect(
-        id="EB70",
-        category="BUS",
-        what="a command that is older than some minutes is dropped",
-        trigger="a participant was away for longer",
-        edits=(
-            Edit(
-                PARTICIPANT,
-                "        command = Command.of(record)\n",
-                "        command = Command.of(record)\n"
-                "        if datetime.now(UTC) - command.timestamp > timedelta(minutes=5):\n"
-                '            log.warning("command %s is too old", command.message_id)\n'
-                "            return\n",
-            ),
-            Edit(
-                PARTICIPANT,
-                "from dataclasses import dataclass, field\n",
-                "from dataclasses import dataclass, field\nfrom datetime import UTC, datetime, timedelta\n",
-            ),
-        ),
-    ),
-    Defect(
-        id="UW70",
-        category="UOW",
-        what="a service that is told to stop waits for what it has in hand as long as that takes",
-        trigger="a participant is told to stop when its transaction waits for another one",
-        edits=(Edit("kit/runtime.py", "FINISH_S = 1.5\n", "FINISH_S = 3_600.0\n"),),
-    ),
-    Defect(
-        id="XS71",
-        category="XSERVICE",
-        what="a service is ready when it reaches its database",
-        trigger="a service is started that does not reach the broker",
-        edits=(
-            Edit(
-                "kit/runtime.py",
-                '{"database": await answers(backing.engine), "producer": backing.transport.connected, **consuming}',
-                '{"database": await answers(backing.engine), **dict.fromkeys(consuming, True)}',
             ),
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
-from airproof_defects.saga import MAILS
+from airproof_defects.saga import MAILS, ORCHESTRATOR
 
 OUTBOX = "kit/outbox.py"
 RELAY = "kit/relay.py"
@@ -384,6 +384,19 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="a message that cannot be processed",
         edits=(
             Edit("kit/messaging/consumer.py", '                metrics.DEAD_LETTERS.labels("consumer").inc()\n', ""),
+        ),
+    ),
+    Defect(
+        id="OB70",
+        category="OUTBOX",
+        what="a reply to a saga that a timer is moving is taken for one to a saga that there is none",
+        trigger="a step is done when its saga's deadline passes",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                "saga = await store.lock(reply.saga_id)\n",
+                "saga = await store.lock(reply.saga_id, skip_locked=True)\n",
+            ),
         ),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
+from airproof_defects.saga import ORCHESTRATOR
 
 ACCOUNTS = "services/auth_service/application/accounts.py"
 SESSIONS = "services/auth_service/adapters/sessions.py"
@@ -410,5 +411,18 @@ DEFECTS: tuple[Defect, ...] = (
         what="a dead letter's cause repeats what was sent",
         trigger="a message with an address in it that is no message",
         edits=(Edit("kit/envelope.py", "{', '.join(sorted(fields))}\") from None", '{wrong}") from None'),),
+    ),
+    Defect(
+        id="SE70",
+        category="SECURITY",
+        what="an event tells what its saga was started with, the hash of a password too",
+        trigger="a saga",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                '"saga_type": saga.saga_type, "reason": saga.reason}\n',
+                '"saga_type": saga.saga_type, "reason": saga.reason, "input": saga.input}\n',
+            ),
+        ),
     ),
 )

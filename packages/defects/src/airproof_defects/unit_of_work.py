@@ -228,4 +228,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="UW70",
+        category="UOW",
+        what="a service that is told to stop waits for what it has in hand as long as that takes",
+        trigger="a participant is told to stop when its transaction waits for another one",
+        edits=(Edit("kit/runtime.py", "FINISH_S = 1.5\n", "FINISH_S = 3_600.0\n"),),
+    ),
 )
