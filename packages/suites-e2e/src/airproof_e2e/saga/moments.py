@@ -104,7 +104,8 @@ def before_deadline(
 ) -> None:
     """Has a participant that is frozen asked for the step before the saga's deadline.
 
-    A slow machine may not get to the step before a short deadline; then that saga is undone, and a longer one is tried.
+    A slow machine may not get to the step, or tell so, before a short deadline; then that saga may be undone, and a longer
+    one is tried.
 
     Args:
         then: what happens next, while the participant is frozen; gets the saga's id and the monotonic time at which
@@ -119,7 +120,7 @@ def before_deadline(
             try:
                 stage.wait_for(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}"), timeout_s=deadline_s)
             except WaitTimeout:
-                stage.may_end(saga_id, COMPENSATED)
+                stage.may_end(saga_id, COMPENSATED | ends)
             else:
                 return then(saga_id, passes_at)
     raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {deadlines_s[-1]:g} s")
