@@ -104,8 +104,8 @@ def before_deadline(
 ) -> None:
     """Has a participant that is frozen asked for the step before the saga's deadline.
 
-    A slow machine may not get to the step, or tell so, before a short deadline; then that saga may be undone, and a longer
-    one is tried.
+    A slow machine may not get to the step before a short deadline, or tell so too late; then that saga may be undone,
+    and a longer one is tried.
 
     Args:
         then: what happens next, while the participant is frozen; gets the saga's id and the monotonic time at which

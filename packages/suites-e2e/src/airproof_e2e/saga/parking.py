@@ -130,7 +130,10 @@ def neighbours_of_a_refused(stage: Stage) -> None:
 
 
 def refused_for_every_reason(stage: Stage) -> None:
-    """The broker refuses a message for each of the reasons for which it never takes one; a saga goes on beside."""
+    """The broker refuses a message for each of the reasons for which it never takes one; then a saga goes on beside.
+
+    Not earlier: what is sent in the same request as a refused message is refused with it.
+    """
     service, outbox = stage.orchestrator, stage.platform.outbox
     with ExitStack() as refusing:
         with frozen_at_rest(stage, service):
@@ -138,8 +141,8 @@ def refused_for_every_reason(stage: Stage) -> None:
                 stage.allowance.foreign.update(outbox.put_stream(service, stage.tenant, [SMALL_SIZE]))
             for row, reason in zip(_held_back(stage, service), FOR_GOOD, strict=True):
                 refusing.enter_context(refused_on_the_wire(stage, row, reason))
-        stage.wait_end(stage.start())
         rows = _wait_parked(stage, service)
+        stage.wait_end(stage.start())
     _send_again(stage, service, rows)
 
 
