@@ -9,7 +9,7 @@ from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request, Session
-from airproof_service.gateway.stage import Stage
+from airproof_service.stage import Stage
 
 OTHER_METHODS = ("HEAD", "OPTIONS", "GET", "POST")
 STRANGE = (Session.FORGED, Session.GARBLED, Session.LOGGED_OUT, Session.EXCHANGED, Session.EXPIRED, Session.REFRESH)

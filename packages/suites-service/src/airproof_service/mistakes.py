@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from airproof.platform.manifest import Route
 from airproof.platform.requests import Request
-from airproof_service.gateway.stage import Stage
+from airproof_service.stage import Stage
 
 NO_BODIES = (b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"x": "\\ud800"}', b"[" * 2000)
 NO_IDS = ("x", "0", "-1", "x" * 36, "x" * 300, "%00", "%e9", "..", "1e9")

@@ -5,21 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from airproof.cells import Cell
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import ServiceToken
-from airproof_service.gateway.stage import REFUSALS, Stage
+from airproof_service.stage import REFUSALS, Stage
 
 OUT_OF_TIME = frozenset({ServiceToken.EXPIRED, ServiceToken.ENDLESS, ServiceToken.NOT_YET})
 NO_TENANTS = ("a%20b", "x" * 65, "%00", "%e9")
 NOT_RIGHT = frozenset({400, 404, 422})
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.covers("SEC-1", "XS-4")

@@ -9,22 +9,9 @@ import pytest
 from airproof.cells import Cell
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityAccess, EntityRef
-from airproof.platform.manifest import Access, Route
+from airproof.platform.manifest import Route
 from airproof.platform.requests import Answer, ServiceToken
-from airproof_service.gateway.stage import Stage
-
-
-@pytest.fixture
-def routes(cell: Cell) -> list[Route]:
-    """What users may ask about their colleagues."""
-    found = [route for route in cell.platform.manifest.routes if route.access is Access.TENANT]
-    return found or pytest.skip("the manifest declares no routes for colleagues")
-
-
-@pytest.fixture
-def entities(cell: Cell, routes: list[Route]) -> EntityAccess:
-    """What the routes are about."""
-    return cell.platform.entities(routes[0].entity)
+from airproof_service.stage import Stage
 
 
 @pytest.mark.doubled

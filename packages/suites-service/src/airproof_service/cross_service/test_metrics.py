@@ -5,8 +5,8 @@ import pytest
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
 from airproof.platform.driver import Tenant
-from airproof_service.gateway.mistakes import unknown_ids
-from airproof_service.gateway.stage import Stage
+from airproof_service.mistakes import unknown_ids
+from airproof_service.stage import Stage
 
 
 @pytest.mark.covers("XS-3", "SEC-3")

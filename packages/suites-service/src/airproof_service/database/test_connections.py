@@ -4,20 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airproof.cells import Cell
-from airproof.platform.driver import Tenant
 from airproof.platform.requests import Answer, Request, ServiceToken
 from airproof.waiting import wait_until
-from airproof_service.gateway.stage import UNAVAILABLE, Stage
+from airproof_service.stage import UNAVAILABLE, Stage
 
 AT_ONCE = 24
 LONGEST_S = 30.0
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.destructive

@@ -11,7 +11,7 @@ from airproof.faults.wire import applied
 from airproof.platform.driver import Tenant
 from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres
-from airproof_service.gateway.stage import WAIT_S, Stage
+from airproof_service.stage import WAIT_S, Stage
 
 REST_S, MOST, DAYS = 1.0, 30, 2
 

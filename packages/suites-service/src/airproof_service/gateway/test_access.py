@@ -12,18 +12,12 @@ from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request, Session
-from airproof_service.gateway.intruders import Others, intruders, logged_in, spellings
-from airproof_service.gateway.stage import PERSONAL, REFUSALS, WAIT_S, Stage
+from airproof_service.intruders import Others, intruders, logged_in, spellings
+from airproof_service.stage import PERSONAL, REFUSALS, WAIT_S, Stage
 
 IN_A_ROW, AT_ONCE = 15, 8
 LONGEST_ID = 200
 NO_CORRELATION_IDS = ("a b", "x" * (LONGEST_ID + 1), "é")
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant, which everybody asks for."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.smoke

@@ -6,17 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from airproof.cells import Cell
-from airproof.platform.driver import Tenant
-from airproof_service.gateway.stage import Stage
+from airproof_service.stage import Stage
 
 USERS, REQUESTS = 8, 80
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.covers("XS-4", "GW-2")

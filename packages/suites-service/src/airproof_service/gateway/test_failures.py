@@ -7,17 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from airproof.cells import Cell
 from airproof.cells.logs import ERRORS
 from airproof.environment.topology import Role
 from airproof.faults.process import killed, suspended
 from airproof.faults.wire import applied
 from airproof.history import Explanation
-from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request
 from airproof.wire import Rule, Wire, http, on, postgres
-from airproof_service.gateway.stage import PERSONAL, UNAVAILABLE, Stage
+from airproof_service.stage import PERSONAL, UNAVAILABLE, Stage
 
 AT_ONCE_S, SOON_S, LATEST_S = 1.0, 8.0, 18.0
 WAITING, TRIES = 40, 3
@@ -26,12 +24,6 @@ PASSING = ("40001", "40P01", "55P03", "53300")
 """With which PostgreSQL says that the same may succeed later: not serialisable, deadlock, no lock, no connection."""
 
 UNEXPECTED, BROKEN = "XX001", "page of nobody-knows-what is broken"
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.destructive

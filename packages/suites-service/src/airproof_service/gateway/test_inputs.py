@@ -5,12 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
-from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access
 from airproof.platform.requests import Answer, Request
-from airproof_service.gateway.mistakes import (
+from airproof_service.mistakes import (
     near_secrets,
     unknown_ids,
     wrong_bodies,
@@ -19,17 +17,11 @@ from airproof_service.gateway.mistakes import (
     wrong_places,
     wrong_queries,
 )
-from airproof_service.gateway.stage import Stage
+from airproof_service.stage import Stage
 
 NOT_RIGHT = frozenset({400, 422})
 NOT_THERE = NOT_RIGHT | {401, 404, 405}
 SHORT, WAIT_S = 7, 10.0
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.covers("SEC-3", "XS-4")

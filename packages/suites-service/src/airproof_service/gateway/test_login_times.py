@@ -5,21 +5,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from airproof.cells import Cell
-from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import ServiceToken
-from airproof_service.gateway.stage import Stage
+from airproof_service.stage import Stage
 
 LOGINS, ROUNDS = 20, 3
 SHARE = 0.25
 """How much quicker the quickest of some logins may be although all of them take as long."""
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.covers("SEC-3", "GW-2")

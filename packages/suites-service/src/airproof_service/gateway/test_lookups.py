@@ -7,25 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from airproof.cells import Cell
 from airproof.environment.topology import Role
 from airproof.errors import WaitTimeout
 from airproof.faults.wire import applied
-from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access
 from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres, redis
-from airproof_service.gateway.intruders import Others
-from airproof_service.gateway.stage import UNAVAILABLE, Stage
+from airproof_service.intruders import Others
+from airproof_service.stage import UNAVAILABLE, Stage
 
 WAIT_S, AT_ONCE_S = 10.0, 1.0
 FULL = "OOM command not allowed when used memory > 'maxmemory'."
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.destructive

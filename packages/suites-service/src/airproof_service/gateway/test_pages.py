@@ -2,23 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
-from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Paged, Route
 from airproof.platform.observation import Snapshot, UpdateOutcome
 from airproof.platform.requests import Answer
-from airproof_service.gateway.stage import LONGEST_PAGE, Stage
+from airproof_service.stage import LONGEST_PAGE, Stage
 
 FEW, MANY = 5, 101
 LIMITS = (9, 17, 51, LONGEST_PAGE)
 """With one and with many more the things fill all pages, and the last one not."""
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.smoke

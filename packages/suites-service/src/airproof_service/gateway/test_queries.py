@@ -4,21 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from airproof.cells import Cell
 from airproof.faults.wire import applied
-from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Route
 from airproof.wire import Wire, on, postgres
-from airproof_service.gateway.stage import LONGEST_PAGE, Stage
+from airproof_service.stage import LONGEST_PAGE, Stage
 
 MORE = 7
 TRIES = 5
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.destructive

@@ -9,7 +9,7 @@ from airproof.faults.process import killed
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.waiting import wait_until
-from airproof_service.gateway.stage import UNAVAILABLE, Stage
+from airproof_service.stage import UNAVAILABLE, Stage
 
 WAIT_S = 10.0
 

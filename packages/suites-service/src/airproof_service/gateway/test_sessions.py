@@ -18,17 +18,11 @@ from airproof.platform.manifest import Access
 from airproof.platform.requests import Request
 from airproof.platform.sessions import Login, SessionAccess
 from airproof.wire import Wire, on, postgres
-from airproof_service.gateway.stage import PERSONAL, Stage
+from airproof_service.stage import PERSONAL, Stage
 
 MARGIN_S = 30.0
 SHORTEST_TOKEN = 22
 """Letters that say 128 bits, as nobody guesses them."""
-
-
-@pytest.fixture
-def stage(cell: Cell, tenant: Tenant) -> Stage:
-    """A new entity of the test's tenant."""
-    return Stage.of(cell, tenant)
 
 
 @pytest.mark.covers("GW-2", "SEC-1")
