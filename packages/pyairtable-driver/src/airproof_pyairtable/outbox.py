@@ -35,7 +35,7 @@ TOPIC, NO_TOPIC = EVENT_TOPICS[REGISTRATION.started], "pyairtable.nowhere.events
 OTHER_TOPIC = EVENT_TOPICS[REGISTRATION.steps[0].event]
 _INSERT = """
 INSERT INTO event_outbox (id, tenant_id, kind, topic, key, type, headers, payload)
-VALUES (%(id)s, %(tenant)s, 'event', %(topic)s, %(key)s, %(type)s, %(headers)s, %(payload)s)
+VALUES (%(id)s, %(tenant)s, %(kind)s, %(topic)s, %(key)s, %(type)s, %(headers)s, %(payload)s)
 """
 
 
@@ -70,8 +70,8 @@ class Outboxes:
         """Puts two events of one new aggregate in; one of the first's headers has no value."""
         aggregate, first, second = (str(uuid.uuid4()) for _ in range(3))
         with self._databases.transaction(database_of(service)) as connection:
-            for version, id_ in enumerate((first, second), start=1):
-                connection.execute(_INSERT, _event(id_, tenant.id, aggregate, version, ""))
+            connection.execute(_INSERT, _event(first, tenant.id, aggregate, 1, ""))
+            connection.execute(_INSERT, {**_event(second, tenant.id, aggregate, 2, ""), "kind": "of_tomorrow"})
             connection.execute(_UNSENDABLE, {"id": first})
         return first, second
 
@@ -152,4 +152,12 @@ def _event(id_: str, tenant_id: str, aggregate: str, version: int, filling: str,
         "source": APPLICATION,
     }
     texts = {"headers": json.dumps(headers), "payload": json.dumps(payload)}
-    return {"id": id_, "tenant": tenant_id, "topic": topic, "key": aggregate, "type": EVENT_TYPE, **texts}
+    return {
+        "id": id_,
+        "tenant": tenant_id,
+        "topic": topic,
+        "key": aggregate,
+        "type": EVENT_TYPE,
+        "kind": "event",
+        **texts,
+    }

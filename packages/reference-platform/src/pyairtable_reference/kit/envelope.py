@@ -55,10 +55,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message ready for the outbox: addressed, with the headers and the value its record will carry."""
+    """A message ready for the outbox: addressed, with the headers and the value its record will carry.
+
+    Attributes:
+        kind: a `Kind`, or what another version calls it.
+    """
 
     id: UUID
-    kind: Kind
+    kind: str
     topic: str
     key: str
     type: str

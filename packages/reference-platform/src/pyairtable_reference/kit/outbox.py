@@ -19,7 +19,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Interval, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from pyairtable_reference.kit.envelope import DEAD_LETTERS, Kind, Message
+from pyairtable_reference.kit.envelope import DEAD_LETTERS, Message
 from pyairtable_reference.kit.schema import FAILED, PENDING, PUBLISHED, event_outbox
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Outbox:
         self._added.append(
             {
                 "id": message.id,
-                "kind": message.kind.value,
+                "kind": str(message.kind),
                 "topic": message.topic,
                 "key": message.key,
                 "type": message.type,
@@ -223,7 +223,7 @@ def dead_letter_copy(message: Message, cause: str, attempts: int) -> Message:
 def _message(row: Any) -> Message:
     return Message(
         id=row.id,
-        kind=Kind(row.kind),
+        kind=row.kind,
         topic=row.topic,
         key=row.key,
         type=row.type,
