@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -27,7 +29,8 @@ from airproof_pyairtable.stores import Stores
 SERVICE_TOKENS = jwt.encode({}, "x" * 32, algorithm="HS256").partition(".")[0]
 CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
-GIVEN_UP = "pyairtable_dead_letters_total"
+GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
+ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
 _REGISTERED = "SELECT input->>%(name)s AS value FROM saga_instances WHERE tenant_id = ANY (%(tenants)s)"
 _SAGA = "SELECT saga_id FROM workspaces WHERE id::text = %(id)s"
@@ -89,10 +92,24 @@ class Requests:
             raise PlatformError(f"the metrics of {service} were answered {told(answer)}")
         return answer.text
 
+    def answered(self, service: str) -> Mapping[int, float]:
+        """What its metrics say of requests, whatever their method."""
+        counts = Counter[int]()
+        for status, count in ANSWERED.findall(self.counted(service)):
+            counts[int(status)] += int(float(count))
+        return counts
+
+    def handled(self, service: str) -> float:
+        """What its metrics say of messages, whatever their topic."""
+        return self._sum(service, HANDLED)
+
     def given_up(self, service: str) -> float:
         """What its metrics say of dead letters, whoever made them."""
+        return self._sum(service, GIVEN_UP)
+
+    def _sum(self, service: str, name: str) -> float:
         lines = self.counted(service).splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{GIVEN_UP}{{"))
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{"))
 
     def allowed(self, user: EntityRef, about: EntityRef, action: str, *, whom: EntityRef | None = None) -> bool:
         """What permission-service says to the user, who asks about a user of their own tenant."""

@@ -192,6 +192,14 @@ class RequestAccess(Protocol):
         """What a service tells of what it has counted and measured, as text."""
         ...
 
+    def answered(self, service: str) -> Mapping[int, float]:
+        """How many requests a service has answered since it was started, by their status, as its metrics say."""
+        ...
+
+    def handled(self, service: str) -> float:
+        """How many messages a service has handled to the end since it was started, as its metrics say."""
+        ...
+
     def given_up(self, service: str) -> float:
         """How many messages a service has given up since it was started, as its metrics say."""
         ...

@@ -12,6 +12,7 @@ from airproof.checkers.view import witness
 from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.moments import killed_at
 from airproof.platform.driver import Tenant, Write
+from airproof.platform.manifest import Step
 from airproof.platform.observation import BusMessage, MessageKind, OutboxRow, SagaState
 from airproof.waiting import wait_until
 from airproof.wire import on, postgres
@@ -89,16 +90,21 @@ def command_is_refused(stage: Stage) -> None:
 
 
 def nowhere_to_go(stage: Stage) -> None:
-    """In every outbox wait a message to a topic that there is none and one that is no record; a saga goes on beside."""
+    """In every outbox wait a message to a topic that there is none and one that is no record; a saga goes on beside.
+
+    An operator has one of them sent again, in vain.
+    """
     counted = {service: stage.platform.requests.given_up(service) for service in services_of(stage.saga)}
     sent = {service: (unroutable(stage, service), unsendable(stage, service)) for service in counted}
     stage.wait_end(stage.start())
     for service, ids in sent.items():
         stage.allowance.parked.update(ids)
         stage.allowance.held_back.update(ids)
-        if not _wait_parked(stage, service):
+        if not (parked := _wait_parked(stage, service)):
             return
         _demand_counted(stage, service, counted[service] + len(ids))
+        if service == stage.orchestrator:
+            _demand_all_tries(stage, service, next(row for row in parked if row.message_id == ids[0]))
 
 
 def neighbours_of_a_refused(stage: Stage) -> None:
@@ -164,6 +170,7 @@ def killed_while_parking(stage: Stage) -> None:
 def letters_are_refused(stage: Stage) -> None:
     """A service gets what it cannot process while no dead letter can be sent; others follow."""
     step = stage.saga.steps[0]
+    handled = stage.platform.requests.handled(step.participant)
     with publishing_refused(stage, step.participant, MessageKind.DEAD_LETTER):
         messages = poison(stage, step.participant)
         saga_id = stage.start()
@@ -171,6 +178,7 @@ def letters_are_refused(stage: Stage) -> None:
             stage.wait_for(saga_id, (MessageKind.REPLY, f"{step.name}.{stage.action}"), timeout_s=GETS_THROUGH_S)
     _demand_letters(stage, step.participant, messages)
     stage.wait_end(saga_id)
+    _demand_handled(stage, saga_id, step, handled)
 
 
 def poison_arrives(stage: Stage) -> None:
@@ -254,6 +262,17 @@ def _send_again(stage: Stage, service: str, rows: Iterable[OutboxRow]) -> None:
             stage.anomalies.append(Anomaly("OUTBOX", "parked-lost", promise, "it is sent again", str(error), facts))
 
 
+def _demand_all_tries(stage: Stage, service: str, row: OutboxRow) -> None:
+    """What is sent again and refused again is parked again after as many tries as before."""
+    stage.platform.outbox.retry(service, row.message_id)
+    again = [one for one in _wait_parked(stage, service) if one.message_id == row.message_id]
+    if again and again[0].attempts != row.attempts:
+        promise = "what an operator has sent again is tried as often as what is sent for the first time"
+        expected, facts = f"parked after {row.attempts} tries", (f"{row.message_id} for {row.topic}",)
+        seen = f"parked after {again[0].attempts}, those of before among them"
+        stage.anomalies.append(Anomaly("OUTBOX", "old-tries-count", promise, expected, seen, facts))
+
+
 def _demand_no_retry(stage: Stage, service: str, row: OutboxRow) -> None:
     with suppress(PlatformError):
         stage.platform.outbox.retry(service, row.message_id)
@@ -292,6 +311,18 @@ def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage]) 
     if others:
         promise, seen = "a dead letter says which service made it one", others[0].headers.get(PARKER) or "none"
         stage.anomalies.append(Anomaly("OUTBOX", "wrong-parker", promise, service, seen, witness(others)))
+
+
+def _demand_handled(stage: Stage, saga_id: str, step: Step, before: float) -> None:
+    """Operators see what the step's participant has handled, and not what it has given up, as handled."""
+    handled = stage.platform.requests.handled(step.participant) - before
+    commands = [one for one in stage.platform.bus.messages(saga_id) if one.kind is MessageKind.COMMAND]
+    own = sum(one.type.startswith(f"{step.name}.") for one in commands)
+    follows = any(one.service == step.participant for one in stage.platform.manifest.subscriptions)
+    if not (1 <= handled <= own or follows):
+        promise = "what is handled to the end is counted as handled, and nothing else is"
+        seen, expected = f"{handled:g} of {step.participant}", f"1 to {own}, the commands of the saga"
+        stage.anomalies.append(Anomaly("BUS", "counted-wrong", promise, expected, seen))
 
 
 def _demand_counted(stage: Stage, service: str, count: float) -> None:
