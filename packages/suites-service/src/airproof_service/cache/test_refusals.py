@@ -9,7 +9,7 @@ from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.wire import applied
 from airproof.platform.observation import UpdateOutcome
 from airproof.wire import Wire, on, postgres, redis
-from airproof_service.cache.stage import WAIT_S, Stage
+from airproof_service.cache.stage import WAIT_S, Stage, value_of
 
 FULL = "OOM command not allowed when used memory > 'maxmemory'."
 REFUSALS, HITS = 4, 3
@@ -32,6 +32,22 @@ def test_a_cache_that_refuses_is_as_good_as_none(stage: Stage, wire: Wire) -> No
         stage.demand_truth()
     stage.wait_invalidated(2)
     stage.read()
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-1")
+def test_what_cannot_be_cached_is_read_all_the_same(stage: Stage, wire: Wire) -> None:
+    """A read shows the truth though the cache, which has just said that it knows nothing of it, does not take it."""
+    del wire
+    assert stage.update(2).outcome is UpdateOutcome.DONE
+    stage.wait_invalidated(2)
+    kept = redis.command(containing=[stage.ref.id, value_of(2)])
+    keeping = on(stage.access.entity.service, stage.cached.node).when(kept)
+    for failing in (keeping.respond(error=FULL), keeping.reset()):
+        stage.cache.forget(stage.ref)
+        with applied(stage.cell, failing):
+            stage.demand_truth(blames="XSERVICE")
     stage.judge()
 
 
