@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
 from airproof.platform.driver import Tenant
 from airproof_pyairtable.databases import Databases
-from airproof_pyairtable.manifest import NOTIFICATIONS, database_of, node_of
+from airproof_pyairtable.manifest import NOTIFICATIONS, REGISTRATION, database_of, node_of
 
 _CLAIMERS = "SELECT claimed_by FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"
 _TRIES = "SELECT attempts FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"
@@ -16,6 +22,12 @@ _WAITS = """
 SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float AS wait FROM mails
 WHERE tenant_id = %(tenant)s AND status = 'queued' AND (claimed_by IS NULL) = %(free)s
 """
+
+_LEAVE = """
+INSERT INTO mails (id, tenant_id, saga_id, recipient, template, message_id, command, next_attempt_at)
+VALUES (%(id)s, %(tenant)s, %(saga)s, %(recipient)s, 'welcome', %(message)s, %(command)s, now() - interval '1 day')
+"""
+_REMOVE = "DELETE FROM mails WHERE tenant_id = %(tenant)s"
 
 
 class Mails:
@@ -47,6 +59,18 @@ class Mails:
         with self._databases.transaction(database_of(NOTIFICATIONS)) as connection:
             connection.execute(_OFTEN, {"tenant": tenant.id, "times": times})
 
+    @contextmanager
+    def left(self, tenant: Tenant, count: int, *, known: bool) -> Iterator[None]:
+        """Puts rows in, with commands of no saga there is, or with such as the service does not know."""
+        try:
+            with self._databases.transaction(database_of(NOTIFICATIONS)) as connection:
+                for _ in range(count):
+                    connection.execute(_LEAVE, _mail(tenant.id, known=known))
+            yield
+        finally:
+            with self._databases.transaction(database_of(NOTIFICATIONS)) as connection:
+                connection.execute(_REMOVE, {"tenant": tenant.id})
+
     def make_due(self, tenant: Tenant) -> None:
         """Ends the wait, and the claims, of the tenant's mails."""
         with self._databases.transaction(database_of(NOTIFICATIONS)) as connection:
@@ -55,3 +79,28 @@ class Mails:
     def _due(self, tenant: Tenant, *, free: bool) -> list[float]:
         rows = self._databases.all(database_of(NOTIFICATIONS), _WAITS, {"tenant": tenant.id, "free": free})
         return [row["wait"] for row in rows]
+
+
+def _mail(tenant_id: str, *, known: bool) -> dict[str, str]:
+    id_, saga = str(uuid.uuid4()), str(uuid.uuid4())
+    recipient = f"{id_}@{tenant_id}.example"
+    command = {
+        "message_id": id_,
+        "saga_id": saga,
+        "saga_type": REGISTRATION.name,
+        "step": REGISTRATION.sends_mail_in,
+        "action": "execute",
+        "tenant_id": tenant_id,
+        "correlation_id": id_,
+        "timestamp": datetime.now(UTC).isoformat(),
+        "payload": {"user_id": id_, "recipient": recipient, "first_name": "Somebody"},
+    }
+    told = json.dumps(command if known else {})
+    return {
+        "id": id_,
+        "tenant": tenant_id,
+        "saga": saga,
+        "recipient": recipient,
+        "message": f"<{id_}@{tenant_id}>",
+        "command": told,
+    }

@@ -94,6 +94,7 @@ REGISTRATION = Saga(
     needs_attention="user.registration.needs_attention",
     sends_mail_in="send_welcome_mail",
     sends_within_s=10,
+    sends_at_once=8,
     invalid={
         "email": ("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", f"{'x' * 250}@c.example"),
         "password": ("", "short", "x" * 257, "nul\x00nul"),

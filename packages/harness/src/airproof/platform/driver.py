@@ -339,7 +339,7 @@ class OutboxAccess(Protocol):
     def put_unsendable(self, service: str, tenant: Tenant) -> tuple[str, str]:
         """Puts two events of one new aggregate into the service's outbox and returns their ids.
 
-        Of the first no record can be made.
+        Of the first no record can be made. The second is of a kind that the service does not know, and goes its way.
         """
         ...
 
@@ -398,6 +398,14 @@ class MailAccess(Protocol):
 
     def tried_often(self, tenant: Tenant, times: int) -> None:
         """Has each of the tenant's mails that wait be as after so many tries, and be due now."""
+        ...
+
+    def left(self, tenant: Tenant, count: int, *, known: bool) -> AbstractContextManager[None]:
+        """Has so many mails of the tenant wait, before all others; the context's end removes them.
+
+        Args:
+            known: whether the service can send them; else another version has left them.
+        """
         ...
 
     def make_due(self, tenant: Tenant) -> None:

@@ -76,6 +76,7 @@ class Saga:
         needs_attention: event type that says that a compensation failed for good; None if the platform has none.
         sends_mail_in: the step that sends a mail, if one does.
         sends_within_s: how long one attempt at sending it may take, in seconds.
+        sends_at_once: how many an instance sends at a time.
         invalid: values of a field of a start, which it need not have, with which it is refused.
         invalid_keys: idempotency keys with which it is refused.
         unusual: values of a field of a start that are right, however odd they look. `{tenant}` in them is its own.
@@ -94,6 +95,7 @@ class Saga:
     needs_attention: str | None = None
     sends_mail_in: str | None = None
     sends_within_s: float = 0.0
+    sends_at_once: int = 1
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     invalid_keys: tuple[str, ...] = ()
     unusual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -236,6 +236,16 @@ def break_off_writes(
             blocks.remove(reached)
 
 
+@contextmanager
+def mails_left(stage: Stage, tenant: Tenant, count: int, *, known: bool) -> Iterator[None]:
+    """So many mails of the tenant wait before all others; of those that nobody can send each is an error."""
+    explains = Explanation(stage.step.participant, logger="*", because="a mail of another version is an error")
+    left = stage.platform.mails.left(tenant, count, known=known)
+    with _declared(stage, "mails left", stage.step.participant, explains) as seen, left:
+        seen(f"{count} wait", known=known)
+        yield
+
+
 def _parking(service: str) -> Explanation:
     return Explanation(service, logger="*", because="a message that is parked is an error")
 

@@ -145,6 +145,14 @@ MAILS = (
         cell=CellKind.WIRED,
     ),
     Family(
+        "mail-among-others",
+        Per.MAIL,
+        mails.among_others,
+        "{subject} is done however many other mails wait, of which so many are sent at a time, and some cannot be",
+        CRASH,
+        blames="PERF",
+    ),
+    Family(
         "instances-share-mails",
         Per.MAIL,
         instances.share_mails,
@@ -180,6 +188,15 @@ OUTAGES = (
         "what waits is sent soon after a service that was started without the broker reaches it",
         ("OUT-2", "FI-1"),
         blames="OUTBOX",
+        cell=CellKind.WIRED,
+    ),
+    Family(
+        "unexpected-at-rest",
+        Per.SAGA,
+        outages.nobody_expects,
+        "{subject} goes on, and is given up in time, after databases have said what nobody expects",
+        (*CRASH, "FI-1"),
+        blames="XSERVICE",
         cell=CellKind.WIRED,
     ),
     Family(

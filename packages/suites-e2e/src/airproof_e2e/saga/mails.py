@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
-from airproof.platform.driver import Write
+from airproof.errors import WaitTimeout
+from airproof.faults import wire
+from airproof.platform.driver import Tenant, Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
-from airproof.wire import on, smtp
-from airproof_e2e.saga.breakage import LOOK_AGAIN_S, held, killed
+from airproof.wire import established, on, smtp
+from airproof_e2e.saga.breakage import LOOK_AGAIN_S, held, killed, mails_left, suspended
 from airproof_e2e.saga.messages import MAIL, applied
 from airproof_e2e.saga.moments import demand_silence
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
@@ -18,6 +20,9 @@ from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 PUT_OFF = {"MAIL": 451, "RCPT": 450, "DATA": 452}
 OFTEN, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 50, 1.0, 30.0
 NO_LONGER_S = 4.0
+HANGS_UP_WITHIN_S, MORE_WITHIN_S = 1.0, 0.3
+MANY = 20
+"""More mails than are sent at a time."""
 
 
 def server_down(stage: Stage) -> None:
@@ -72,6 +77,7 @@ def put_off(stage: Stage) -> None:
             later = link.when(smtp.command(command)).times(1).respond(code=code, text=f"<{given.subject}>: not now")
             rules.enter_context(applied(stage, later.preventable() if number else later))
         stage.wait_end(stage.start(given))
+    _demand_hung_up(stage)
 
 
 def text_rejected(stage: Stage) -> None:
@@ -79,6 +85,23 @@ def text_rejected(stage: Stage) -> None:
     never = on(stage.step.participant, MAIL).when(smtp.command("DATA")).times(1).respond(code=554)
     with applied(stage, never):
         stage.wait_end(stage.start(ends=COMPENSATED, refused=stage.step))
+    _demand_hung_up(stage)
+
+
+def _demand_hung_up(stage: Stage) -> None:
+    """Who has no mail to send has no connection to the mail server either, however the mails before have ended."""
+
+    def connections() -> int:
+        there = on(stage.step.participant, MAIL).when(established()).observe().preventable()
+        with wire.applied(stage.cell, there) as seen:
+            return seen.fired
+
+    try:
+        wait_until(lambda: not connections(), timeout_s=HANGS_UP_WITHIN_S, describe="the mail service to hang up")
+    except WaitTimeout:
+        promise = "who has sent a mail, or could not, hangs up"
+        expected, seen = f"no connection after {HANGS_UP_WITHIN_S:g} s", f"{connections()} to the mail server"
+        stage.anomalies.append(Anomaly("PERF", "connection-left", promise, expected, seen))
 
 
 def rejected_and_forgotten(stage: Stage) -> None:
@@ -113,3 +136,27 @@ def hangs(stage: Stage) -> None:
         stage.wait_for(stage.start(second), (MessageKind.EVENT, stage.saga.completed), timeout_s=NO_LONGER_S)
         held_up.release()
         stage.wait_end(waiting)
+
+
+def among_others(stage: Stage) -> None:
+    """More mails wait than are sent at a time, before the saga's own, while the mail server hangs.
+
+    Before all of them wait as many that another version has left, of which none can be sent.
+    """
+    step, mails, most = stage.step, stage.platform.mails, stage.saga.sends_at_once
+    others, unknown = (Tenant(f"{stage.tenant.id}-{whose}") for whose in ("others", "unknown"))
+
+    def in_hand() -> int:
+        return sum(map(bool, mails.claimers(others)))
+
+    with mails_left(stage, unknown, MANY, known=False):
+        with suspended(stage, Role.SMTP.value), mails_left(stage, others, MANY, known=True):
+            saga_id = stage.start()
+            stage.command(saga_id, step)
+            wait_until(lambda: in_hand() >= most, timeout_s=WAIT_S, describe=f"{most} mails to be in hand")
+            with suppress(WaitTimeout):
+                wait_until(lambda: in_hand() > most, timeout_s=MORE_WITHIN_S, describe="more to be")
+            if (seen := in_hand()) > most:
+                promise = "who sends mails has so many connections to the mail server at a time, however many wait"
+                stage.anomalies.append(Anomaly("PERF", "too-many-at-once", promise, f"{most}", f"{seen} of {MANY}"))
+        stage.wait_end(saga_id)

@@ -47,17 +47,17 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    58 + 3 n + r + l + u + v + 5 s + 10 m, and 22 more if u is not 0.
+    59 + 3 n + r + l + u + v + 5 s + 11 m, and 22 more if u is not 0.
     """
     return sum(
-        58
+        59
         + 3 * len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))
         + len(undoable(saga))
         + sum(bool(step.compensation and step.compensation.refusal) for step in undoable(saga))
         + 5 * len(_subscriptions(manifest, saga))
-        + 10 * (saga.sends_mail_in is not None)
+        + 11 * (saga.sends_mail_in is not None)
         + 22 * bool(undoable(saga))
         for saga in manifest.sagas
     )

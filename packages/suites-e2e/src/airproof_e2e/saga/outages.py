@@ -8,15 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from airproof.checkers.verdict import Anomaly
+from airproof.faults import wire
 from airproof.faults.network import partition
+from airproof.history import Explanation
+from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
+from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import frozen_at_rest, killed
 from airproof_e2e.saga.messages import BROKER, DATABASE
-from airproof_e2e.saga.moments import services_of
-from airproof_e2e.saga.stage import WAIT_S, Stage
+from airproof_e2e.saga.moments import before_deadline, services_of
+from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AWAY_S, MOST_LINES = 4.0, 400
 UNREACHED_S, SOON_S, WAITING = 0.5, 5.0, 8
+UNEXPECTED, LOOKS_WITHIN_S = "XX001", 1.2
+"""What nobody reckons with, and how long at most who has nothing to do waits before it looks for work again."""
 
 
 def database_down(stage: Stage) -> None:
@@ -81,6 +87,28 @@ def broker_not_reached_at_start(stage: Stage) -> None:
         describe=f"{service} to have sent what waits, now that it reaches the broker",
     )
     stage.start()
+
+
+def nobody_expects(stage: Stage) -> None:
+    """When all rest, whatever a service looks for in its database is answered with what nobody expects, for a while.
+
+    Afterwards a saga completes, and another one is given up at its deadline.
+    """
+    stage.cell.barrier(WAIT_S)
+    stage.disturbances.append("unexpected")
+    with ExitStack() as broken:
+        for service in services_of(stage.saga):
+            explained = Explanation(service, logger="*", because="what nobody expects is an error")
+            answered = on(service, DATABASE).when(postgres.query()).respond(sqlstate=UNEXPECTED, message="broken")
+            broken.enter_context(wire.applied(stage.cell, answered, explains=[explained]))
+        back_at = time.monotonic() + LOOKS_WITHIN_S
+        wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="all to have looked for work")
+    stage.wait_for(stage.start(), (MessageKind.EVENT, stage.saga.completed))
+
+    def then(saga_id: str, _: float) -> None:
+        stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
+
+    before_deadline(stage.at(stage.saga.steps[0]), COMPENSATED, then)
 
 
 def _demand_untried(stage: Stage, service: str) -> None:
