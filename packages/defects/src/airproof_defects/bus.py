@@ -178,4 +178,23 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB130",
+        category="BUS",
+        what="what a consumer gives up is counted as handled",
+        trigger="a service gets what it cannot process",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0\n",
+                "        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0\n"
+                "        metrics.HANDLED.labels(topic).inc()\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "        metrics.HANDLED.labels(topic).inc()\n        return True\n",
+                "        return True\n",
+            ),
+        ),
+    ),
 )

@@ -420,4 +420,46 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS130",
+        category="XSERVICE",
+        what="what runs in the background ends when it fails of something nobody has reckoned with",
+        trigger="a database says something unusual to a service at rest",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                '                    log.exception("%s failed and starts again", name)\n',
+                '                    log.exception("%s failed", name)\n                    return\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="XS132",
+        category="XSERVICE",
+        what="a read fails when what it has loaded cannot be put into the cache",
+        trigger="the cache refuses what it is to keep, or breaks off",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "            with suppress(CacheUnavailable):\n"
+                "                await self._run(self._fill, key, life, loaded.version, "
+                "self._form.dump_json(loaded), ENTRY_S)\n",
+                "            await self._run(self._fill, key, life, loaded.version, "
+                "self._form.dump_json(loaded), ENTRY_S)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS131",
+        category="XSERVICE",
+        what="how long the mail server is waited for is given in milliseconds and taken as seconds",
+        trigger="the mail server hangs",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "timeout=self._timeout_s,",
+                "timeout=self._timeout_s * 1000,",
+            ),
+        ),
+    ),
 )

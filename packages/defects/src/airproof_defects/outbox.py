@@ -29,7 +29,7 @@ _MEMORY = (
 _ADD = """        self._added.append(
             {
                 "id": message.id,
-                "kind": message.kind.value,
+                "kind": str(message.kind),
                 "topic": message.topic,
                 "key": message.key,
                 "type": message.type,
@@ -397,6 +397,29 @@ DEFECTS: tuple[Defect, ...] = (
                 "saga = await store.lock(reply.saga_id)\n",
                 "saga = await store.lock(reply.saga_id, skip_locked=True)\n",
             ),
+        ),
+    ),
+    Defect(
+        id="OB130",
+        category="OUTBOX",
+        what="the tries before an operator sends a message again count on",
+        trigger="what an operator sends again is refused again",
+        edits=(
+            Edit(
+                OUTBOX,
+                "update(event_outbox).where(parked).values(**_AGAIN))",
+                'update(event_outbox).where(parked).values(_AGAIN | {"attempts": event_outbox.c.attempts}))',
+            ),
+        ),
+    ),
+    Defect(
+        id="OB131",
+        category="OUTBOX",
+        what="a message of a kind that the service does not know stops whoever sends what the outbox holds",
+        trigger="another version has left such a message",
+        edits=(
+            Edit(OUTBOX, "kind=row.kind,", "kind=Kind(row.kind),"),
+            Edit(OUTBOX, "import DEAD_LETTERS, Message\n", "import DEAD_LETTERS, Kind, Message\n"),
         ),
     ),
 )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
 
+MAILER = "services/notification_service/application/welcome.py"
+SMTP = "services/notification_service/adapters/smtp.py"
+
 DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="PF01",
@@ -85,5 +88,70 @@ DEFECTS: tuple[Defect, ...] = (
                 "        return [one for one in found if one]\n",
             ),
         ),
+    ),
+    Defect(
+        id="PF133",
+        category="PERF",
+        what="a request that failed as nobody expected is not counted",
+        trigger="a saga of another version is to be shown",
+        edits=(
+            Edit(
+                "kit/http/middleware.py",
+                "                await response(scope, receive, send_with_id)\n",
+                "                await response(scope, receive, send_with_id)\n                return\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF130",
+        category="PERF",
+        what="the connection to the mail server is closed only when it has taken the mail",
+        trigger="a mail is put off or rejected",
+        edits=(
+            Edit(
+                SMTP,
+                "        async with server:\n"
+                "            try:\n"
+                "                await server.send_message(message)\n"
+                "            except asyncio.CancelledError:\n"
+                "                # Left open, it would say QUIT and wait for that answer too.\n"
+                "                server.close()\n"
+                "                raise\n",
+                "        await server.connect()\n"
+                "        try:\n"
+                "            await server.send_message(message)\n"
+                "        except asyncio.CancelledError:\n"
+                "            server.close()\n"
+                "            raise\n"
+                "        await server.quit()\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF131",
+        category="PERF",
+        what="a mail that cannot be processed keeps its place among those that are sent at a time",
+        trigger="as many as there are places cannot be processed",
+        edits=(
+            Edit(
+                MAILER,
+                "        self._sending.discard(task)\n"
+                "        self._queued.set()\n"
+                "        if not task.cancelled() and (bug := task.exception()):\n"
+                '            log.error("a mail could not be processed", exc_info=bug)\n',
+                "        if not task.cancelled() and (bug := task.exception()):\n"
+                '            log.error("a mail could not be processed", exc_info=bug)\n'
+                "            return\n"
+                "        self._sending.discard(task)\n"
+                "        self._queued.set()\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF132",
+        category="PERF",
+        what="mails that are being sent are not counted among those that may be sent at a time",
+        trigger="many mails wait while the mail server is slow",
+        edits=(Edit(MAILER, "free = AT_ONCE - len(self._sending)", "free = AT_ONCE"),),
     ),
 )
