@@ -422,4 +422,17 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(OUTBOX, "import DEAD_LETTERS, Message\n", "import DEAD_LETTERS, Kind, Message\n"),
         ),
     ),
+    Defect(
+        id="OB110",
+        category="OUTBOX",
+        what="a message counts as told when one broker has it",
+        trigger="a message is sent",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                '            enable_idempotence=True,\n            acks="all",\n',
+                "            acks=1,\n",
+            ),
+        ),
+    ),
 )

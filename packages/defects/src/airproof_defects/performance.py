@@ -154,4 +154,20 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="many mails wait while the mail server is slow",
         edits=(Edit(MAILER, "free = AT_ONCE - len(self._sending)", "free = AT_ONCE"),),
     ),
+    Defect(
+        id="PF110",
+        category="PERF",
+        what="each call of another service makes a client of its own",
+        trigger="requests that follow one another",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "            return await self._client.request(",
+                "            async with httpx.AsyncClient(\n"
+                "                verify=trusted_roots(), timeout=self._settings.delivery_timeout_s, trust_env=False\n"
+                "            ) as client:\n"
+                "                return await client.request(",
+            ),
+        ),
+    ),
 )

@@ -425,4 +425,40 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE110",
+        category="SECURITY",
+        what="browsers are told that the pages of any site may ask, with what their users are logged in with",
+        trigger="a request from a page of another site",
+        edits=(
+            Edit(
+                "kit/http/app.py",
+                "    app.add_middleware(RequestContext)\n",
+                "    app.add_middleware(RequestContext)\n"
+                "    app.add_middleware(\n"
+                '        CORSMiddleware, allow_origins=["*"], allow_credentials=True, allow_methods=["*"],'
+                ' allow_headers=["*"]\n'
+                "    )\n",
+            ),
+            Edit(
+                "kit/http/app.py",
+                "from fastapi.responses import",
+                "from fastapi.middleware.cors import CORSMiddleware\nfrom fastapi.responses import",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE111",
+        category="SECURITY",
+        what="a logout that fails is told as done",
+        trigger="somebody logs out while Redis takes no command",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "        await self._sessions.close_session(access_token)\n",
+                "        with suppress(ApiError):\n            await self._sessions.close_session(access_token)\n",
+            ),
+            Edit(ACCOUNTS, "import asyncio\n", "import asyncio\nfrom contextlib import suppress\n"),
+        ),
+    ),
 )

@@ -235,4 +235,11 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="a participant is told to stop when its transaction waits for another one",
         edits=(Edit("kit/runtime.py", "FINISH_S = 1.5\n", "FINISH_S = 3_600.0\n"),),
     ),
+    Defect(
+        id="DB110",
+        category="DBTX",
+        what="a service opens as many connections to its database as it has requests",
+        trigger="more requests at once than a service may have connections",
+        edits=(Edit("kit/database.py", "max_overflow=pool_size,", "max_overflow=-1,"),),
+    ),
 )

@@ -14,6 +14,8 @@ from airproof.platform.observation import Mail
 from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR
 
 TIMEOUT_S = 20.0
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4)
+"""A connection is not used again when the service, which closes those that are idle for 5 s, may just be closing it."""
 
 
 class Http:
@@ -22,7 +24,7 @@ class Http:
     def __init__(self, cell: CellDescription) -> None:
         self._cell = cell
         self._operator = {"X-API-Key": cell.secrets["admin_key"]}
-        self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+        self._client = httpx.Client(timeout=TIMEOUT_S, limits=LIMITS, trust_env=False)
 
     def register(self, fields: dict[str, Any], key: str) -> str:
         """Asks for a registration and returns the id of its saga.

@@ -292,10 +292,10 @@ _ERRORS = {
 MANIFEST = Manifest(
     name="pyairtable",
     services=(
-        Service(AUTH, "auth", calls=(ORCHESTRATOR,)),
-        Service(USERS, "users"),
-        Service(WORKSPACES, "workspaces"),
-        Service(PERMISSIONS, "permissions"),
+        Service(AUTH, "auth", 12, calls=(ORCHESTRATOR,)),
+        Service(USERS, "users", 12),
+        Service(WORKSPACES, "workspaces", 12),
+        Service(PERMISSIONS, "permissions", 12),
         Service(NOTIFICATIONS, "notifications", calls=("smtp",)),
         Service(ORCHESTRATOR, "sagas"),
         Service(GATEWAY, calls=(AUTH, ORCHESTRATOR, USERS, WORKSPACES, PERMISSIONS)),

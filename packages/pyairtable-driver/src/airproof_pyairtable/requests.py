@@ -29,6 +29,7 @@ from airproof_pyairtable.stores import Stores
 SERVICE_TOKENS = jwt.encode({}, "x" * 32, algorithm="HS256").partition(".")[0]
 CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
+ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
@@ -53,6 +54,9 @@ class Requests:
     def ask(self, request: Request) -> Answer:
         """Makes the request at the gateway."""
         headers: dict[str, Any] = self._session(request.session, request.user or request.about)
+        headers["Origin"] = ANOTHER_SITE
+        if request.method == "OPTIONS":
+            headers["Access-Control-Request-Method"] = request.route.method
         if request.pretended:
             said = {"X-User-ID": request.pretended.owner, "X-Tenant-ID": request.pretended.tenant.id}
             headers |= {**said, "X-User-Roles": "admin", "X-Forwarded-User": request.pretended.owner}
@@ -161,7 +165,7 @@ class Requests:
             fields = {**self.body(route, request.about), **request.fields}
             body = {"json": {name: value for name, value in fields.items() if name != request.left_out}}
         answer = self._http.ask(request.method or route.method, service, path, headers=headers, **body)
-        said = _correlation_ids(answer), _error(answer), _is_readable(answer), _again_in_s(answer)
+        said = _correlation_ids(answer), _error(answer), _is_readable(answer), _again_in_s(answer), _open_to(answer)
         return Answer(answer.status_code, answer.text, *said)
 
     def _filled(self, value: Any, about: EntityRef) -> Any:
@@ -242,3 +246,8 @@ def _is_readable(answer: httpx.Response) -> bool:
 def _again_in_s(answer: httpx.Response) -> float | None:
     said = str(answer.headers.get("Retry-After", ""))
     return float(said) if said.isdecimal() else None
+
+
+def _open_to(answer: httpx.Response) -> str:
+    said = str(answer.headers.get("Access-Control-Allow-Origin", ""))
+    return said if said in {"*", ANOTHER_SITE} else ""

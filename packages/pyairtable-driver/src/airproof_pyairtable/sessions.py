@@ -48,6 +48,12 @@ class Sessions:
         answer = self._http.ask("GET", GATEWAY, "/auth/me", headers={"Authorization": f"Bearer {login.token}"})
         return float(answer.json()["exp"]) - time.time() if _is_yes(answer) else None
 
+    def log_out(self, login: Login) -> None:
+        """Logs the token out."""
+        answer = self._http.ask("POST", GATEWAY, "/auth/logout", headers={"Authorization": f"Bearer {login.token}"})
+        if not answer.is_success:
+            raise PlatformError(f"a logout was answered {told(answer)}")
+
     def pass_time(self, login: Login, by_s: float) -> None:
         """Has the keys that came with the login live less."""
         age(self._redis(), self._keys[login.token], round(by_s * 1000))

@@ -140,6 +140,9 @@ class Stage:
         promise, seen = "an answer says under which id it is found", f"{', '.join(map(repr, named))} in {answer}"
         alike = len(named) == 1 and "" not in named
         self.demand(alike, "GATEWAY", "no-correlation-id", promise, expected, seen, request)
+        promise, expected = "no page of another site can ask in a user's name", "nothing that lets it read the answer"
+        seen = f"open to {answer.open_to}"
+        self.demand(not answer.open_to, "SECURITY", "open-to-other-sites", promise, expected, seen, request)
         promise, expected = "who is told that it is not possible now is told when it is", "in how many seconds"
         told = answer.status != 503 or bool(answer.again_in_s)
         self.demand(told, "GATEWAY", "no-retry", promise, expected, answer, request)

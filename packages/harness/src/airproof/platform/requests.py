@@ -57,6 +57,7 @@ class Answer:
         error: what the platform calls the error, in the one shape that its errors have; empty for none.
         readable: whether it is what its head says that it is.
         again_in_s: after how many seconds to try again, as it says; None if it does not.
+        open_to: which pages of other sites browsers let read it, as it says; empty for none.
     """
 
     status: int
@@ -65,6 +66,7 @@ class Answer:
     error: str = ""
     readable: bool = True
     again_in_s: float | None = None
+    open_to: str = ""
 
     def __str__(self) -> str:
         return f"{self.status} {self.text[:200]}"
@@ -135,7 +137,7 @@ class RequestAccess(Protocol):
         ...
 
     def ask(self, request: Request) -> Answer:
-        """Makes the request at the gateway, once."""
+        """Makes the request at the gateway, once, as browsers do for a page of another site."""
         ...
 
     def ask_service(

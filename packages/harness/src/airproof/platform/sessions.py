@@ -44,6 +44,10 @@ class SessionAccess(Protocol):
         """Another login in exchange; None if that is refused."""
         ...
 
+    def log_out(self, login: Login) -> None:
+        """Ends the login."""
+        ...
+
     def pass_time(self, login: Login, by_s: float) -> None:
         """Has all that the platform keeps of a login, which is of this object, be so much older."""
         ...

@@ -25,6 +25,7 @@ from airproof_e2e.saga.moments import DEADLINES_S, services_of, undoable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, WAIT_S, Stage
 
 DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
+ONE_REPLICA = 1
 STATEMENTS_AT_MOST = 12
 STARTS_AT_MOST = 30
 PASSING = ("40001", "40P01", "55P03", "53300")
@@ -43,12 +44,18 @@ def replies_lost(stage: Stage) -> None:
 
 
 def acknowledgements_lost(stage: Stage) -> None:
-    """The broker takes what every service publishes, and the service is never told."""
+    """The broker takes what every service publishes, and the service, which wants all replicas' word, is never told."""
+    easily = on("*", BROKER).when(kafka.produce(containing=stage.tenant.id, acks=ONE_REPLICA)).observe()
     with ExitStack() as rules:
+        content = rules.enter_context(applied(stage, easily.preventable()))
         for service in services_of(stage.saga):
             published = kafka.produce(containing=stage.tenant.id)
             rules.enter_context(applied(stage, on(service, BROKER).when(published).times(1).after().lose_reply()))
         stage.wait_end(stage.start())
+        if content.fired:
+            promise, expected = "what is told outlives any one broker", "messages that all replicas acknowledge"
+            seen = f"{content.fired} that one is to acknowledge"
+            stage.anomalies.append(Anomaly("OUTBOX", "acknowledged-by-one", promise, expected, seen))
 
 
 def sequence_broken(stage: Stage) -> None:

@@ -31,12 +31,16 @@ def test_who_finds_no_connection_is_told_to_try_again(stage: Stage) -> None:
             timeout_s=LONGEST_S,
             describe=f"each of {AT_ONCE} updates to wait in the database or to be answered",
         )
-        fault.evidence(f"{block.waiting()} of {AT_ONCE} updates wait in the database")
+        used, most = block.waiting(), stage.cell.platform.manifest.service(route.service).connections
+        fault.evidence(f"{used} of {AT_ONCE} updates wait in the database")
         block.release()
         fault.healed("they go on")
         answers = [one.result(LONGEST_S) for one in updating]
     for answer in answers:
         _demand_honest(stage, stage.rightful(route), answer)
+    promise, seen = "no service takes the connections that others need", f"{used} for {AT_ONCE} requests"
+    bounded, request = not most or used <= most, stage.rightful(route)
+    stage.demand(bounded, "DBTX", "connections-without-limit", promise, f"at most {most}", seen, request)
     done = sum(answer.status < 400 for answer in answers)
     promise = "of all updates at one expected version one is done"
     stage.demand(done == 1, "DBTX", "two-winners", promise, "1 done", f"{done} done", stage.rightful(route))
