@@ -345,4 +345,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA33",
+        category="CACHE",
+        what="a fill names the life that its key has when all is loaded, and not when it was missed",
+        trigger="a change, and the loss of the key, while a read loads",
+        edits=(
+            Edit(
+                CACHE,
+                "                await self._run(self._fill,",
+                "                life, _ = await self._run(self._look, key, uuid4().hex, MARK_S)\n"
+                "                await self._run(self._fill,",
+            ),
+        ),
+    ),
 )

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
 
+_KEY_IS_ASKED = (
+    "                if key and await work.events.knows(str(workspace_id), key, up_to=expected_version):\n"
+    '                    raise ApiError(409, "idempotency-key-reused", '
+    '"this Idempotency-Key was used for another renaming")\n'
+)
+
 DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="ES02",
@@ -158,6 +164,25 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit("kit/event_store.py", "NEW = 0\n", "NEW = 0\nSTARTED_AT = datetime.now(UTC)\n"),
             Edit("kit/event_store.py", "timestamp=datetime.now(UTC)", "timestamp=STARTED_AT"),
+        ),
+    ),
+    Defect(
+        id="ES33",
+        category="ES",
+        what="whether the key of an update was used is asked before its version is taken",
+        trigger="an update under the same key is done between the two",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                # Asked once the version is taken: all that came before is committed, "
+                "so that none of it is missed.\n" + _KEY_IS_ASKED,
+                "",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                correlation_id = logs.current_correlation()\n",
+                _KEY_IS_ASKED + "                correlation_id = logs.current_correlation()\n",
+            ),
         ),
     ),
 )

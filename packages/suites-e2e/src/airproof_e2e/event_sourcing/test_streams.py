@@ -13,10 +13,13 @@ from airproof.platform.driver import EffectBlock
 from airproof.platform.observation import UpdateOutcome
 from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres
+from airproof.wire.holding import Hold, outcome_of
 from airproof_e2e.event_sourcing.stream import FIRST, WAIT_S, Stream
 
 RIVALS = 4
 WRITERS, UPDATES = 3, 4
+LOOKS = 4
+"""More than an update has a look at its entity before it is refused."""
 
 
 @pytest.mark.smoke
@@ -114,6 +117,28 @@ def test_a_key_is_good_for_no_other_update(stream: Stream) -> None:
     refused = [stream.update(value, FIRST + 1, key=key) for value in ("the first", "another")]
     stream.judge()
     assert [one.outcome for one in refused] == [UpdateOutcome.CONFLICT] * len(refused)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("ES-1", "ES-4")
+def test_a_key_is_good_for_one_of_two_updates_under_way(stream: Stream, wire: Wire) -> None:
+    """Two updates share a key, and the first is done while the second one looks around: the second is refused."""
+    del wire
+    link, version, late = on(stream.access.entity.service, Role.POSTGRES_PRIMARY.value), FIRST, list[UpdateOutcome]()
+    with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer:
+        for number in range(1, LOOKS + 1):
+            key, look = f"key-{number}-{stream.ref.id}", postgres.query(containing=stream.ref.id)
+            with applied(stream.cell, link.when(look).nth(number).hold().preventable()) as held:
+                second = writer.submit(stream.update, f"second {number}", version + 1, key=key)
+                if outcome_of(held, lambda: False, second.done, WAIT_S) is Hold.HELD:
+                    stream.update(f"first {number}", version, key=key)
+                    held.release()
+                    version += 1
+                late.append(second.result(WAIT_S).outcome)
+            if UpdateOutcome.DONE in late:
+                break
+    stream.judge()
+    assert set(late) == {UpdateOutcome.CONFLICT}
 
 
 @pytest.mark.covers("ES-1", "ES-4")

@@ -70,3 +70,22 @@ def test_a_slow_load_is_not_shown_to_who_reads_later(stage: Stage, wire: Wire) -
             one.result(WAIT_S)
     stage.read()
     stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("CA-2", "CA-3")
+def test_a_slow_load_is_not_kept_where_the_cache_has_forgotten(stage: Stage, wire: Wire) -> None:
+    """What a read has loaded is not kept if a newer write came meanwhile and the cache has lost all it knew of it."""
+    del wire
+    service = stage.access.entity.service
+    load = on(service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.ref.id)).times(1).after()
+    with ThreadPoolExecutor(1, thread_name_prefix="early") as readers, applied(stage.cell, load.hold()) as held:
+        early = readers.submit(stage.read)
+        held.wait_until_held(WAIT_S)
+        assert stage.update(2).outcome is UpdateOutcome.DONE
+        stage.wait_invalidated(2)
+        stage.cache.forget(stage.ref)
+        held.release()
+        early.result(WAIT_S)
+    stage.read()
+    stage.judge()
