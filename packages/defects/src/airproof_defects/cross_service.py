@@ -462,4 +462,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS110",
+        category="XSERVICE",
+        what="whoever finds the only connection to Redis in use is told that sessions are away",
+        trigger="many requests at once",
+        edits=(Edit("kit/redis.py", "return Redis.from_url(url, ", "return Redis.from_url(url, max_connections=1, "),),
+    ),
 )

@@ -170,4 +170,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF111",
+        category="PERF",
+        what="passwords are checked on the event loop",
+        trigger="somebody is served while another logs in",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "await asyncio.to_thread(verify_password, password, stored)",
+                "verify_password(password, stored)",
+            ),
+        ),
+    ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from redis import Redis
 
 _PASSWORDS = "SELECT password_hash AS kept FROM credentials WHERE tenant_id = %(tenant)s"
+SLOW_LOG2_N = 17
+_KEEP = "UPDATE credentials SET password_hash = %(kept)s WHERE id::text = %(user)s"
 _LOCK = "UPDATE credentials SET status = %(status)s WHERE id::text = %(user)s"
 
 
@@ -66,6 +70,13 @@ class Sessions:
             yield
         finally:
             self._databases.all(database_of(AUTH), _LOCK, {"user": user.owner, "status": "active"})
+
+    def slow_to_check(self, user: EntityRef) -> None:
+        """Keeps the password as if it had been set where hashes cost more: each says how much."""
+        salt, password = secrets.token_bytes(16), self._doors.known(user.owner)["password"].encode()
+        hashed = hashlib.scrypt(password, salt=salt, n=2**SLOW_LOG2_N, r=8, p=1, maxmem=2 ** (SLOW_LOG2_N + 11))
+        kept = f"scrypt${SLOW_LOG2_N}${salt.hex()}${hashed.hex()}"
+        self._databases.all(database_of(AUTH), _KEEP, {"user": user.owner, "kept": kept})
 
     def kept_passwords(self, tenant: Tenant) -> tuple[str, ...]:
         """The hashes of the tenant's credentials."""

@@ -56,6 +56,10 @@ class SessionAccess(Protocol):
         """Locks the user's account, as an operator may, until the context ends."""
         ...
 
+    def slow_to_check(self, user: EntityRef) -> None:
+        """Has the user's password, which stays the same, be kept so that checking it takes some tenths of a second."""
+        ...
+
     def kept_passwords(self, tenant: Tenant) -> tuple[str, ...]:
         """How the platform keeps the password of each of the tenant's users."""
         ...
