@@ -167,7 +167,7 @@ class RecordLog:
 
 
 class Bus:
-    """The bus of one cell; see `airproof.platform.driver.BusAccess`. Safe to use from several threads."""
+    """The bus of one cell; see `airproof.platform.messaging.BusAccess`. Safe to use from several threads."""
 
     def __init__(self, cell: CellDescription) -> None:
         self._bootstrap = str(cell.node(Role.KAFKA.value).endpoint)

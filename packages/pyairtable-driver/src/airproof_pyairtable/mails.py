@@ -31,7 +31,7 @@ _REMOVE = "DELETE FROM mails WHERE tenant_id = %(tenant)s"
 
 
 class Mails:
-    """The mails of one cell; see `airproof.platform.driver.MailAccess`."""
+    """The mails of one cell; see `airproof.platform.messaging.MailAccess`."""
 
     def __init__(self, databases: Databases) -> None:
         self._databases = databases

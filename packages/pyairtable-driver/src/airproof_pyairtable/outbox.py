@@ -40,7 +40,7 @@ VALUES (%(id)s, %(tenant)s, %(kind)s, %(topic)s, %(key)s, %(type)s, %(headers)s,
 
 
 class Outboxes:
-    """The outboxes of one cell; see `airproof.platform.driver.OutboxAccess`."""
+    """The outboxes of one cell; see `airproof.platform.messaging.OutboxAccess`."""
 
     def __init__(self, databases: Databases, http: Http) -> None:
         self._databases = databases

@@ -9,9 +9,10 @@ import psycopg
 
 from airproof.environment.topology import CellDescription
 from airproof.errors import UsageError
-from airproof.platform.driver import BusAccess, MailAccess, OutboxAccess, SagaAccess, Tenant
+from airproof.platform.driver import SagaAccess, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest
+from airproof.platform.messaging import BusAccess, MailAccess, OutboxAccess
 from airproof.platform.requests import RequestAccess
 from airproof.platform.sessions import SessionAccess
 from airproof_pyairtable.bus import Bus
