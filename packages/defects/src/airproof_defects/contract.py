@@ -335,4 +335,50 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT120",
+        category="CONTRACT",
+        what="an address with an apostrophe is refused",
+        trigger="somebody registers with one",
+        edits=(
+            Edit(
+                "services/auth_service/entrypoints/http.py",
+                '_ATOM = r"[A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+"',
+                '_ATOM = r"[A-Za-z0-9%+_-]+"',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT121",
+        category="CONTRACT",
+        what="the orchestrator takes any text as the tenant and the key of a start",
+        trigger="a service starts a saga under a key that is none",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                "    correlation_id: Correlation\n    tenant_id: str = Field(pattern=TENANT_PATTERN)\n    input",
+                "    correlation_id: str\n    tenant_id: str\n    input",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT122",
+        category="CONTRACT",
+        what="the event of a renaming does not tell whose workspace it is",
+        trigger="a workspace is renamed",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                '"owner_id": str(before.owner_id), "name": name}',
+                '"name": name}',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT123",
+        category="CONTRACT",
+        what="an id that is none is looked up all the same",
+        trigger="an operator has a message sent again whose id is none",
+        edits=(Edit("kit/http/app.py", "async def retry(message_id: UUID, ", "async def retry(message_id: str, "),),
+    ),
 )

@@ -185,4 +185,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="ES120",
+        category="ES",
+        what="the key of an update is looked for in the streams of all entities",
+        trigger="two entities are updated under the same key",
+        edits=(
+            Edit(
+                "kit/event_store.py",
+                '        domain_events.c.aggregate_id == bindparam("stream"),\n',
+                '        domain_events.c.aggregate_type == bindparam("stream_type"),\n',
+            ),
+            Edit("kit/event_store.py", '{"stream": aggregate_id, "cause"', '{"stream_type": "workspace", "cause"'),
+        ),
+    ),
 )

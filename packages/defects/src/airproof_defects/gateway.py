@@ -134,4 +134,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW120",
+        category="GATEWAY",
+        what="the head that tells which methods there are does not get through",
+        trigger="a request by a method that there is not",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '("content-type", "retry-after", "allow")',
+                '("content-type", "retry-after")',
+            ),
+        ),
+    ),
 )

@@ -461,4 +461,19 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(ACCOUNTS, "import asyncio\n", "import asyncio\nfrom contextlib import suppress\n"),
         ),
     ),
+    Defect(
+        id="SE120",
+        category="SECURITY",
+        what="whoever may create what is in a workspace may change and delete it too",
+        trigger="an owner asks whether they may delete a project",
+        edits=(
+            Edit(
+                "services/permission_service/domain/permission.py",
+                "    meaning = _MEANS.get(action)\n",
+                "    meaning = _MEANS.get(action)\n"
+                '    if resource_type != "workspace" and meaning == "write":\n'
+                '        meaning = "create"\n',
+            ),
+        ),
+    ),
 )

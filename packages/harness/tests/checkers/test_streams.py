@@ -61,6 +61,14 @@ def test_all_events_speak_of_the_same_things() -> None:
         assert names([first, last], truth, *attempts) == found
 
 
+def test_an_event_of_an_update_tells_all_that_it_is_declared_to() -> None:
+    first, last = make_stream(1, 2)
+    for payload, found in (({"name": "a", "owner_id": "u"}, []), ({"name": "a"}, ["event-lacks"])):
+        events, attempts = (first, replace(last, payload=payload)), (attempt(1, "a", DONE),)
+        verdict = EntityStream("thing 1", events, attempts, Snapshot("1", 2, "a"), tells=("name", "owner_id")).judge()
+        assert [one.name for one in verdict.anomalies] == found
+
+
 def test_one_key_is_one_update() -> None:
     tries = attempt(1, "a", UNKNOWN, "k"), attempt(1, "a", DONE, "k"), attempt(1, "a", DONE, "k")
     assert names(make_stream(1, 2), Snapshot("1", 2, "a"), *tries) == []

@@ -106,7 +106,10 @@ REGISTRATION = Saga(
     },
     invalid_keys=("", "a b", "x" * 201, "é"),
     unusual={
-        "email": tuple(f"{name}@{{tenant}}.example" for name in ("a+b", "a", "a.b", "a_b", "axb", "ab", "a%b")),
+        "email": (
+            *(f"{name}@{{tenant}}.example" for name in ("a+b", "a", "a.b", "a_b", "axb", "ab", "a%b", "o'neil-x=1")),
+            f"{'x' * 64}@{'y' * 60}.{'z' * 60}.{{tenant}}.example",
+        ),
         "password": (" 8 chars", "pässwörter", '"quoted"\'', "x" * 256, "пароль-пароль", "密码密码密码密码", "😀" * 8),
         "first_name": (
             "O'Brien",
@@ -145,7 +148,8 @@ WORKSPACE = Entity(
         *("read", "view", "list", "download", "write", "update", "delete", "manage"),
         *("create project", "create base", "create airtable_base"),
     ),
-    denied=("create", "own", "read project", "write airtable_base", "create record"),
+    tells=("workspace_id", "owner_id", "name"),
+    denied=("create", "own", "read project", "delete project", "update base", "write airtable_base", "create record"),
 )
 
 _WORKSPACES = "/api/v1/workspaces"
@@ -212,6 +216,7 @@ ROUTES = (
         queries={
             "": {**_SHOWN_PAGE, "limit": 20},
             "limit=1&page=2": {"data": [], "page": 2, "has_next": False, "has_prev": True},
+            "limit=1&page=1000000": {"data": [], "page": 1_000_000, "has_next": False, "has_prev": True},
         },
         paged=Paged("page={page}&limit={limit}", "data", "id", "version", "name", "has_next", "has_prev"),
     ),
@@ -240,7 +245,15 @@ ROUTES = (
     ),
     _route("me", "GET /auth/me", AUTH, Access.SELF, shows=_SHOWN_SELF),
     _route("validate", "POST /auth/validate", AUTH, Access.SELF, shows=_SHOWN_SELF),
-    _route("login", "POST /auth/login", AUTH, Access.ANYBODY, body=_LOGIN, invalid=_INVALID_LOGIN),
+    _route(
+        "login",
+        "POST /auth/login",
+        AUTH,
+        Access.ANYBODY,
+        body=_LOGIN,
+        invalid=_INVALID_LOGIN,
+        shows={"token_type": "Bearer"},
+    ),
     _route(
         "rename",
         f"PATCH {_WORKSPACES}/{{id}}",
@@ -273,6 +286,8 @@ _NEEDED = dict.fromkeys(("email", "password_hash", "first_name", "last_name"), "
 _LACKING = tuple({name: "x" for name in _NEEDED if name != one} for one in _NEEDED)
 _INVALID_START: dict[str, tuple[object, ...]] = {
     "saga_type": (None, 5, "", "none"),
+    "correlation_id": (None, 5, "", "a b", "a\x00b", "x" * 201, "é"),
+    "tenant_id": (None, 5, "", "a/b", "a\x00b", "x" * 65),
     "input_data": (None, "x", [], {**_NEEDED, "role": "admin"}, *_LACKING),
 }
 _ERRORS = {

@@ -165,8 +165,16 @@ class Requests:
             fields = {**self.body(route, request.about), **request.fields}
             body = {"json": {name: value for name, value in fields.items() if name != request.left_out}}
         answer = self._http.ask(request.method or route.method, service, path, headers=headers, **body)
-        said = _correlation_ids(answer), _error(answer), _is_readable(answer), _again_in_s(answer), _open_to(answer)
-        return Answer(answer.status_code, answer.text, *said)
+        return Answer(
+            answer.status_code,
+            answer.text,
+            correlation_ids=_correlation_ids(answer),
+            error=_error(answer),
+            readable=_is_readable(answer),
+            again_in_s=_again_in_s(answer),
+            allows=str(answer.headers.get("Allow", "")),
+            open_to=_open_to(answer),
+        )
 
     def _filled(self, value: Any, about: EntityRef) -> Any:
         """The value with everything in it that is the entity's or its owner's."""

@@ -146,6 +146,9 @@ class Stage:
         promise, expected = "who is told that it is not possible now is told when it is", "in how many seconds"
         told = answer.status != 503 or bool(answer.again_in_s)
         self.demand(told, "GATEWAY", "no-retry", promise, expected, answer, request)
+        promise, expected = "who asks by a method that there is not is told which there are", "a head that allows some"
+        told = answer.status != 405 or bool(answer.allows)
+        self.demand(told, "GATEWAY", "no-methods", promise, expected, answer, request)
 
     def demand_served(self, route: Route, blames: str = "GATEWAY", *, by: EntityRef | None = None) -> None:
         """Somebody who may ask, or the owner of `by`, is answered."""

@@ -21,6 +21,7 @@ AS_THEN = "an update that was done and is asked for again, with its key, is answ
 CAUSE = "an event names the request that it comes from"
 OWN_TENANT = "an event is of its entity's tenant"
 SAME = "all events of a stream speak of the same things"
+WHOLE = "an event tells all that it is declared to"
 GONE = "an entity that is removed is gone, and the last event of its stream says so, once"
 
 
@@ -52,6 +53,7 @@ class EntityStream:
         truth: the entity as its owner shows it in the end; None where it is gone.
         tenant_id: whose it is; empty if that is not asked.
         removed: the type of the event that says that it is removed, where it must be.
+        tells: what the payload of each event of an update has.
     """
 
     entity: str
@@ -60,6 +62,7 @@ class EntityStream:
     truth: Snapshot | None
     tenant_id: str = ""
     removed: str = ""
+    tells: tuple[str, ...] = ()
 
     def judge(self) -> Verdict:
         """The checker's verdict on it."""
@@ -74,7 +77,16 @@ def check_stream(seen: EntityStream) -> Verdict:
     answers += [*_repeated(attempts), *_refused(events, attempts)]
     state = _gone(events, seen) if seen.removed else _state(events, attempts, seen.truth)
     return judged(
-        "stream", [*_gaps(events), *answers, *state, *_causes(lived, attempts), *_tenants(seen), *_same(events)]
+        "stream",
+        [
+            *_gaps(events),
+            *answers,
+            *state,
+            *_causes(lived, attempts),
+            *_tenants(seen),
+            *_same(events),
+            *_whole(lived, seen),
+        ],
     )
 
 
@@ -192,6 +204,15 @@ def _same(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
                 expected = f"{name} {ids[name]!r}, as the events before it tell"
                 yield Anomaly(CATEGORY, "speaks-of-another", SAME, expected, f"{name} {told!r}", witness)
                 return
+
+
+def _whole(stream: Sequence[StoredEvent], seen: EntityStream) -> Iterator[Anomaly]:
+    for event in stream[1:]:
+        if lacking := [name for name in seen.tells if name not in event.payload]:
+            witness = (f"version {event.version}: {event.event_type} {event.event_id}",)
+            expected = f"{event.event_type} with {', '.join(seen.tells)}"
+            yield Anomaly("CONTRACT", "event-lacks", WHOLE, expected, f"none {lacking}", witness)
+            return
 
 
 def _may_be_done(attempt: Attempt) -> bool:

@@ -138,6 +138,7 @@ class Entity:
         service: its owner, whose event store has the stream.
         created, changed, removed: the types of its events. The first has version 1.
         unusual: values that it may be given, however odd they look.
+        tells: what the payload of each event of a change has.
         granted, denied: what its owner may do with it, and what not even they may, as the platform calls it. With the
             kind of a thing behind that is in it: `create project`.
     """
@@ -148,6 +149,7 @@ class Entity:
     changed: str
     removed: str
     unusual: tuple[str, ...] = ()
+    tells: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
 

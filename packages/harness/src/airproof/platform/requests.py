@@ -57,6 +57,7 @@ class Answer:
         error: what the platform calls the error, in the one shape that its errors have; empty for none.
         readable: whether it is what its head says that it is.
         again_in_s: after how many seconds to try again, as it says; None if it does not.
+        allows: the methods that there are instead, as it says; empty if it does not.
         open_to: which pages of other sites browsers let read it, as it says; empty for none.
     """
 
@@ -66,6 +67,7 @@ class Answer:
     error: str = ""
     readable: bool = True
     again_in_s: float | None = None
+    allows: str = ""
     open_to: str = ""
 
     def __str__(self) -> str:

@@ -57,7 +57,8 @@ class Stream:
         """
         events, truth = tuple(self.access.stream(self.ref)), self.access.truth(self.ref)
         entity, tenant = f"{self.access.entity.name} {self.ref.id}", self.ref.tenant.id
-        seen = EntityStream(entity, events, tuple(self.attempts), truth, tenant, removed)
+        tells = self.access.entity.tells
+        seen = EntityStream(entity, events, tuple(self.attempts), truth, tenant, removed, tells)
         keep(self.cell.history, seen)
         verdict = combine([judged("scenario", self.anomalies), seen.judge()])
         keep_verdict(self.cell.history, verdict, of_scenario=self.anomalies)

@@ -111,11 +111,14 @@ def test_an_update_that_is_asked_for_again_is_answered_as_it_was_then(stream: St
 
 @pytest.mark.covers("ES-1", "ES-4")
 def test_a_key_is_good_for_no_other_update(stream: Stream) -> None:
-    """An update under the key of another one is refused, also at the last version, alike or not."""
+    """An update under the key of another one is refused, also at the last version; of another entity it is done."""
     key = f"key-{stream.ref.id}"
+    elsewhere = Stream(stream.cell, stream.access, stream.access.create(stream.ref.tenant))
     assert stream.update("the first", FIRST, key=key).outcome is UpdateOutcome.DONE
     refused = [stream.update(value, FIRST + 1, key=key) for value in ("the first", "another")]
+    elsewhere.update("the first", FIRST, key=key)
     stream.judge()
+    elsewhere.judge()
     assert [one.outcome for one in refused] == [UpdateOutcome.CONFLICT] * len(refused)
 
 

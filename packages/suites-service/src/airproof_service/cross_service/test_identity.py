@@ -12,6 +12,7 @@ from airproof_service.stage import REFUSALS, Stage
 
 OUT_OF_TIME = frozenset({ServiceToken.EXPIRED, ServiceToken.ENDLESS, ServiceToken.NOT_YET})
 NO_TENANTS = ("a%20b", "x" * 65, "%00", "%e9")
+NO_IDS = ("x", "-1", "x" * 36, "%00", "%e9")
 NOT_RIGHT = frozenset({400, 404, 422})
 
 
@@ -57,10 +58,12 @@ def _demand_alike_again(stage: Stage, route: Route, right: ServiceToken) -> None
 
 
 def _demand_valid(stage: Stage, route: Route, right: ServiceToken) -> None:
-    """What may not be there, in the body or as a tenant, is refused."""
+    """What may not be there, in the body, as a tenant or as an id, is refused."""
     asked = [(stage.about, {name: value}) for name, values in route.invalid.items() for value in values]
     if "{tenant}" in route.path:
         asked += [(replace(stage.about, tenant=Tenant(one)), {}) for one in NO_TENANTS]
+    if "{id}" in route.path:
+        asked += [(replace(stage.about, id=one), {}) for one in NO_IDS]
     for about, fields in asked:
         answer = stage.cell.platform.requests.ask_service(route, about, right, fields)
         request = replace(stage.rightful(route), about=about, fields=fields)
