@@ -8,7 +8,8 @@ import pytest
 from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.platform.registry import load_driver
 from airproof_pyairtable.driver import PyAirtableDriver
-from airproof_pyairtable.manifest import EVENT_TOPICS, GATEWAY, MANIFEST, commands_topic, node_of
+from airproof_pyairtable.manifest import GATEWAY, MANIFEST
+from airproof_pyairtable.places import EVENT_TOPICS, commands_topic, node_of
 
 BACKING = (Role.POSTGRES_PRIMARY, Role.POSTGRES_REPLICA, Role.REDIS, Role.KAFKA, Role.SMTP)
 

@@ -1,17 +1,8 @@
 from __future__ import annotations
 
 from airproof.platform.driver import Write
-from airproof_pyairtable.manifest import (
-    CONSUMPTION,
-    EFFECTS,
-    EVENT_TOPICS,
-    MANIFEST,
-    PARTICIPANTS,
-    REGISTRATION,
-    TOPICS,
-    WORKSPACE,
-    written_table,
-)
+from airproof_pyairtable.manifest import MANIFEST, REGISTRATION, WORKSPACE
+from airproof_pyairtable.places import CONSUMPTION, EFFECTS, EVENT_TOPICS, PARTICIPANTS, TOPICS, written_table
 
 
 def test_every_service_of_the_saga_is_declared() -> None:

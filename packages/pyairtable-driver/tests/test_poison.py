@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airproof_pyairtable.manifest import ORCHESTRATOR, PARTICIPANTS, REGISTRATION, commands_topic
+from airproof_pyairtable.manifest import ORCHESTRATOR, REGISTRATION
+from airproof_pyairtable.places import PARTICIPANTS, commands_topic
 from airproof_pyairtable.poison import encoded, forged_commands, poisons
 
 

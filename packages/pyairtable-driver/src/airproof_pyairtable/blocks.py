@@ -10,7 +10,7 @@ from psycopg import sql
 
 from airproof.waiting import wait_until
 from airproof_pyairtable.databases import APPLICATION, Databases
-from airproof_pyairtable.manifest import node_of
+from airproof_pyairtable.places import node_of
 
 LOCK_TIMEOUT = "10s"
 TERMINATION_TIMEOUT_MS = 5000

@@ -19,7 +19,8 @@ from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
-from airproof_pyairtable.manifest import CONSUMPTION, DEAD_LETTERS, EVENT_TOPICS, TOPICS, commands_topic
+from airproof_pyairtable.manifest import DEAD_LETTERS
+from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, TOPICS, commands_topic
 from airproof_pyairtable.poison import encoded, poisons
 from airproof_pyairtable.records import older, read_record, with_field
 

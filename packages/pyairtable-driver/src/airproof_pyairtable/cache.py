@@ -12,7 +12,8 @@ from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Cached
 from airproof.platform.observation import BusMessage, MessageKind, Snapshot
 from airproof_pyairtable.bus import Bus
-from airproof_pyairtable.manifest import CACHE_KEEPER, MANIFEST
+from airproof_pyairtable.manifest import MANIFEST
+from airproof_pyairtable.places import CACHE_KEEPER
 
 if TYPE_CHECKING:
     from redis import Redis

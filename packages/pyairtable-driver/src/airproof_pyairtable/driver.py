@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from airproof.environment.topology import CellDescription, Role
 from airproof.platform.driver import Migration, Platform, ServiceLaunch, Topic
-from airproof_pyairtable.manifest import GATEWAY, MANIFEST, REGISTRATION, TOPICS
+from airproof_pyairtable.manifest import GATEWAY, MANIFEST, REGISTRATION
+from airproof_pyairtable.places import TOPICS
 
 # What differs from production, so that a test need not wait: commands are sent again soon, a message that the broker
 # refuses is given up soon, a record whose handling failed is handled again at once. Passwords are hashed cheaply, but

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from airproof.platform.driver import Tenant
 from airproof_pyairtable.databases import Databases
-from airproof_pyairtable.manifest import NOTIFICATIONS, REGISTRATION, database_of, node_of
+from airproof_pyairtable.manifest import NOTIFICATIONS, REGISTRATION
+from airproof_pyairtable.places import database_of, node_of
 
 _CLAIMERS = "SELECT claimed_by FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"
 _TRIES = "SELECT attempts FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"

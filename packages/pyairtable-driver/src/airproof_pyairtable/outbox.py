@@ -13,7 +13,8 @@ from airproof.platform.driver import Tenant
 from airproof.platform.observation import OutboxRow
 from airproof_pyairtable.databases import APPLICATION, Databases
 from airproof_pyairtable.http import Http
-from airproof_pyairtable.manifest import EVENT_TOPICS, REGISTRATION, database_of
+from airproof_pyairtable.manifest import REGISTRATION
+from airproof_pyairtable.places import EVENT_TOPICS, database_of
 from airproof_pyairtable.readouts import read_held_back
 
 _POSTPONE = """

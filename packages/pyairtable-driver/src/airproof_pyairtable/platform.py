@@ -21,8 +21,9 @@ from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http
 from airproof_pyairtable.mails import Mails
-from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, WORKSPACE, database_of
+from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, WORKSPACE
 from airproof_pyairtable.outbox import Outboxes
+from airproof_pyairtable.places import database_of
 from airproof_pyairtable.registration import Registration
 from airproof_pyairtable.requests import Requests
 from airproof_pyairtable.sessions import Sessions

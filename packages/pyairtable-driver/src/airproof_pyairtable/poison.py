@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airproof.platform.observation import BusMessage, MessageKind
-from airproof_pyairtable.manifest import CONSUMPTION, EVENT_TOPICS, MANIFEST, ORCHESTRATOR, REGISTRATION, commands_topic
+from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, REGISTRATION
+from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, commands_topic
 
 SOURCE = "airproof"
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from airproof.platform.observation import Effect, Figure, OutboxRow, StoredEvent
 from airproof_pyairtable.databases import Databases, Query, Row
-from airproof_pyairtable.manifest import EFFECTS, MANIFEST, REGISTRATION, EffectTable
+from airproof_pyairtable.manifest import MANIFEST, REGISTRATION
+from airproof_pyairtable.places import EFFECTS, EffectTable
 
 _COMMON = """
 SELECT

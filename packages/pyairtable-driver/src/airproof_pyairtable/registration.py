@@ -30,7 +30,8 @@ from airproof_pyairtable import blocks
 from airproof_pyairtable.bus import Bus
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.http import Http
-from airproof_pyairtable.manifest import EFFECTS, REGISTRATION, database_of, written_table
+from airproof_pyairtable.manifest import REGISTRATION
+from airproof_pyairtable.places import EFFECTS, database_of, written_table
 from airproof_pyairtable.poison import forged_commands, forged_replies, new_event
 from airproof_pyairtable.readouts import Whose, read_holdings
 

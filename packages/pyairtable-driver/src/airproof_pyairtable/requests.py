@@ -22,7 +22,8 @@ from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http, told
-from airproof_pyairtable.manifest import GATEWAY, MANIFEST, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE, database_of
+from airproof_pyairtable.manifest import GATEWAY, MANIFEST, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE
+from airproof_pyairtable.places import database_of
 from airproof_pyairtable.poison import address
 from airproof_pyairtable.stores import Stores
 

@@ -16,7 +16,8 @@ from airproof.platform.sessions import Login
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors, age
 from airproof_pyairtable.http import Http, told
-from airproof_pyairtable.manifest import AUTH, GATEWAY, database_of
+from airproof_pyairtable.manifest import AUTH, GATEWAY
+from airproof_pyairtable.places import database_of
 
 if TYPE_CHECKING:
     import httpx

@@ -18,7 +18,8 @@ from airproof_pyairtable import blocks
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import told
-from airproof_pyairtable.manifest import WORKSPACE, database_of, written_table
+from airproof_pyairtable.manifest import WORKSPACE
+from airproof_pyairtable.places import database_of, written_table
 from airproof_pyairtable.registration import Registration
 from airproof_pyairtable.requests import CORRELATION
 
