@@ -116,7 +116,8 @@ def test_a_key_is_good_for_no_other_update(stream: Stream) -> None:
     elsewhere = Stream(stream.cell, stream.access, stream.access.create(stream.ref.tenant))
     assert stream.update("the first", FIRST, key=key).outcome is UpdateOutcome.DONE
     refused = [stream.update(value, FIRST + 1, key=key) for value in ("the first", "another")]
-    elsewhere.update("the first", FIRST, key=key)
+    elsewhere.update("before", FIRST)
+    elsewhere.update("the first", FIRST + 1, key=key)
     stream.judge()
     elsewhere.judge()
     assert [one.outcome for one in refused] == [UpdateOutcome.CONFLICT] * len(refused)
