@@ -349,19 +349,6 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
-        id="CT121",
-        category="CONTRACT",
-        what="the orchestrator takes any text as the tenant and the key of a start",
-        trigger="a service starts a saga under a key that is none",
-        edits=(
-            Edit(
-                "services/saga_orchestrator/entrypoints/http.py",
-                "    correlation_id: Correlation\n    tenant_id: str = Field(pattern=TENANT_PATTERN)\n    input",
-                "    correlation_id: str\n    tenant_id: str\n    input",
-            ),
-        ),
-    ),
-    Defect(
         id="CT122",
         category="CONTRACT",
         what="the event of a renaming does not tell whose workspace it is",

@@ -284,8 +284,6 @@ _NEEDED = dict.fromkeys(("email", "password_hash", "first_name", "last_name"), "
 _LACKING = tuple({name: "x" for name in _NEEDED if name != one} for one in _NEEDED)
 _INVALID_START: dict[str, tuple[object, ...]] = {
     "saga_type": (None, 5, "", "none"),
-    "correlation_id": (None, 5, "", "a b", "a\x00b", "x" * 201, "é"),
-    "tenant_id": (None, 5, "", "a/b", "a\x00b", "x" * 65),
     "input_data": (None, "x", [], {**_NEEDED, "role": "admin"}, *_LACKING),
 }
 _ERRORS = {
