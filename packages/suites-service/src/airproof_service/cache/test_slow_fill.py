@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import pytest
 
@@ -55,19 +57,12 @@ def test_a_slow_fill_does_not_bury_a_newer_write(
 def test_a_slow_load_is_not_shown_to_who_reads_later(stage: Stage, wire: Wire) -> None:
     """What a read has loaded before a newer write was invalidated is shown to nobody who reads after that."""
     del wire
-    service = stage.access.entity.service
-    load = on(service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.ref.id)).times(1).after()
-    with ThreadPoolExecutor(2, thread_name_prefix="reader") as readers, applied(stage.cell, load.hold()) as held:
-        early = readers.submit(stage.read)
-        held.wait_until_held(WAIT_S)
-        assert stage.update(2).outcome is UpdateOutcome.DONE
-        stage.wait_invalidated(2)
-        late = readers.submit(stage.read)
-        # Who waits for the held load instead is caught by what they are shown then.
-        wait([late], OVERTAKES_S)
-        held.release()
-        for one in (early, late):
-            one.result(WAIT_S)
+    with ThreadPoolExecutor(1, thread_name_prefix="late") as readers:
+        with _overtaken(stage):
+            late = readers.submit(stage.read)
+            # Who waits for the held load instead is caught by what they are shown then.
+            wait([late], OVERTAKES_S)
+        late.result(WAIT_S)
     stage.read()
     stage.judge()
 
@@ -77,6 +72,15 @@ def test_a_slow_load_is_not_shown_to_who_reads_later(stage: Stage, wire: Wire) -
 def test_a_slow_load_is_not_kept_where_the_cache_has_forgotten(stage: Stage, wire: Wire) -> None:
     """What a read has loaded is not kept if a newer write came meanwhile and the cache has lost all it knew of it."""
     del wire
+    with _overtaken(stage):
+        stage.cache.forget(stage.ref)
+    stage.read()
+    stage.judge()
+
+
+@contextmanager
+def _overtaken(stage: Stage) -> Iterator[None]:
+    """A read has loaded what a newer write has changed since, and is held with it until the context ends."""
     service = stage.access.entity.service
     load = on(service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.ref.id)).times(1).after()
     with ThreadPoolExecutor(1, thread_name_prefix="early") as readers, applied(stage.cell, load.hold()) as held:
@@ -84,8 +88,6 @@ def test_a_slow_load_is_not_kept_where_the_cache_has_forgotten(stage: Stage, wir
         held.wait_until_held(WAIT_S)
         assert stage.update(2).outcome is UpdateOutcome.DONE
         stage.wait_invalidated(2)
-        stage.cache.forget(stage.ref)
+        yield
         held.release()
         early.result(WAIT_S)
-    stage.read()
-    stage.judge()
