@@ -114,14 +114,17 @@ def refused_on_the_wire(stage: Stage, row: OutboxRow, reason: str) -> Iterator[N
 
 @contextmanager
 def stuck_on_the_wire(stage: Stage, service: str) -> Iterator[None]:
-    """A message of the service's own is on its way until the context ends: the broker says again and again: not now."""
+    """A message of the service is on its way: as long as it comes alone the broker says again and again: not now.
+
+    What is sent in the same request would be told the same, so that gets through with all that is in it.
+    """
     stage.disturbances.append("stuck")
     with ExitStack() as stuck:
         with frozen_at_rest(stage, service):
             (message_id,) = stage.platform.outbox.put_stream(service, stage.tenant, [0])
             stage.allowance.foreign.add(message_id)
-            published = on(service, Role.KAFKA.value).when(kafka.produce(containing=message_id))
-            stuck.enter_context(wire.applied(stage.cell, published.respond(error="NOT_ENOUGH_REPLICAS")))
+            alone = on(service, Role.KAFKA.value).when(kafka.produce(containing=message_id, records=1))
+            stuck.enter_context(wire.applied(stage.cell, alone.respond(error="NOT_ENOUGH_REPLICAS")))
         yield
 
 
