@@ -95,4 +95,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE130",
+        category="TENANCY",
+        what="a tenant for which no rule was set has no limit",
+        trigger="it has as many as it may",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "    limit = func.coalesce(_LIMIT.scalar_subquery(), default)\n",
+                "    limit = func.coalesce(_LIMIT.scalar_subquery(), 100 * default)\n",
+            ),
+        ),
+    ),
 )

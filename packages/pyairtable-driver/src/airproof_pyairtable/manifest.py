@@ -28,6 +28,8 @@ USERS, WORKSPACES, PERMISSIONS, NOTIFICATIONS = (
     "notification-service",
 )
 DEAD_LETTERS, REPLIES = "pyairtable.dlq.events", "pyairtable.sagas.replies"
+KEY_REUSED = "idempotency-key-reused"
+LONGEST_DEADLINE_S = 3600
 
 _HELD = Refusal("legal-hold", "a legal hold forbids to delete anything of the tenant")
 _ROLE = ("user_id", "resource_type", "resource_id")
@@ -50,7 +52,7 @@ REGISTRATION = Saga(
             participant=USERS,
             effect="profile",
             event="user.created",
-            refusal=Refusal("seat-limit", "the tenant has no seat left", limit=True),
+            refusal=Refusal("seat-limit", "the tenant has no seat left", limit=100),
             compensation=Compensation("user.removed", _HELD, tells=("user_id", "email")),
             tells=("user_id", "email", "first_name", "last_name"),
             holds={"first_name": "{first_name}", "last_name": "{last_name}"},
@@ -60,7 +62,7 @@ REGISTRATION = Saga(
             participant=WORKSPACES,
             effect="workspace",
             event="workspace.created",
-            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=True),
+            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=50),
             compensation=Compensation("workspace.removed", _HELD, tells=("workspace_id", "owner_id")),
             tells=("workspace_id", "owner_id", "name"),
             holds={"name": "{first_name}'s workspace"},
@@ -70,7 +72,7 @@ REGISTRATION = Saga(
             participant=PERMISSIONS,
             effect="role_assignment",
             event="permissions.assigned",
-            refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=True),
+            refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=100),
             compensation=Compensation("permissions.revoked", _HELD, tells=_ROLE),
             tells=(*_ROLE, "role", "permissions"),
         ),
@@ -100,7 +102,7 @@ REGISTRATION = Saga(
         "last_name": ("", "x" * 101),
         "tenant_id": ("", "a/b", "x" * 65),
         "role": ("admin",),
-        "deadline_s": (0, -1, 3601, "x", 1e300, [1]),
+        "deadline_s": (0, -1, LONGEST_DEADLINE_S + 1, "x", 1e300, [1]),
     },
     invalid_keys=("", "a b", "x" * 201, "é"),
     unusual={
@@ -123,6 +125,7 @@ REGISTRATION = Saga(
         "last_name": ("x", "de la Cruz-Müller, Jr.", "名前"),
     },
     deadline_s=120,
+    longest_deadline_s=LONGEST_DEADLINE_S,
 )
 
 WORKSPACE = Entity(
@@ -236,7 +239,16 @@ ROUTES = (
         shows={"allowed": True, "reason": "workspace.read is granted"},
     ),
     _route(
-        "sagas", "GET /sagas?tenant_id={tenant}", ORCHESTRATOR, Access.OPERATOR, shows={"sagas.0.tenant_id": "{tenant}"}
+        "sagas",
+        "GET /sagas?tenant_id={tenant}",
+        ORCHESTRATOR,
+        Access.OPERATOR,
+        invalid_query=_INVALID_PAGE,
+        shows={"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 20, "has_next": False, "has_prev": False},
+        queries={
+            "tenant_id={tenant}&limit=1": {"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 1, "has_next": False},
+            "tenant_id={tenant}&limit=1&page=2": {"sagas": [], "page": 2, "has_next": False, "has_prev": True},
+        },
     ),
     _route(
         "saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR, shows={"saga_id": "{saga}", "state": "completed"}
@@ -292,7 +304,7 @@ _ERRORS = {
     403: ("forbidden", "inactive"),
     404: ("not-found",),
     405: ("method-not-allowed",),
-    409: ("version-conflict", "idempotency-key-reused", "correlation-id-reused"),
+    409: ("version-conflict", KEY_REUSED, "correlation-id-reused"),
     413: ("too-large",),
     422: ("invalid-request",),
     500: ("internal-error",),
@@ -329,4 +341,5 @@ MANIFEST = Manifest(
     longest_key=200,
     exchangeable_s=7 * 24 * 3600,
     errors=_ERRORS,
+    key_reused=KEY_REUSED,
 )

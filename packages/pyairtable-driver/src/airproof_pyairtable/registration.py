@@ -64,6 +64,14 @@ WITH saga AS (
 INSERT INTO saga_steps (saga_id, position, name, state, attempts, result, resend_at)
 SELECT id, 0, %(step)s, 'running', 1, '{}', timer_at FROM saga
 """
+_COPY = """
+INSERT INTO {table}
+SELECT (jsonb_populate_record(one, jsonb_build_object('id', md5(n::text || id), 'saga_id', md5(n::text || saga_id),
+                              'resource_id', n, 'created_at', created_at - interval '1 day'))).*
+FROM (SELECT * FROM {table} WHERE tenant_id = %(tenant)s LIMIT 1) one,
+     generate_series(1, %(count)s - (SELECT count(*) FROM {table} WHERE tenant_id = %(tenant)s)) n
+"""
+_REMOVE_COPIES = "DELETE FROM {table} WHERE tenant_id = %(tenant)s AND created_at < now() - interval '1 day'"
 _REMOVE = """
 WITH steps AS (DELETE FROM saga_steps USING saga_instances WHERE id = saga_id AND tenant_id = %(tenant)s)
 DELETE FROM saga_instances WHERE tenant_id = %(tenant)s
@@ -171,6 +179,18 @@ class Registration:
             yield
         finally:
             self._http.set_limit(participant, tenant.id, None)
+
+    @contextmanager
+    def filled(self, step: str, tenant: Tenant, room: int) -> Iterator[None]:
+        """Copies a row of the tenant's."""
+        wanted = REGISTRATION.step(step)
+        place, limit = EFFECTS[wanted.effect], wanted.refusal.limit if wanted.refusal else 0
+        copy, remove = (text.format(table=place.table) for text in (_COPY, _REMOVE_COPIES))
+        self._databases.all(place.database, copy, {"tenant": tenant.id, "count": limit - room})
+        try:
+            yield
+        finally:
+            self._databases.all(place.database, remove, {"tenant": tenant.id})
 
     def start_unidentified(self, given: SagaInput) -> str:
         """Asks the orchestrator for the saga without the token that services carry."""

@@ -21,7 +21,7 @@ from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
-from airproof_pyairtable.http import Http, told
+from airproof_pyairtable.http import Http, error_in, told
 from airproof_pyairtable.manifest import GATEWAY, MANIFEST, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE
 from airproof_pyairtable.places import database_of
 from airproof_pyairtable.poison import address
@@ -170,7 +170,7 @@ class Requests:
             answer.status_code,
             answer.text,
             correlation_ids=_correlation_ids(answer),
-            error=_error(answer),
+            error=error_in(answer),
             readable=_is_readable(answer),
             again_in_s=_again_in_s(answer),
             allows=str(answer.headers.get("Allow", "")),
@@ -234,13 +234,6 @@ def _correlation_ids(answer: httpx.Response) -> tuple[str, ...]:
     with suppress(json.JSONDecodeError, KeyError, TypeError):
         named.append(answer.json()["error"].get("correlation_id", ""))
     return tuple(named)
-
-
-def _error(answer: httpx.Response) -> str:
-    with suppress(json.JSONDecodeError, KeyError, TypeError):
-        error = answer.json()["error"]
-        return str(error["code"]) if error["message"] else ""
-    return ""
 
 
 def _is_readable(answer: httpx.Response) -> bool:

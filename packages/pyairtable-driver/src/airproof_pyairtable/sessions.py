@@ -63,6 +63,12 @@ class Sessions:
         """Has the keys that came with the login live less."""
         age(self._redis(), self._keys[login.token], round(by_s * 1000))
 
+    def endless(self) -> tuple[str, ...]:
+        """The kinds of keys of logins whose time is not limited."""
+        redis: Any = self._redis()
+        kinds = {kind for kind in ("access", "refresh") for key in redis.scan_iter(f"{kind}:*") if redis.ttl(key) == -1}
+        return tuple(sorted(kinds))
+
     @contextmanager
     def locked(self, user: EntityRef) -> Iterator[None]:
         """Sets the status of the user's credentials."""

@@ -161,10 +161,10 @@ class Stage:
 
     def demand_queries(self, route: Route) -> None:
         """Whoever asks with other parameters, or none, is answered."""
-        path = self.cell.platform.requests.path(route, self.about).partition("?")[0]
+        path = route.path.partition("?")[0]
         for query, shows in route.queries.items():
-            spelled = f"{path}?{query}".rstrip("?")
-            request = replace(self.rightful(replace(route, shows=shows)), path=spelled)
+            spelled = replace(route, path=f"{path}?{query}".rstrip("?"), shows=shows)
+            request = self.rightful(spelled)
             if answer := self.ask(request):
                 self._demand_shown(answer, request)
 

@@ -133,11 +133,13 @@ class Update:
     Attributes:
         shown: the entity after it, if it was done.
         reason: why it was not done, or why nobody knows.
+        error: the same in a word, as programs are told.
     """
 
     outcome: UpdateOutcome
     shown: Snapshot | None = None
     reason: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,10 @@ class SessionAccess(Protocol):
         """Has all that the platform keeps of a login, which is of this object, be so much older."""
         ...
 
+    def endless(self) -> tuple[str, ...]:
+        """The kinds of what is kept of logins, anybody's, that would be kept for ever."""
+        ...
+
     def locked(self, user: EntityRef) -> AbstractContextManager[None]:
         """Locks the user's account, as an operator may, until the context ends."""
         ...

@@ -38,7 +38,7 @@ def with_the_same_subject(stage: Stage) -> None:
 def up_to_a_limit(stage: Stage) -> None:
     """More people register, at all instances at once, than the tenant has room for, by the rule that was set last.
 
-    Another tenant's do not count.
+    Another tenant's do not count, and no rule of theirs.
     """
     other = Tenant(f"{stage.tenant.id}-other")
     for _ in range(ROOM):
@@ -47,6 +47,15 @@ def up_to_a_limit(stage: Stage) -> None:
     with stage.access.room(step, tenant, 2 * ROOM), stage.access.room(step, tenant, ROOM):
         for saga_id in _meet(stage, stage.make_input):
             stage.wait_end(saga_id)
+    _up_to_the_default(stage, other)
+
+
+def _up_to_the_default(stage: Stage, tenant: Tenant) -> None:
+    """A tenant for which no rule was set has the room that all have."""
+    with stage.access.filled(stage.step.name, tenant, ROOM):
+        for refused in (*[None] * ROOM, stage.step):
+            given, ends = stage.make_input(tenant=tenant), COMPENSATED if refused else COMPLETED
+            stage.wait_end(stage.start(given, ends=ends, refused=refused))
 
 
 def _meet(stage: Stage, make_rival: Callable[[], SagaInput]) -> list[str]:
