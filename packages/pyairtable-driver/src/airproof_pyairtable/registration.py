@@ -66,9 +66,10 @@ SELECT id, 0, %(step)s, 'running', 1, '{}', timer_at FROM saga
 """
 _COPY = """
 INSERT INTO {table}
-SELECT (jsonb_populate_record(one, jsonb_build_object('id', md5(n::text || id), 'saga_id', md5(n::text || saga_id),
-                              'resource_id', n, 'created_at', created_at - interval '1 day'))).*
-FROM (SELECT * FROM {table} WHERE tenant_id = %(tenant)s LIMIT 1) one,
+SELECT (jsonb_populate_record(NULL::{table}, kept || jsonb_build_object(
+    'id', md5(n || (kept->>'id')), 'saga_id', md5(n || (kept->>'saga_id')), 'resource_id', n,
+    'created_at', now() - interval '2 days'))).*
+FROM (SELECT to_jsonb(one) AS kept FROM {table} one WHERE tenant_id = %(tenant)s LIMIT 1) one,
      generate_series(1, %(count)s - (SELECT count(*) FROM {table} WHERE tenant_id = %(tenant)s)) n
 """
 _REMOVE_COPIES = "DELETE FROM {table} WHERE tenant_id = %(tenant)s AND created_at < now() - interval '1 day'"
