@@ -407,4 +407,35 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT02",
+        category="CONTRACT",
+        what="the version of an event is told as text",
+        trigger="an event",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                "        return value\n",
+                "        return {name: str(told) if isinstance(told, int) else told for name, told in value.items()}\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT230",
+        category="CONTRACT",
+        what="how often a step was asked for is told of none that has ended",
+        trigger="an operator looks at a saga",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                "    attempts: int\n",
+                "    attempts: int | None = None\n",
+            ),
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                "attempts=step.attempts, reason",
+                "attempts=step.attempts if step.resend_at else None, reason",
+            ),
+        ),
+    ),
 )

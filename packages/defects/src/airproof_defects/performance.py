@@ -183,4 +183,30 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF03",
+        category="PERF",
+        what="whoever does not reach the broker looks more rarely for what is to be sent, and goes on so",
+        trigger="the broker comes back, and another process leaves something in the outbox",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "            self._outages += 1\n",
+                "            self._outages += 1\n            self._poll_s = min(2 * self._poll_s, 30.0)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF230",
+        category="PERF",
+        what="how long requests take is told in milliseconds, where seconds are meant",
+        trigger="a request",
+        edits=(
+            Edit(
+                "kit/http/middleware.py",
+                "observe(time.monotonic() - started)",
+                "observe(1000 * (time.monotonic() - started))",
+            ),
+        ),
+    ),
 )

@@ -11,7 +11,7 @@ import httpx
 
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import PlatformError, StartRefused
-from airproof.platform.observation import Mail
+from airproof.platform.observation import Mail, SagaState
 from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR
 
 TIMEOUT_S = 20.0
@@ -142,7 +142,10 @@ class Http:
 def _started(answer: httpx.Response) -> str:
     if 400 <= answer.status_code < 500:
         raise StartRefused(told(answer), status=answer.status_code, code=error_in(answer))
-    return str(_json(answer, 202)["saga_id"])
+    said = _json(answer, 202)
+    if said.get("status") not in set(SagaState) or not isinstance(said.get("message"), str):
+        raise PlatformError(f"{answer.request.url.path} was answered without a state and a message: {told(answer)}")
+    return str(said["saga_id"])
 
 
 def _json(answer: httpx.Response, status: int) -> Any:

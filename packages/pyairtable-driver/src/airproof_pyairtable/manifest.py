@@ -150,7 +150,10 @@ WORKSPACE = Entity(
         *("create project", "create base", "create airtable_base"),
     ),
     tells=("workspace_id", "owner_id", "name"),
-    denied=("create", "own", "read project", "delete project", "update base", "write airtable_base", "create record"),
+    denied=(
+        *("create", "own", "read project", "delete project", "update base", "write airtable_base", "create record"),
+        *("%", "'", "rea_", "read %", "read '", 'read "', "read workspac_", "read x') OR ('1'='1"),
+    ),
 )
 
 _WORKSPACES = "/api/v1/workspaces"
@@ -164,7 +167,12 @@ _CHECK = {
 _RENAMING = {"name": "renamed", "expected_version": 1}
 _LOGIN = {"email": "{email}", "password": "{password}"}
 _NO_TEXT: tuple[object, ...] = (None, 5, True, ["x"], {"x": "y"})
-_INVALID_CHECK = {"user_id": (*_NO_TEXT, "", "nobody"), "action": (*_NO_TEXT, "", "a\x00b"), "role": ("owner",)}
+_NO_WORD = (*_NO_TEXT, "", "a\x00b", "x" * 101)
+_INVALID_CHECK = {
+    "user_id": (*_NO_TEXT, "", "nobody"),
+    **dict.fromkeys(("resource_type", "resource_id", "action", "tenant_id"), _NO_WORD),
+    "role": ("owner",),
+}
 _INVALID_RENAMING = {
     "name": (*_NO_TEXT, "", "x" * 101, "a\x00b", "a\nb"),
     "expected_version": (None, "one", "", 0, -1, 1.5, 2**31, 2**63, 2**70, [1]),
@@ -181,13 +189,21 @@ _INVALID_PAGE = {
     "page": ("0", "-1", "x", "", "1000001", "1" + "0" * 19, "%00", "%e9"),
     "limit": ("0", "-1", "x", "101", "1" + "0" * 19),
 }
+_NO_TENANT = ("", "a%20b", "x" * 65, "%00", "%e9")
 _SHOWN = {"id": "{id}", "owner_id": "{owner}", "tenant_id": "{tenant}"}
+_KINDS = {"name": str, "version": int}
 _SHOWN_PAGE = {
     **{f"data.0.{name}": value for name, value in _SHOWN.items()},
     "success": True,
     "page": 1,
     "limit": 1,
     "has_next": False,
+}
+_PAGE_KINDS: dict[str, type] = {"message": str, **{f"data.0.{name}": kind for name, kind in _KINDS.items()}}
+_SAGA_KINDS: dict[str, type] = {
+    "saga_type": str,
+    "correlation_id": str,
+    **{f"steps.{number}.attempts": int for number in range(len(REGISTRATION.steps))},
 }
 _SHOWN_USER = {
     "id": "{owner}",
@@ -197,6 +213,7 @@ _SHOWN_USER = {
     "last_name": "{last_name}",
 }
 _SHOWN_SELF = {"user_id": "{owner}", "tenant_id": "{tenant}", "email": "{email}", "role": "owner"}
+_SELF_KINDS = {"exp": int, "iat": int}
 PERMISSION_CHECK = "/api/v1/permissions/check"
 
 
@@ -206,7 +223,7 @@ def _route(name: str, request: str, service: str, access: Access, **more: Any) -
 
 
 ROUTES = (
-    _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, shows=_SHOWN),
+    _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, shows=_SHOWN, kinds=_KINDS),
     _route(
         "list",
         f"GET {_WORKSPACES}?limit=1",
@@ -214,6 +231,7 @@ ROUTES = (
         Access.USER,
         invalid_query=_INVALID_PAGE,
         shows=_SHOWN_PAGE,
+        kinds=_PAGE_KINDS,
         queries={
             "": {**_SHOWN_PAGE, "limit": 20},
             "limit=1&page=2": {"data": [], "page": 2, "has_next": False, "has_prev": True},
@@ -227,6 +245,7 @@ ROUTES = (
         USERS,
         Access.TENANT,
         shows=_SHOWN_USER,
+        kinds={"workspaces": int},
         settled={"workspaces": 1},
     ),
     _route(
@@ -243,18 +262,25 @@ ROUTES = (
         "GET /sagas?tenant_id={tenant}",
         ORCHESTRATOR,
         Access.OPERATOR,
-        invalid_query=_INVALID_PAGE,
+        invalid_query={**_INVALID_PAGE, "tenant_id": _NO_TENANT},
         shows={"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 20, "has_next": False, "has_prev": False},
+        kinds={f"sagas.0.{name}": kind for name, kind in _SAGA_KINDS.items()},
         queries={
+            "tenant_id=nobody": {"sagas": []},
             "tenant_id={tenant}&limit=1": {"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 1, "has_next": False},
             "tenant_id={tenant}&limit=1&page=2": {"sagas": [], "page": 2, "has_next": False, "has_prev": True},
         },
     ),
     _route(
-        "saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR, shows={"saga_id": "{saga}", "state": "completed"}
+        "saga",
+        "GET /sagas/{saga}",
+        ORCHESTRATOR,
+        Access.OPERATOR,
+        shows={"saga_id": "{saga}", "state": "completed"},
+        kinds=_SAGA_KINDS,
     ),
-    _route("me", "GET /auth/me", AUTH, Access.SELF, shows=_SHOWN_SELF),
-    _route("validate", "POST /auth/validate", AUTH, Access.SELF, shows=_SHOWN_SELF),
+    _route("me", "GET /auth/me", AUTH, Access.SELF, shows=_SHOWN_SELF, kinds=_SELF_KINDS),
+    _route("validate", "POST /auth/validate", AUTH, Access.SELF, shows=_SHOWN_SELF, kinds=_SELF_KINDS),
     _route(
         "login",
         "POST /auth/login",
@@ -263,6 +289,7 @@ ROUTES = (
         body=_LOGIN,
         invalid=_INVALID_LOGIN,
         shows={"token_type": "Bearer"},
+        kinds={"access_token": str, "refresh_token": str, "expires_in": int},
     ),
     _route(
         "rename",
@@ -272,6 +299,8 @@ ROUTES = (
         body=_RENAMING,
         changes=True,
         invalid=_INVALID_RENAMING,
+        shows=_SHOWN,
+        kinds=_KINDS,
     ),
 )
 

@@ -56,9 +56,10 @@ _WAITING = """
 WITH saga AS (
     INSERT INTO saga_instances (id, saga_type, tenant_id, correlation_id, state, input, context, deadline_at, timer_at,
                                 version, created_at)
-    SELECT gen_random_uuid(), %(type)s, %(tenant)s, gen_random_uuid(), %(state)s, '{}', '{}', due, due, 1,
+    SELECT overlay(gen_random_uuid()::text PLACING '00000000' FROM 1)::uuid, %(type)s, %(tenant)s, gen_random_uuid(),
+           %(state)s, '{}', '{}', now() - interval '1 hour', now() + %(in_h)s * interval '1 hour', 1,
            now() - interval '2 hours'
-    FROM generate_series(1, %(count)s), LATERAL (SELECT now() + %(in_h)s * interval '1 hour') AS timer (due)
+    FROM generate_series(1, %(count)s)
     RETURNING id, timer_at
 )
 INSERT INTO saga_steps (saga_id, position, name, state, attempts, result, resend_at)
@@ -103,13 +104,17 @@ class Registration:
         self._lock = threading.Lock()
 
     def make_input(self, tenant: Tenant, *, subject: str | None = None) -> SagaInput:
-        """A new person of the tenant with an e-mail of their own, or with the given one."""
+        """A new person of the tenant with an e-mail of their own, or with the given one.
+
+        An address is the same in other letters, and a tenant is not.
+        """
+        domain = tenant.id.lower()
         with self._lock:
-            number = self._made[tenant.id] = self._made.get(tenant.id, 0) + 1
+            number = self._made[domain] = self._made.get(domain, 0) + 1
         chance = random.Random(f"{self._seed}/{tenant.id}/{number}")  # noqa: S311  the same data for the same seed
         password = f"pw-{chance.randbytes(PASSWORD_BYTES).hex()}"
         fields: dict[str, Any] = {
-            "email": subject or f"user{number}@{tenant.id}.example",
+            "email": subject or f"user{number}@{domain}.example",
             "password": password,
             "first_name": chance.choice(FIRST_NAMES),
             "last_name": chance.choice(LAST_NAMES),

@@ -32,6 +32,7 @@ CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
+TOOK = "pyairtable_http_request_seconds_sum"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
 _REGISTERED = "SELECT input->>%(name)s AS value FROM saga_instances WHERE tenant_id = ANY (%(tenants)s)"
@@ -103,6 +104,10 @@ class Requests:
         for status, count in ANSWERED.findall(self.counted(service)):
             counts[int(status)] += int(float(count))
         return counts
+
+    def answered_in_s(self, service: str) -> float:
+        """What its metrics say of requests, whatever their method."""
+        return self._sum(service, TOOK)
 
     def handled(self, service: str) -> float:
         """What its metrics say of messages, whatever their topic."""

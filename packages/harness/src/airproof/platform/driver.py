@@ -227,7 +227,8 @@ class SagaAccess(Protocol):
         """Puts in old sagas of the tenant, which has no others; the context's end removes them.
 
         So many wait for something that is long due and cannot be done: another version has left them, of a type, in a
-        state or at a step that the platform does not know. As many wait for something that is not due for long.
+        state or at a step that the platform does not know. As many wait for something that is not due for long, though
+        their deadlines have passed. Whatever they are put in order by, all of them come early.
         """
         ...
 

@@ -222,6 +222,7 @@ class Route:
         invalid: values of a field of the body, which the body need not have, with which the request is refused.
         invalid_query: the same of the parameters behind the path, as they are spelled there.
         shows: what of the answer is known, by its place in it: `data.0.name`; texts as in `body`.
+        kinds: of what kind is what it shows besides: `int`, `str`.
         queries: other parameters that may stand behind the path, or none, and what is shown then.
         paged: how it shows what it lists; None for no list.
         settled: what it shows besides once nothing moves any more.
@@ -238,6 +239,7 @@ class Route:
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     invalid_query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shows: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Mapping[str, type] = field(default_factory=dict)
     queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     paged: Paged | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)

@@ -67,3 +67,7 @@ class SessionAccess(Protocol):
     def kept_passwords(self, tenant: Tenant) -> tuple[str, ...]:
         """How the platform keeps the password of each of the tenant's users."""
         ...
+
+    def kept_cheaply(self, tenant: Tenant) -> tuple[str, ...]:
+        """Those of them that cost less to guess at than the operator has said."""
+        ...

@@ -80,6 +80,9 @@ def _start_with_like_secrets(stage: Stage) -> None:
         promise, expected = "that two users have the same password is not seen by how it is kept", "each kept otherwise"
         seen = f"{len(kept)} passwords, kept in {len(set(kept))} ways"
         stage.anomalies.append(Anomaly("SECURITY", "kept-alike", promise, expected, seen))
+    if cheap := stage.platform.sessions.kept_cheaply(stage.tenant):
+        promise = "a password costs as much to guess at as the operator has said"
+        stage.anomalies.append(Anomaly("SECURITY", "kept-cheaply", promise, "none", f"{len(cheap)} that cost less"))
 
 
 def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any, SagaInput]]:
