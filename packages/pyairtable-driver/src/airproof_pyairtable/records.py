@@ -13,6 +13,18 @@ from kafka.partitioner.default import murmur2
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof_pyairtable.manifest import DEAD_LETTERS
 
+_TALK = ("message_id", "saga_id", "step", "action", "tenant_id", "correlation_id")
+_EVENT = ("event_id", "event_type", "aggregate_id", "aggregate_type", "timestamp", "tenant_id")
+_KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
+    MessageKind.EVENT: {**dict.fromkeys(_EVENT, (str,)), "version": (int,), "payload": (dict,), "metadata": (dict,)},
+    MessageKind.COMMAND: {**dict.fromkeys((*_TALK, "saga_type", "timestamp"), (str,)), "payload": (dict,)},
+    MessageKind.REPLY: {
+        **dict.fromkeys((*_TALK, "in_reply_to", "outcome"), (str,)),
+        "reason": (str, type(None)),
+        "result": (dict,),
+    },
+}
+
 
 def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> BusMessage:
     """The record of a topic with so many partitions as a message; what cannot be read becomes a contradiction."""
@@ -44,6 +56,7 @@ def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> Bus
         contradictions=()
         if kind is MessageKind.DEAD_LETTER
         else (*unreadable, *_contradictions(kind, topic, headers, body), *_misplaced(record, partitions)),
+        malformed=tuple(_malformed(kind, body)),
     )
 
 
@@ -67,6 +80,12 @@ def _misplaced(record: ConsumerRecord, partitions: int) -> Iterable[str]:
     """Whoever sends a record with that key has to come to the same place, as all clients of Kafka do by themselves."""
     if record.key is not None and record.partition != (home := (murmur2(record.key) & 0x7FFFFFFF) % partitions):
         yield f"partition is {record.partition}, the key belongs in {home}"
+
+
+def _malformed(kind: MessageKind, body: Mapping[str, Any]) -> Iterable[str]:
+    for name, kinds in _KINDS.get(kind, {}).items():
+        if type(body.get(name)) not in kinds:
+            yield f"{name} is a {type(body.get(name)).__name__}, not a {kinds[0].__name__}"
 
 
 def older(body: dict[str, Any], days: float) -> dict[str, Any]:
