@@ -32,6 +32,7 @@ CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
+SENT = "pyairtable_messages_published_total"
 TOOK = "pyairtable_http_request_seconds_sum"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
@@ -112,6 +113,10 @@ class Requests:
     def handled(self, service: str) -> float:
         """What its metrics say of messages, whatever their topic."""
         return self._sum(service, HANDLED)
+
+    def sent(self, service: str) -> float:
+        """What its metrics say of messages that the broker has, whatever their kind."""
+        return self._sum(service, SENT)
 
     def given_up(self, service: str) -> float:
         """What its metrics say of dead letters, whoever made them."""
