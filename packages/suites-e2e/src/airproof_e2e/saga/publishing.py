@@ -20,7 +20,7 @@ from airproof_e2e.saga.stage import WAIT_S, Stage
 TRIES, ENDS_SOON_S = 3, 4.0
 STREAM_SIZES = (4000, *[10] * 20)
 """More than a relay sends that looks for the next of a key only now and then."""
-BACKLOG, FEW = 80, 8
+BACKLOG, FEW = 72, 8
 """More than is sent at a time, and how many of them are compared."""
 
 
