@@ -147,4 +147,19 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW230",
+        category="GATEWAY",
+        what="a client that hangs up is logged as an error",
+        trigger="a client hangs up before it has said all",
+        edits=(
+            Edit(
+                "kit/http/middleware.py",
+                "            except ClientDisconnect:\n"
+                "                status = CLIENT_GONE\n"
+                '                log.info("%s %s: the client hung up", scope["method"], scope["path"])\n',
+                "",
+            ),
+        ),
+    ),
 )

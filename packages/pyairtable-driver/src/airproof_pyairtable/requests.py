@@ -18,6 +18,7 @@ from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
+from airproof.platform.observation import SagaState
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
@@ -32,7 +33,7 @@ CORRELATION = "X-Correlation-ID"
 PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
-TOOK = "pyairtable_http_request_seconds_sum"
+TOOK, ENDED = "pyairtable_http_request_seconds_sum", "pyairtable_sagas_total"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
 _REGISTERED = "SELECT input->>%(name)s AS value FROM saga_instances WHERE tenant_id = ANY (%(tenants)s)"
@@ -91,6 +92,10 @@ class Requests:
         """The status of a probe."""
         return self._http.ask("GET", service, path).status_code
 
+    def said(self, service: str, path: str) -> str:
+        """The body of the answer."""
+        return self._http.ask("GET", service, path).text
+
     def counted(self, service: str) -> str:
         """The service's metrics."""
         answer = self._http.ask("GET", service, MANIFEST.service(service).metrics_path)
@@ -109,6 +114,18 @@ class Requests:
         """What its metrics say of requests, whatever their method."""
         return self._sum(service, TOOK)
 
+    def ended(self, service: str, state: SagaState) -> float:
+        """What its metrics say of sagas, of whatever kind."""
+        return self._sum(service, ENDED, f'state="{state}"')
+
+    def described(self, service: str) -> Collection[str]:
+        """The operations of its OpenAPI document."""
+        answer = self._http.ask("GET", service, MANIFEST.service(service).description_path)
+        if answer.status_code != 200:
+            return ()
+        paths = answer.json()["paths"]
+        return {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
+
     def handled(self, service: str) -> float:
         """What its metrics say of messages, whatever their topic."""
         return self._sum(service, HANDLED)
@@ -117,9 +134,9 @@ class Requests:
         """What its metrics say of dead letters, whoever made them."""
         return self._sum(service, GIVEN_UP)
 
-    def _sum(self, service: str, name: str) -> float:
+    def _sum(self, service: str, name: str, label: str = "") -> float:
         lines = self.counted(service).splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{"))
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{") and label in line)
 
     def allowed(self, user: EntityRef, about: EntityRef, action: str, *, whom: EntityRef | None = None) -> bool:
         """What permission-service says to the user, who asks about a user of their own tenant."""
@@ -212,6 +229,8 @@ class Requests:
                 return {"X-API-Key": self._cell.secrets["admin_key"]}
             case Session.NO_OPERATOR:
                 return {"X-API-Key": self._cell.secrets["admin_key"][:-1]}
+            case Session.NEARLY_OPERATOR:
+                return {"X-API-Key": self._cell.secrets["admin_key"].swapcase()}
             case Session.FORGED:
                 token = "f" * 43
             case Session.GARBLED:

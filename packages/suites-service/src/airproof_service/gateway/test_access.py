@@ -12,15 +12,13 @@ from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
-from airproof.platform.requests import Request, Session
+from airproof.platform.requests import NO_PLAIN_TEXT, Request, Session
 from airproof_service.intruders import Others, intruders, logged_in, near_ids, spellings
 from airproof_service.stage import PERSONAL, REFUSALS, WAIT_S, Stage
 
 IN_A_ROW, AT_ONCE = 15, 8
 LONGEST_ID = 200
 NO_CORRELATION_IDS = ("a b", "x" * (LONGEST_ID + 1), "é")
-ODD = "'\"*/--;%s{0}\\"
-"""What an id may hold, and what would be seen if it were taken for anything else than text."""
 
 
 @pytest.mark.smoke
@@ -98,7 +96,7 @@ def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> N
     """The correlation id of a request is that of its answer, whichever service gives it, and is text and no more."""
     missing = _missing(stage)
     for route in (one for one in stage.routes if not one.changes):
-        mine = f"corr-{stage.about.id}-{route.name}{ODD}"
+        mine = f"corr-{stage.about.id}-{route.name}{NO_PLAIN_TEXT}"
         request = replace(stage.rightful(route), about=missing, user=stage.about, correlation_id=mine)
         answer = stage.ask(request)
         alike = answer is not None and set(answer.correlation_ids) == {mine}
