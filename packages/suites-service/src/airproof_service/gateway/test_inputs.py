@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from airproof.cells.logs import parse
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import CLIENT
 from airproof.faults.wire import applied
@@ -24,7 +25,7 @@ from airproof_service.stage import Stage
 
 NOT_RIGHT = frozenset({400, 422})
 NOT_THERE = NOT_RIGHT | {401, 404, 405}
-SHORT, LONG, WAIT_S = 7, 100_000, 10.0
+SHORT, LONG, LONG_LINE, WAIT_S = 7, 100_000, 300, 10.0
 
 
 @pytest.mark.covers("SEC-3", "XS-4")
@@ -91,8 +92,11 @@ def test_who_hangs_up_is_no_fault_of_the_platform(stage: Stage, wire: Wire) -> N
         path = stage.cell.platform.requests.path(route, stage.about).partition("?")[0]
         said = on(CLIENT, stage.cell.platform.manifest.gateway).when(http.request(path=path)).times(1)
         with applied(stage.cell, said.truncate(LONG // 2)):
-            stage.ask(replace(stage.rightful(route), raw=b" " * LONG))
+            stage.ask(request := replace(stage.rightful(route), raw=b" " * LONG))
         stage.demand_served(route)
+        errors = [f"{line.node}: {line.text[:LONG_LINE]}" for line in stage.log_lines() if parse(line).is_error]
+        promise = "what a client does is no error of the platform"
+        stage.demand(not errors, "GATEWAY", "client-is-an-error", promise, "none in any log", errors[:1], request)
     stage.judge()
 
 
