@@ -359,4 +359,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA220",
+        category="CACHE",
+        what="a session has to hold what none has held before",
+        trigger="somebody has logged in before an upgrade",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "    partner: str\n\n\n@dataclass",
+                "    partner: str\n    status: str\n\n\n@dataclass",
+            ),
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                '            "role": "owner",\n',
+                '            "role": "owner",\n            "status": credential.status,\n',
+            ),
+        ),
+    ),
 )
