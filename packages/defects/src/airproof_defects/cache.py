@@ -377,4 +377,20 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA221",
+        category="CACHE",
+        what="browsers may keep what they are shown for half a minute",
+        trigger="a request to the gateway",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "if name in answer.headers}\n    return Response",
+                "if name in answer.headers}\n"
+                '    if request.method == "GET" and answer.is_success:\n'
+                '        outward["cache-control"] = "private, max-age=30"\n'
+                "    return Response",
+            ),
+        ),
+    ),
 )

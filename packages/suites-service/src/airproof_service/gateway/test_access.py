@@ -92,11 +92,13 @@ def test_requests_use_nothing_up(stage: Stage) -> None:
 
 @pytest.mark.covers("XS-4", "GW-2")
 def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> None:
-    """The correlation id of a request is that of its answer, whoever of the services behind the gateway gives it."""
+    """The correlation id of a request is that of its answer, whatever key it has and whichever service answers."""
     missing = _missing(stage)
     for route in (one for one in stage.routes if not one.changes):
         mine = f"corr-{stage.about.id}-{route.name}"
-        request = replace(stage.rightful(route), about=missing, user=stage.about, correlation_id=mine)
+        request = replace(
+            stage.rightful(route), about=missing, user=stage.about, correlation_id=mine, key=f"key-{mine}"
+        )
         answer = stage.ask(request)
         alike = answer is not None and set(answer.correlation_ids) == {mine}
         seen = ", ".join(answer.correlation_ids) or "none" if answer else "no answer"
