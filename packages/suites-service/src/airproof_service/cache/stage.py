@@ -110,6 +110,13 @@ class Stage:
             closing[update.outcome](update)
         return update
 
+    def demand_done(self, version: int, access: EntityAccess | None = None, *, blames: str = CATEGORY) -> None:
+        """Makes that version of the entity, which is at the one before."""
+        update = self.update(version, access)
+        if update.outcome is not UpdateOutcome.DONE:
+            promise, seen = "a change at the last version is made", update.reason or update.outcome.value
+            self.fail(Anomaly(blames, "change-fails", promise, f"version {version}", seen))
+
     def wait_invalidated(self, version: int, *, removed: bool = False) -> None:
         """Waits until the event of that version has been consumed, and notes when that was seen."""
         event = self.cache.wait_invalidated(self.ref, version, timeout_s=WAIT_S)

@@ -11,7 +11,6 @@ from airproof.environment.topology import Role
 from airproof.faults.wire import applied
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Cached
-from airproof.platform.observation import UpdateOutcome
 from airproof.wire import Wire, on, postgres, redis
 from airproof_service.cache.stage import WAIT_S, Stage, value_of
 
@@ -29,7 +28,7 @@ def test_a_slow_fill_does_not_bury_a_newer_write(
     """A fill that is held until a newer write was committed and invalidated is not read, also if entries got lost."""
     stage = Stage.of(cell, cached, tenant)
     for version in range(2, BEFORE + 1):
-        assert stage.update(version).outcome is UpdateOutcome.DONE
+        stage.demand_done(version)
     stage.wait_invalidated(BEFORE)
     service = cell.platform.manifest.entity(cached.entity).service
     fill = on(service, cached.node).when(redis.command(containing=[stage.ref.id, value_of(BEFORE)])).times(1)
@@ -40,7 +39,7 @@ def test_a_slow_fill_does_not_bury_a_newer_write(
     ):
         slow = readers.submit(stage.read)
         held.wait_until_held(WAIT_S)
-        assert stage.update(AFTER).outcome is UpdateOutcome.DONE
+        stage.demand_done(AFTER)
         stage.wait_invalidated(AFTER)
         if lost:
             stage.cache.forget(stage.ref)
@@ -86,7 +85,7 @@ def _overtaken(stage: Stage) -> Iterator[None]:
     with ThreadPoolExecutor(1, thread_name_prefix="early") as readers, applied(stage.cell, load.hold()) as held:
         early = readers.submit(stage.read)
         held.wait_until_held(WAIT_S)
-        assert stage.update(2).outcome is UpdateOutcome.DONE
+        stage.demand_done(2)
         stage.wait_invalidated(2)
         yield
         held.release()
