@@ -36,6 +36,15 @@ EVENTS = (
         cell=CellKind.DOUBLED,
     ),
     Family(
+        "event-shared-anew",
+        Per.SAGA,
+        events.shared_anew,
+        "an event in hand is counted once though its service's part is shared anew, and whoever has it is lost",
+        (*CRASH, "EB-2"),
+        blames="BUS",
+        cell=CellKind.DOUBLED,
+    ),
+    Family(
         "events-raced",
         Per.SAGA,
         events.raced,

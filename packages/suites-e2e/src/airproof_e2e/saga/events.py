@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 
 from airproof.checkers.verdict import Anomaly
+from airproof.faults.process import NodeFault
 from airproof.platform.driver import Tenant, Write
 from airproof.platform.manifest import Step, Subscription
 from airproof.platform.observation import BusMessage, MessageKind
@@ -18,6 +20,7 @@ from airproof_e2e.saga.breakage import (
     break_off_writes,
     demand_clean_exit,
     event_forged,
+    expelled,
     frozen_at_rest,
     held,
     killed,
@@ -112,19 +115,40 @@ def redelivered_to_each_instance(stage: Stage) -> None:
                 stack.enter_context(killed(stage, alone.node))
 
 
+def shared_anew(stage: Stage) -> None:
+    """While an instance has an event in hand another one is lost, and their part shared anew; then it is lost too."""
+    for one in _told_forward(stage):
+        with held(stage, one.service, Write.EVENT_INBOX) as block, ExitStack() as stack:
+            saga_id = stage.start()
+            block.wait_blocked(timeout_s=WAIT_S)
+            holder = block.node()
+            others = [node.name for node in stage.cell.description.instances(one.service) if node.name != holder]
+            down = [stack.enter_context(killed(stage, other)) for other in others]
+            for other in others:
+                expelled(stage, one.service, other)
+            down.append(stack.enter_context(killed(stage, holder)))
+            block.release()
+            with ThreadPoolExecutor(len(down), thread_name_prefix="start") as starters:
+                list(starters.map(NodeFault.heal, down))
+        stage.wait_end(saga_id)
+
+
+def _told_forward(stage: Stage) -> list[Subscription]:
+    done = {step.event for step in stage.saga.steps}
+    return [one for one in stage.platform.manifest.subscriptions if one.event in done]
+
+
 def raced(stage: Stage) -> None:
     """Each event that is told forward reaches two instances of who keeps a figure from it, at the same time."""
-    done = {step.event for step in stage.saga.steps}
-    for one in stage.platform.manifest.subscriptions:
-        if one.event in done:
-            with held(stage, one.service, Write.EVENT_INBOX) as block:
-                saga_id = stage.start()
-                event = stage.wait_for(saga_id, (MessageKind.EVENT, one.event))
-                block.wait_blocked(timeout_s=WAIT_S)
-                redelivered(stage, event, elsewhere=True)
-                both = f"two instances of {one.service} to have the event"
-                wait_until(lambda: block.waiting() >= TWO, timeout_s=WAIT_S, describe=both)
-            stage.wait_end(saga_id)
+    for one in _told_forward(stage):
+        with held(stage, one.service, Write.EVENT_INBOX) as block:
+            saga_id = stage.start()
+            event = stage.wait_for(saga_id, (MessageKind.EVENT, one.event))
+            block.wait_blocked(timeout_s=WAIT_S)
+            redelivered(stage, event, elsewhere=True)
+            both = f"two instances of {one.service} to have the event"
+            wait_until(lambda: block.waiting() >= TWO, timeout_s=WAIT_S, describe=both)
+        stage.wait_end(saga_id)
 
 
 def _subscription(stage: Stage) -> Subscription:

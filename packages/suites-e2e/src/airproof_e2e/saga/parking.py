@@ -26,6 +26,7 @@ from airproof_e2e.saga.breakage import (
     publishing_refused,
     refused_on_the_wire,
     stopped,
+    stuck_on_the_wire,
     unroutable,
     unsendable,
 )
@@ -136,9 +137,10 @@ def neighbours_of_a_refused(stage: Stage) -> None:
 
 
 def refused_for_every_reason(stage: Stage) -> None:
-    """The broker refuses a message for each of the reasons for which it never takes one; then a saga goes on beside.
+    """The broker refuses a message for each of the reasons for which it never takes one; then a saga goes on.
 
-    Not earlier: what is sent in the same request as a refused message is refused with it.
+    Not earlier: what is sent in the same request as a refused message is refused with it. While the saga goes on each
+    of its services has a message on the way that the broker does not take just now.
     """
     service, outbox = stage.orchestrator, stage.platform.outbox
     with ExitStack() as refusing:
@@ -148,8 +150,11 @@ def refused_for_every_reason(stage: Stage) -> None:
             for row, reason in zip(_held_back(stage, service), FOR_GOOD, strict=True):
                 refusing.enter_context(refused_on_the_wire(stage, row, reason))
         rows = wait_parked(stage, service)
-        stage.wait_end(stage.start())
     send_again(stage, service, rows)
+    with ExitStack() as stuck:
+        for each in services_of(stage.saga):
+            stuck.enter_context(stuck_on_the_wire(stage, each))
+        stage.wait_end(stage.start())
 
 
 def killed_while_parking(stage: Stage) -> None:
