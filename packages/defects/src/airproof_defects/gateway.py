@@ -148,6 +148,13 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="GW220",
+        category="GATEWAY",
+        what="of the two names under which a client may say its correlation id one is known",
+        trigger="a client says it under the other one",
+        edits=(Edit("kit/http/middleware.py", '("X-Correlation-ID", "X-Request-ID", ', '("X-Correlation-ID", '),),
+    ),
+    Defect(
         id="GW230",
         category="GATEWAY",
         what="a client that hangs up is logged as an error",

@@ -16,8 +16,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/saga/store.py",
-                "        return await self._all(_OF_TENANT, tenant=tenant_id, limit=limit)\n",
-                "        known = await self._all(_OF_TENANT, tenant=tenant_id, limit=limit)\n"
+                "        return await self._all(_OF_TENANT, tenant=tenant_id, offset=offset, limit=limit)\n",
+                "        known = await self._all(_OF_TENANT, tenant=tenant_id, offset=offset, limit=limit)\n"
                 "        found = [await self.get(saga.id) for saga in known]\n"
                 "        return [saga for saga in found if saga is not None]\n",
             ),

@@ -477,6 +477,20 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="SE130",
+        category="SECURITY",
+        what="a login is kept first and given an end afterwards",
+        trigger="what keeps it dies in between",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "_json(session, now + ACCESS_S, refresh), ex=ACCESS_S)\n",
+                "_json(session, now + ACCESS_S, refresh))\n"
+                '            await self._redis.expire(f"access:{access}", ACCESS_S)\n',
+            ),
+        ),
+    ),
+    Defect(
         id="SE230",
         category="SECURITY",
         what="each statement holds, as a comment, the id that a client has given its request",

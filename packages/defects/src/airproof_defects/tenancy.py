@@ -96,6 +96,19 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="TE130",
+        category="TENANCY",
+        what="a tenant for which no rule was set has no limit",
+        trigger="it has as many as it may",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "    limit = func.coalesce(_LIMIT.scalar_subquery(), default)\n",
+                "    limit = func.coalesce(_LIMIT.scalar_subquery(), 100 * default)\n",
+            ),
+        ),
+    ),
+    Defect(
         id="TE230",
         category="TENANCY",
         what="what is logged while a message is handled does not say whose it is",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -14,6 +15,8 @@ from airproof.platform.observation import Mail, SagaState
 from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR
 
 TIMEOUT_S = 20.0
+SAGAS_A_PAGE = 4
+"""Few, so that pages follow one another in most tests that list sagas."""
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4)
 """A connection is not used again when the service, which closes those that are idle for 5 s, may just be closing it."""
 
@@ -27,15 +30,14 @@ class Http:
         self._client = httpx.Client(timeout=TIMEOUT_S, limits=LIMITS, trust_env=False)
 
     def register(self, fields: dict[str, Any], key: str) -> str:
-        """Asks for a registration and returns the id of its saga.
+        """Asks for a registration and returns the id of its saga. The request has another id than the saga.
 
         Raises:
             StartRefused: the request is wrong.
             PlatformError: any other answer than an acceptance, or none.
         """
-        answer = self._send(
-            "POST", GATEWAY, "/auth/register", json=fields, headers={"Idempotency-Key": key.encode("latin-1")}
-        )
+        headers = {"Idempotency-Key": key.encode("latin-1"), "X-Correlation-ID": f"request-{uuid4()}".encode()}
+        answer = self._send("POST", GATEWAY, "/auth/register", json=fields, headers=headers)
         return _started(answer)
 
     def start_saga(self, saga_type: str, tenant_id: str, fields: dict[str, Any]) -> str:
@@ -77,9 +79,14 @@ class Http:
         return None if answer.status_code == 404 else dict(_json(answer, 200))
 
     def sagas(self, tenant_id: str) -> list[dict[str, Any]]:
-        """The sagas of a tenant."""
-        answer = self._read(GATEWAY, "/sagas", tenant_id=tenant_id)
-        return list(answer["sagas"])
+        """The sagas of a tenant, page by page."""
+        sagas = list[dict[str, Any]]()
+        for page in count(1):
+            answer = self._read(GATEWAY, "/sagas", tenant_id=tenant_id, page=str(page), limit=str(SAGAS_A_PAGE))
+            sagas += answer["sagas"]
+            if not answer["has_next"]:
+                break
+        return sagas
 
     def set_limit(self, service: str, tenant_id: str, value: int | None) -> None:
         """Sets how much of its kind the service allows the tenant; None restores the default."""
@@ -133,7 +140,7 @@ class Http:
 
 def _started(answer: httpx.Response) -> str:
     if 400 <= answer.status_code < 500:
-        raise StartRefused(told(answer), status=answer.status_code, code=_code(answer))
+        raise StartRefused(told(answer), status=answer.status_code, code=error_in(answer))
     said = _json(answer, 202)
     if said.get("status") not in set(SagaState) or not isinstance(said.get("message"), str):
         raise PlatformError(f"{answer.request.url.path} was answered without a state and a message: {told(answer)}")
@@ -151,8 +158,10 @@ def told(answer: httpx.Response) -> str:
     return f"{answer.status_code}: {answer.text[:600]}"
 
 
-def _code(answer: httpx.Response) -> str:
+def error_in(answer: httpx.Response) -> str:
+    """What the error in an answer is called, for programs; nothing if there is none that people are told of too."""
     try:
-        return str(answer.json()["error"]["code"])
+        error = answer.json()["error"]
+        return str(error["code"]) if error["message"] else ""
     except (ValueError, KeyError, TypeError):
         return ""

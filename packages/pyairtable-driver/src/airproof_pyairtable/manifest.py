@@ -28,6 +28,8 @@ USERS, WORKSPACES, PERMISSIONS, NOTIFICATIONS = (
     "notification-service",
 )
 DEAD_LETTERS, REPLIES = "pyairtable.dlq.events", "pyairtable.sagas.replies"
+KEY_REUSED = "idempotency-key-reused"
+LONGEST_DEADLINE_S = 3600
 
 _HELD = Refusal("legal-hold", "a legal hold forbids to delete anything of the tenant")
 _ROLE = ("user_id", "resource_type", "resource_id")
@@ -50,7 +52,7 @@ REGISTRATION = Saga(
             participant=USERS,
             effect="profile",
             event="user.created",
-            refusal=Refusal("seat-limit", "the tenant has no seat left", limit=True),
+            refusal=Refusal("seat-limit", "the tenant has no seat left", limit=100),
             compensation=Compensation("user.removed", _HELD, tells=("user_id", "email")),
             tells=("user_id", "email", "first_name", "last_name"),
             holds={"first_name": "{first_name}", "last_name": "{last_name}"},
@@ -60,7 +62,7 @@ REGISTRATION = Saga(
             participant=WORKSPACES,
             effect="workspace",
             event="workspace.created",
-            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=True),
+            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=50),
             compensation=Compensation("workspace.removed", _HELD, tells=("workspace_id", "owner_id")),
             tells=("workspace_id", "owner_id", "name"),
             holds={"name": "{first_name}'s workspace"},
@@ -70,7 +72,7 @@ REGISTRATION = Saga(
             participant=PERMISSIONS,
             effect="role_assignment",
             event="permissions.assigned",
-            refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=True),
+            refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=100),
             compensation=Compensation("permissions.revoked", _HELD, tells=_ROLE),
             tells=(*_ROLE, "role", "permissions"),
         ),
@@ -100,7 +102,7 @@ REGISTRATION = Saga(
         "last_name": ("", "x" * 101),
         "tenant_id": ("", "a/b", "x" * 65),
         "role": ("admin",),
-        "deadline_s": (0, -1, 3601, "x", 1e300, [1]),
+        "deadline_s": (0, -1, LONGEST_DEADLINE_S + 1, "x", 1e300, [1]),
     },
     invalid_keys=("", "a b", "x" * 201, "é"),
     unusual={
@@ -124,6 +126,7 @@ REGISTRATION = Saga(
         "tenant_id": ("{tenant}_A.b-C", f"{{tenant}}-{'x' * 48}"),
     },
     deadline_s=120,
+    longest_deadline_s=LONGEST_DEADLINE_S,
 )
 
 WORKSPACE = Entity(
@@ -261,10 +264,14 @@ ROUTES = (
         "GET /sagas?tenant_id={tenant}",
         ORCHESTRATOR,
         Access.OPERATOR,
-        invalid_query={"tenant_id": _NO_TENANT},
-        shows={"sagas.0.tenant_id": "{tenant}"},
+        invalid_query={**_INVALID_PAGE, "tenant_id": _NO_TENANT},
+        shows={"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 20, "has_next": False, "has_prev": False},
         kinds={f"sagas.0.{name}": kind for name, kind in _SAGA_KINDS.items()},
-        queries={"tenant_id=nobody": {"sagas": []}},
+        queries={
+            "tenant_id=nobody": {"sagas": []},
+            "tenant_id={tenant}&limit=1": {"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 1, "has_next": False},
+            "tenant_id={tenant}&limit=1&page=2": {"sagas": [], "page": 2, "has_next": False, "has_prev": True},
+        },
     ),
     _route(
         "saga",
@@ -328,7 +335,7 @@ _ERRORS = {
     403: ("forbidden", "inactive"),
     404: ("not-found",),
     405: ("method-not-allowed",),
-    409: ("version-conflict", "idempotency-key-reused", "correlation-id-reused"),
+    409: ("version-conflict", KEY_REUSED, "correlation-id-reused"),
     413: ("too-large",),
     422: ("invalid-request",),
     500: ("internal-error",),
@@ -373,4 +380,5 @@ MANIFEST = Manifest(
     longest_key=200,
     exchangeable_s=7 * 24 * 3600,
     errors=_ERRORS,
+    key_reused=KEY_REUSED,
 )

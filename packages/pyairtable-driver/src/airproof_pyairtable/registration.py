@@ -65,6 +65,15 @@ WITH saga AS (
 INSERT INTO saga_steps (saga_id, position, name, state, attempts, result, resend_at)
 SELECT id, 0, %(step)s, 'running', 1, '{}', timer_at FROM saga
 """
+_COPY = """
+INSERT INTO {table}
+SELECT (jsonb_populate_record(NULL::{table}, kept || jsonb_build_object(
+    'id', md5(n || (kept->>'id')), 'saga_id', md5(n || (kept->>'saga_id')), 'resource_id', n,
+    'created_at', now() - interval '2 days'))).*
+FROM (SELECT to_jsonb(one) AS kept FROM {table} one WHERE tenant_id = %(tenant)s LIMIT 1) one,
+     generate_series(1, %(count)s - (SELECT count(*) FROM {table} WHERE tenant_id = %(tenant)s)) n
+"""
+_REMOVE_COPIES = "DELETE FROM {table} WHERE tenant_id = %(tenant)s AND created_at < now() - interval '1 day'"
 _REMOVE = """
 WITH steps AS (DELETE FROM saga_steps USING saga_instances WHERE id = saga_id AND tenant_id = %(tenant)s)
 DELETE FROM saga_instances WHERE tenant_id = %(tenant)s
@@ -176,6 +185,18 @@ class Registration:
             yield
         finally:
             self._http.set_limit(participant, tenant.id, None)
+
+    @contextmanager
+    def filled(self, step: str, tenant: Tenant, room: int) -> Iterator[None]:
+        """Copies a row of the tenant's."""
+        wanted = REGISTRATION.step(step)
+        place, limit = EFFECTS[wanted.effect], wanted.refusal.limit if wanted.refusal else 0
+        copy, remove = (text.format(table=place.table) for text in (_COPY, _REMOVE_COPIES))
+        self._databases.all(place.database, copy, {"tenant": tenant.id, "count": limit - room})
+        try:
+            yield
+        finally:
+            self._databases.all(place.database, remove, {"tenant": tenant.id})
 
     def start_unidentified(self, given: SagaInput) -> str:
         """Asks the orchestrator for the saga without the token that services carry."""

@@ -22,19 +22,20 @@ from airproof.platform.observation import SagaState
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
-from airproof_pyairtable.http import Http, told
+from airproof_pyairtable.http import Http, error_in, told
 from airproof_pyairtable.manifest import GATEWAY, MANIFEST, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE
 from airproof_pyairtable.places import database_of
 from airproof_pyairtable.poison import address
 from airproof_pyairtable.stores import Stores
 
 SERVICE_TOKENS = jwt.encode({}, "x" * 32, algorithm="HS256").partition(".")[0]
-CORRELATION = "X-Correlation-ID"
+CORRELATION, REQUEST = "X-Correlation-ID", "X-Request-ID"
 PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
 TOOK, ENDED = "pyairtable_http_request_seconds_sum", "pyairtable_sagas_total"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
+LASTS = re.compile(r"(?:max-age|s-maxage|stale-while-revalidate)=(\d+)")
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
 _REGISTERED = "SELECT input->>%(name)s AS value FROM saga_instances WHERE tenant_id = ANY (%(tenants)s)"
 _SAGA = "SELECT saga_id FROM workspaces WHERE id::text = %(id)s"
@@ -64,7 +65,8 @@ class Requests:
             said = {"X-User-ID": request.pretended.owner, "X-Tenant-ID": request.pretended.tenant.id}
             headers |= {**said, "X-User-Roles": "admin", "X-Forwarded-User": request.pretended.owner}
         if request.correlation_id:
-            headers[CORRELATION] = request.correlation_id.encode("latin-1")
+            # Under either name: those with a body have it under the one that other platforms use.
+            headers[REQUEST if request.route.body else CORRELATION] = request.correlation_id.encode("latin-1")
         if request.key:
             headers["Idempotency-Key"] = request.key.encode("latin-1")
         path = request.path or self.path(request.route, request.about)
@@ -192,11 +194,12 @@ class Requests:
             answer.status_code,
             answer.text,
             correlation_ids=_correlation_ids(answer),
-            error=_error(answer),
+            error=error_in(answer),
             readable=_is_readable(answer),
             again_in_s=_again_in_s(answer),
             allows=str(answer.headers.get("Allow", "")),
             open_to=_open_to(answer),
+            kept_for_s=_kept_for_s(answer),
         )
 
     def _filled(self, value: Any, about: EntityRef) -> Any:
@@ -260,13 +263,6 @@ def _correlation_ids(answer: httpx.Response) -> tuple[str, ...]:
     return tuple(named)
 
 
-def _error(answer: httpx.Response) -> str:
-    with suppress(json.JSONDecodeError, KeyError, TypeError):
-        error = answer.json()["error"]
-        return str(error["code"]) if error["message"] else ""
-    return ""
-
-
 def _is_readable(answer: httpx.Response) -> bool:
     if not answer.content:
         return True
@@ -279,6 +275,13 @@ def _is_readable(answer: httpx.Response) -> bool:
 def _again_in_s(answer: httpx.Response) -> float | None:
     said = str(answer.headers.get("Retry-After", ""))
     return float(said) if said.isdecimal() else None
+
+
+def _kept_for_s(answer: httpx.Response) -> float:
+    said = str(answer.headers.get("Cache-Control", "")).lower()
+    if "no-store" in said or "no-cache" in said:
+        return 0.0
+    return max(map(float, LASTS.findall(said)), default=0.0)
 
 
 def _open_to(answer: httpx.Response) -> str:

@@ -143,6 +143,9 @@ class Stage:
         promise, expected = "no page of another site can ask in a user's name", "nothing that lets it read the answer"
         seen = f"open to {answer.open_to}"
         self.demand(not answer.open_to, "SECURITY", "open-to-other-sites", promise, expected, seen, request)
+        promise, expected = "who asks again is shown what there is by then", "an answer that nobody on the way may keep"
+        seen = f"kept for {answer.kept_for_s:g} s"
+        self.demand(not answer.kept_for_s, "CACHE", "kept-on-the-way", promise, expected, seen, request)
         promise, expected = "who is told that it is not possible now is told when it is", "in how many seconds"
         told = answer.status != 503 or bool(answer.again_in_s)
         self.demand(told, "GATEWAY", "no-retry", promise, expected, answer, request)
@@ -161,10 +164,10 @@ class Stage:
 
     def demand_queries(self, route: Route) -> None:
         """Whoever asks with other parameters, or none, is answered."""
-        path = self.cell.platform.requests.path(route, self.about).partition("?")[0]
+        path = route.path.partition("?")[0]
         for query, shows in route.queries.items():
-            spelled = f"{path}?{query}".rstrip("?")
-            request = replace(self.rightful(replace(route, shows=shows, kinds={})), path=spelled)
+            spelled = replace(route, path=f"{path}?{query}".rstrip("?"), shows=shows, kinds={})
+            request = self.rightful(spelled)
             if answer := self.ask(request):
                 self.demand_shown(answer, request)
 

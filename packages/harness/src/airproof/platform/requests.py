@@ -65,6 +65,7 @@ class Answer:
         again_in_s: after how many seconds to try again, as it says; None if it does not.
         allows: the methods that there are instead, as it says; empty if it does not.
         open_to: which pages of other sites browsers let read it, as it says; empty for none.
+        kept_for_s: how long browsers, and who else is on the way, may keep it and show it again, as it says.
     """
 
     status: int
@@ -75,6 +76,7 @@ class Answer:
     again_in_s: float | None = None
     allows: str = ""
     open_to: str = ""
+    kept_for_s: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.status} {self.text[:200]}"

@@ -38,7 +38,8 @@ def with_the_same_subject(stage: Stage) -> None:
 def up_to_a_limit(stage: Stage) -> None:
     """More people register, at all instances at once, than the tenant has room for, by the rule that was set last.
 
-    Those of other tenants do not count, of which one is called the same but for the case of letters.
+    Those of other tenants do not count, of which one is called the same but for the case of letters. Where no rule was
+    set, a tenant has the room that all have.
     """
     others = Tenant(f"{stage.tenant.id}-other"), Tenant(stage.tenant.id.upper())
     for saga_id in [stage.start(stage.make_input(tenant=other)) for other in others for _ in range(ROOM)]:
@@ -47,6 +48,14 @@ def up_to_a_limit(stage: Stage) -> None:
     with stage.access.room(step, tenant, 2 * ROOM), stage.access.room(step, tenant, ROOM):
         for saga_id in _meet(stage, stage.make_input):
             stage.wait_end(saga_id)
+    _up_to_the_default(stage, others[0])
+
+
+def _up_to_the_default(stage: Stage, tenant: Tenant) -> None:
+    with stage.access.filled(stage.step.name, tenant, ROOM):
+        for refused in (*[None] * ROOM, stage.step):
+            given, ends = stage.make_input(tenant=tenant), COMPENSATED if refused else COMPLETED
+            stage.wait_end(stage.start(given, ends=ends, refused=refused))
 
 
 def _meet(stage: Stage, make_rival: Callable[[], SagaInput]) -> list[str]:

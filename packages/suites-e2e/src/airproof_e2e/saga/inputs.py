@@ -18,7 +18,10 @@ SHORT = 5
 
 
 def invalid_starts(stage: Stage) -> None:
-    """The saga is started with every value and key that the manifest calls invalid, and without what it needs."""
+    """The saga is started with every value and key that the manifest calls invalid, and without what it needs.
+
+    One that may take as long as any is not refused.
+    """
     for name, value, given in _inputs(stage, stage.saga.invalid):
         _demand_refused(stage, given, f"{name} {str(value)[:40]!r}")
     for missing in (given := stage.make_input()).fields:
@@ -26,7 +29,7 @@ def invalid_starts(stage: Stage) -> None:
         _demand_refused(stage, replace(given, fields=rest), f"no {missing}")
     for key in stage.saga.invalid_keys:
         _demand_refused(stage, stage.make_input(), f"the key {key[:40]!r}", key=key)
-    stage.start()
+    stage.start(deadline_s=stage.saga.longest_deadline_s)
 
 
 def unusual_starts(stage: Stage) -> None:

@@ -100,15 +100,15 @@ class Stage:
             promise = "an outage of the cache that is over leaves no read slower than it was"
             self.fail(Anomaly("PERF", "slow-ever-after", promise, "what is read is cached again", str(error)))
 
-    def update(self, version: int, access: EntityAccess | None = None) -> Update:
+    def update(self, version: int, access: EntityAccess | None = None, *, key: str | None = None) -> Update:
         """Makes that version of the entity, on the record."""
         value = value_of(version)
-        arguments = {"id": self.ref.id, "value": value}
+        arguments = {"id": self.ref.id, "value": value, "key": key}
         with self.cell.history.operation(f"update {self.cached.entity}", args=arguments) as operation:
             self.written[version] = value
             self.asked[version] = f"corr-{uuid4()}"
             update = (access or self.access).update(
-                self.ref, value, expected_version=version - 1, correlation_id=self.asked[version]
+                self.ref, value, expected_version=version - 1, key=key, correlation_id=self.asked[version]
             )
             closing = {
                 UpdateOutcome.DONE: operation.ok,
@@ -117,6 +117,15 @@ class Stage:
             }
             closing[update.outcome](update)
         return update
+
+    def demand_done(
+        self, version: int, access: EntityAccess | None = None, *, key: str | None = None, blames: str = CATEGORY
+    ) -> None:
+        """Makes that version of the entity, which is at the one before, or was when the same was asked for."""
+        update = self.update(version, access, key=key)
+        if update.outcome is not UpdateOutcome.DONE:
+            promise, seen = "a change at the last version is made", update.reason or update.outcome.value
+            self.fail(Anomaly(blames, "change-fails", promise, f"version {version}", seen))
 
     def wait_invalidated(self, version: int, *, removed: bool = False) -> None:
         """Waits until the event of that version has been consumed, and notes when that was seen."""

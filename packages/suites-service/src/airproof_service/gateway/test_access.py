@@ -93,11 +93,15 @@ def test_requests_use_nothing_up(stage: Stage) -> None:
 
 @pytest.mark.covers("XS-4", "GW-2")
 def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> None:
-    """The correlation id of a request is that of its answer, whichever service gives it, and is text and no more."""
+    """The correlation id of a request is that of its answer, whatever key it has and whichever service answers.
+
+    It is text and no more.
+    """
     missing = _missing(stage)
     for route in (one for one in stage.routes if not one.changes):
         mine = f"corr-{stage.about.id}-{route.name}{NO_PLAIN_TEXT}"
-        request = replace(stage.rightful(route), about=missing, user=stage.about, correlation_id=mine)
+        rightful, key = stage.rightful(route), f"key-{stage.about.id}"
+        request = replace(rightful, about=missing, user=stage.about, correlation_id=mine, key=key)
         answer = stage.ask(request)
         alike = answer is not None and set(answer.correlation_ids) == {mine}
         seen = ", ".join(answer.correlation_ids) or "none" if answer else "no answer"
