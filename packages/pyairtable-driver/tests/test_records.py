@@ -16,6 +16,7 @@ EVENT: dict[str, Any] = {
     "aggregate_id": "u1",
     "aggregate_type": "user",
     "version": 1,
+    "timestamp": "2026-01-01T00:00:00Z",
     "tenant_id": "t1",
     "payload": {},
     "metadata": {"correlation_id": "k1", "causation_id": "c1", "source": "user-service"},
@@ -27,6 +28,8 @@ REPLY: dict[str, Any] = {
     "step": "create_profile",
     "action": "execute",
     "outcome": "done",
+    "reason": None,
+    "result": {},
     "tenant_id": "t1",
     "correlation_id": "k1",
 }
@@ -47,13 +50,19 @@ def test_an_event_is_read() -> None:
     message = read_record(make_record("pyairtable.user.events", OF_EVENT, EVENT), "c1.")
     assert (message.kind, message.message_id, message.version) == (MessageKind.EVENT, "e1", 1)
     assert message.topic == "pyairtable.user.events"
-    assert message.contradictions == ()
+    assert message.contradictions == message.malformed == ()
 
 
 def test_a_reply_is_read() -> None:
     message = read_record(make_record("pyairtable.sagas.replies", OF_REPLY, REPLY), "c1.")
     assert (message.outcome, message.in_reply_to, message.saga_id) == ("done", "c1", "s1")
-    assert message.contradictions == ()
+    assert message.contradictions == message.malformed == ()
+
+
+@pytest.mark.parametrize("wrong", [{"version": "1"}, {"payload": None}, {"timestamp": 1.5}])
+def test_what_is_of_another_kind_is_named(wrong: dict[str, Any]) -> None:
+    message = read_record(make_record("pyairtable.user.events", OF_EVENT, {**EVENT, **wrong}), "c1.")
+    assert [what.partition(" ")[0] for what in message.malformed] == list(wrong)
 
 
 @pytest.mark.parametrize("name", ["message-id", "type", "tenant-id", "correlation-id", "causation-id", "source"])

@@ -8,7 +8,7 @@ from airproof_e2e.saga.families import FAMILIES
 from airproof_e2e.saga.matrix import make_scenarios, predicted_count
 
 NO = Refusal("no", "it says no")
-FULL = Refusal("full", "there is no room", limit=True)
+FULL = Refusal("full", "there is no room", limit=5)
 
 
 @st.composite

@@ -368,4 +368,74 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="an operator has a message sent again whose id is none",
         edits=(Edit("kit/http/app.py", "async def retry(message_id: UUID, ", "async def retry(message_id: str, "),),
     ),
+    Defect(
+        id="CT130",
+        category="CONTRACT",
+        what="the list of a tenant's sagas is cut off, and does not say so",
+        trigger="a tenant has more than a page of them",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                "offset=(page - 1) * limit, limit=limit + 1)",
+                "offset=(page - 1) * limit, limit=limit)",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT131",
+        category="CONTRACT",
+        what="who uses a key for another renaming is told that somebody else was faster",
+        trigger="a key is used again at the last version",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                'ApiError(409, "idempotency-key-reused", ',
+                'ApiError(409, "version-conflict", ',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT132",
+        category="CONTRACT",
+        what="a registration may take less long than is promised",
+        trigger="somebody gives one as long as any may take",
+        edits=(
+            Edit(
+                "services/auth_service/entrypoints/http.py",
+                "deadline_s: float | None = Field(default=None, gt=0, le=3600)",
+                "deadline_s: float | None = Field(default=None, gt=0, le=600)",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT02",
+        category="CONTRACT",
+        what="the version of an event is told as text",
+        trigger="an event",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                "        return value\n",
+                "        return {name: str(told) if isinstance(told, int) else told for name, told in value.items()}\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT230",
+        category="CONTRACT",
+        what="how often a step was asked for is told of none that has ended",
+        trigger="an operator looks at a saga",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                "    attempts: int\n",
+                "    attempts: int | None = None\n",
+            ),
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                "attempts=step.attempts, reason",
+                "attempts=step.attempts if step.resend_at else None, reason",
+            ),
+        ),
+    ),
 )

@@ -134,4 +134,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG230",
+        category="SAGA",
+        what="a look at the timers takes one tenant's sagas after the other's, whatever is due",
+        trigger="more sagas of a tenant wait than a look takes",
+        edits=(
+            Edit(
+                STORE,
+                "    .order_by(saga_instances.c.timer_at)\n",
+                "    .order_by(saga_instances.c.tenant_id, saga_instances.c.timer_at)\n",
+            ),
+        ),
+    ),
 )

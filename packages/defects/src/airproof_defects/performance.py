@@ -16,8 +16,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/saga/store.py",
-                "        return await self._all(_OF_TENANT, tenant=tenant_id, limit=limit)\n",
-                "        known = await self._all(_OF_TENANT, tenant=tenant_id, limit=limit)\n"
+                "        return await self._all(_OF_TENANT, tenant=tenant_id, offset=offset, limit=limit)\n",
+                "        known = await self._all(_OF_TENANT, tenant=tenant_id, offset=offset, limit=limit)\n"
                 "        found = [await self.get(saga.id) for saga in known]\n"
                 "        return [saga for saga in found if saga is not None]\n",
             ),
@@ -180,6 +180,32 @@ DEFECTS: tuple[Defect, ...] = (
                 "services/auth_service/application/accounts.py",
                 "await asyncio.to_thread(verify_password, password, stored)",
                 "verify_password(password, stored)",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF03",
+        category="PERF",
+        what="whoever does not reach the broker looks more rarely for what is to be sent, and goes on so",
+        trigger="the broker comes back, and another process leaves something in the outbox",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "            self._outages += 1\n",
+                "            self._outages += 1\n            self._poll_s = min(2 * self._poll_s, 30.0)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF230",
+        category="PERF",
+        what="how long requests take is told in milliseconds, where seconds are meant",
+        trigger="a request",
+        edits=(
+            Edit(
+                "kit/http/middleware.py",
+                "observe(time.monotonic() - started)",
+                "observe(1000 * (time.monotonic() - started))",
             ),
         ),
     ),

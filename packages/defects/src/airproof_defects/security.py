@@ -476,4 +476,77 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE130",
+        category="SECURITY",
+        what="a login is kept first and given an end afterwards",
+        trigger="what keeps it dies in between",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "_json(session, now + ACCESS_S, refresh), ex=ACCESS_S)\n",
+                "_json(session, now + ACCESS_S, refresh))\n"
+                '            await self._redis.expire(f"access:{access}", ACCESS_S)\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE230",
+        category="SECURITY",
+        what="each statement holds, as a comment, the id that a client has given its request",
+        trigger="a request whose id has a star and a slash in it",
+        edits=(
+            Edit(
+                "kit/database.py",
+                '    event.listen(engine.sync_engine, "checkout", _refuse_closed)\n',
+                '    event.listen(engine.sync_engine, "before_cursor_execute", _comment, retval=True)\n'
+                '    event.listen(engine.sync_engine, "checkout", _refuse_closed)\n',
+            ),
+            Edit(
+                "kit/database.py",
+                "def _refuse_closed(",
+                "def _comment(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> tuple[str, Any]:\n"
+                '    """Says in the database\'s own log on whose behalf a statement is run."""\n'
+                "    return f\"{statement} /* correlation_id='{logs.current_correlation()}' */\", parameters\n\n\n"
+                "def _refuse_closed(",
+            ),
+            Edit(
+                "kit/database.py",
+                "if TYPE_CHECKING:\n    from collections.abc import Iterable\n",
+                "from pyairtable_reference.kit import logs\n\n"
+                "if TYPE_CHECKING:\n    from collections.abc import Iterable\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE231",
+        category="SECURITY",
+        what="the kind of a thing is put into a statement as text",
+        trigger="somebody asks what they may do with a thing of a kind with a quote in it",
+        edits=(
+            Edit(
+                "services/permission_service/adapters/role_assignments.py",
+                "import exists, insert, select",
+                "import exists, insert, select, text",
+            ),
+            Edit(
+                "services/permission_service/adapters/role_assignments.py",
+                "table.permissions.contains([permission])",
+                """text(f"permissions @> '[\\"{permission}\\"]'")""",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE232",
+        category="SECURITY",
+        what="passwords are hashed at a low cost, whatever the operator has said",
+        trigger="somebody registers",
+        edits=(
+            Edit(
+                "services/auth_service/entrypoints/service.py",
+                "scrypt_log2_n=settings.password_scrypt_log2_n",
+                "scrypt_log2_n=min(settings.password_scrypt_log2_n, 8)",
+            ),
+        ),
+    ),
 )

@@ -95,4 +95,43 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE130",
+        category="TENANCY",
+        what="a tenant for which no rule was set has no limit",
+        trigger="it has as many as it may",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "    limit = func.coalesce(_LIMIT.scalar_subquery(), default)\n",
+                "    limit = func.coalesce(_LIMIT.scalar_subquery(), 100 * default)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="TE230",
+        category="TENANCY",
+        what="what is logged while a message is handled does not say whose it is",
+        trigger="a saga",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                'tenant_id=record.header("tenant-id")):',
+                'tenant_id=record.header("tenant")):',
+            ),
+        ),
+    ),
+    Defect(
+        id="TE231",
+        category="TENANCY",
+        what="tenants whose names differ in the case of letters share a legal hold",
+        trigger="one of them is under hold, and the other one's saga is undone",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                'where(legal_holds.c.tenant_id == bindparam("tenant"))',
+                'where(func.lower(legal_holds.c.tenant_id) == func.lower(bindparam("tenant")))',
+            ),
+        ),
+    ),
 )

@@ -275,4 +275,19 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB130",
+        category="DBTX",
+        what="a login keeps its transaction open while the session is written elsewhere",
+        trigger="somebody logs in while Redis is slow",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "normalised(email))\n        stored =",
+                "normalised(email))\n            return await self._checked(credential, password)\n\n"
+                "    async def _checked(self, credential: Credential | None, password: str) -> Tokens:\n"
+                "        stored =",
+            ),
+        ),
+    ),
 )

@@ -101,6 +101,11 @@ def test_a_record_that_contradicts_itself(completed: Story, names: Names) -> Non
     assert "BUS/contradictory-record" in names(completed.judge())
 
 
+def test_a_record_with_something_of_another_kind(completed: Story, names: Names) -> None:
+    completed.change("car.made-s1", malformed=("version is a str",))
+    assert names(completed.judge()) == {"CONTRACT/malformed-record"}
+
+
 def test_a_secret_in_a_message(completed: Story, names: Names) -> None:
     completed.change("c-book_car-execute-s1", body={"password": "sesame-1"})
     assert "SECURITY/secret-on-the-bus" in names(completed.judge(secrets=("sesame-1",)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -10,10 +11,12 @@ import httpx
 
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import PlatformError, StartRefused
-from airproof.platform.observation import Mail
+from airproof.platform.observation import Mail, SagaState
 from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR
 
 TIMEOUT_S = 20.0
+SAGAS_A_PAGE = 4
+"""Few, so that pages follow one another in most tests that list sagas."""
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4)
 """A connection is not used again when the service, which closes those that are idle for 5 s, may just be closing it."""
 
@@ -76,9 +79,14 @@ class Http:
         return None if answer.status_code == 404 else dict(_json(answer, 200))
 
     def sagas(self, tenant_id: str) -> list[dict[str, Any]]:
-        """The sagas of a tenant."""
-        answer = self._read(GATEWAY, "/sagas", tenant_id=tenant_id)
-        return list(answer["sagas"])
+        """The sagas of a tenant, page by page."""
+        sagas = list[dict[str, Any]]()
+        for page in count(1):
+            answer = self._read(GATEWAY, "/sagas", tenant_id=tenant_id, page=str(page), limit=str(SAGAS_A_PAGE))
+            sagas += answer["sagas"]
+            if not answer["has_next"]:
+                break
+        return sagas
 
     def set_limit(self, service: str, tenant_id: str, value: int | None) -> None:
         """Sets how much of its kind the service allows the tenant; None restores the default."""
@@ -132,8 +140,11 @@ class Http:
 
 def _started(answer: httpx.Response) -> str:
     if 400 <= answer.status_code < 500:
-        raise StartRefused(told(answer), status=answer.status_code, code=_code(answer))
-    return str(_json(answer, 202)["saga_id"])
+        raise StartRefused(told(answer), status=answer.status_code, code=error_in(answer))
+    said = _json(answer, 202)
+    if said.get("status") not in set(SagaState) or not isinstance(said.get("message"), str):
+        raise PlatformError(f"{answer.request.url.path} was answered without a state and a message: {told(answer)}")
+    return str(said["saga_id"])
 
 
 def _json(answer: httpx.Response, status: int) -> Any:
@@ -147,8 +158,10 @@ def told(answer: httpx.Response) -> str:
     return f"{answer.status_code}: {answer.text[:600]}"
 
 
-def _code(answer: httpx.Response) -> str:
+def error_in(answer: httpx.Response) -> str:
+    """What the error in an answer is called, for programs; nothing if there is none that people are told of too."""
     try:
-        return str(answer.json()["error"]["code"])
+        error = answer.json()["error"]
+        return str(error["code"]) if error["message"] else ""
     except (ValueError, KeyError, TypeError):
         return ""

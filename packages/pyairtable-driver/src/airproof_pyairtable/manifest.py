@@ -28,6 +28,8 @@ USERS, WORKSPACES, PERMISSIONS, NOTIFICATIONS = (
     "notification-service",
 )
 DEAD_LETTERS, REPLIES = "pyairtable.dlq.events", "pyairtable.sagas.replies"
+KEY_REUSED = "idempotency-key-reused"
+LONGEST_DEADLINE_S = 3600
 
 _HELD = Refusal("legal-hold", "a legal hold forbids to delete anything of the tenant")
 _ROLE = ("user_id", "resource_type", "resource_id")
@@ -50,7 +52,7 @@ REGISTRATION = Saga(
             participant=USERS,
             effect="profile",
             event="user.created",
-            refusal=Refusal("seat-limit", "the tenant has no seat left", limit=True),
+            refusal=Refusal("seat-limit", "the tenant has no seat left", limit=100),
             compensation=Compensation("user.removed", _HELD, tells=("user_id", "email")),
             tells=("user_id", "email", "first_name", "last_name"),
             holds={"first_name": "{first_name}", "last_name": "{last_name}"},
@@ -60,7 +62,7 @@ REGISTRATION = Saga(
             participant=WORKSPACES,
             effect="workspace",
             event="workspace.created",
-            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=True),
+            refusal=Refusal("workspace-limit", "the tenant may have no more workspaces", limit=50),
             compensation=Compensation("workspace.removed", _HELD, tells=("workspace_id", "owner_id")),
             tells=("workspace_id", "owner_id", "name"),
             holds={"name": "{first_name}'s workspace"},
@@ -70,7 +72,7 @@ REGISTRATION = Saga(
             participant=PERMISSIONS,
             effect="role_assignment",
             event="permissions.assigned",
-            refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=True),
+            refusal=Refusal("role-limit", "the tenant may assign no more roles", limit=100),
             compensation=Compensation("permissions.revoked", _HELD, tells=_ROLE),
             tells=(*_ROLE, "role", "permissions"),
         ),
@@ -100,7 +102,7 @@ REGISTRATION = Saga(
         "last_name": ("", "x" * 101),
         "tenant_id": ("", "a/b", "x" * 65),
         "role": ("admin",),
-        "deadline_s": (0, -1, 3601, "x", 1e300, [1]),
+        "deadline_s": (0, -1, LONGEST_DEADLINE_S + 1, "x", 1e300, [1]),
     },
     invalid_keys=("", "a b", "x" * 201, "é"),
     unusual={
@@ -123,6 +125,7 @@ REGISTRATION = Saga(
         "last_name": ("x", "de la Cruz-Müller, Jr.", "名前"),
     },
     deadline_s=120,
+    longest_deadline_s=LONGEST_DEADLINE_S,
 )
 
 WORKSPACE = Entity(
@@ -147,7 +150,10 @@ WORKSPACE = Entity(
         *("create project", "create base", "create airtable_base"),
     ),
     tells=("workspace_id", "owner_id", "name"),
-    denied=("create", "own", "read project", "delete project", "update base", "write airtable_base", "create record"),
+    denied=(
+        *("create", "own", "read project", "delete project", "update base", "write airtable_base", "create record"),
+        *("%", "'", "rea_", "read %", "read '", 'read "', "read workspac_", "read x') OR ('1'='1"),
+    ),
 )
 
 _WORKSPACES = "/api/v1/workspaces"
@@ -161,7 +167,12 @@ _CHECK = {
 _RENAMING = {"name": "renamed", "expected_version": 1}
 _LOGIN = {"email": "{email}", "password": "{password}"}
 _NO_TEXT: tuple[object, ...] = (None, 5, True, ["x"], {"x": "y"})
-_INVALID_CHECK = {"user_id": (*_NO_TEXT, "", "nobody"), "action": (*_NO_TEXT, "", "a\x00b"), "role": ("owner",)}
+_NO_WORD = (*_NO_TEXT, "", "a\x00b", "x" * 101)
+_INVALID_CHECK = {
+    "user_id": (*_NO_TEXT, "", "nobody"),
+    **dict.fromkeys(("resource_type", "resource_id", "action", "tenant_id"), _NO_WORD),
+    "role": ("owner",),
+}
 _INVALID_RENAMING = {
     "name": (*_NO_TEXT, "", "x" * 101, "a\x00b", "a\nb"),
     "expected_version": (None, "one", "", 0, -1, 1.5, 2**31, 2**63, 2**70, [1]),
@@ -178,13 +189,21 @@ _INVALID_PAGE = {
     "page": ("0", "-1", "x", "", "1000001", "1" + "0" * 19, "%00", "%e9"),
     "limit": ("0", "-1", "x", "101", "1" + "0" * 19),
 }
+_NO_TENANT = ("", "a%20b", "x" * 65, "%00", "%e9")
 _SHOWN = {"id": "{id}", "owner_id": "{owner}", "tenant_id": "{tenant}"}
+_KINDS = {"name": str, "version": int}
 _SHOWN_PAGE = {
     **{f"data.0.{name}": value for name, value in _SHOWN.items()},
     "success": True,
     "page": 1,
     "limit": 1,
     "has_next": False,
+}
+_PAGE_KINDS: dict[str, type] = {"message": str, **{f"data.0.{name}": kind for name, kind in _KINDS.items()}}
+_SAGA_KINDS: dict[str, type] = {
+    "saga_type": str,
+    "correlation_id": str,
+    **{f"steps.{number}.attempts": int for number in range(len(REGISTRATION.steps))},
 }
 _SHOWN_USER = {
     "id": "{owner}",
@@ -194,6 +213,7 @@ _SHOWN_USER = {
     "last_name": "{last_name}",
 }
 _SHOWN_SELF = {"user_id": "{owner}", "tenant_id": "{tenant}", "email": "{email}", "role": "owner"}
+_SELF_KINDS = {"exp": int, "iat": int}
 PERMISSION_CHECK = "/api/v1/permissions/check"
 
 
@@ -203,7 +223,7 @@ def _route(name: str, request: str, service: str, access: Access, **more: Any) -
 
 
 ROUTES = (
-    _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, shows=_SHOWN),
+    _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, shows=_SHOWN, kinds=_KINDS),
     _route(
         "list",
         f"GET {_WORKSPACES}?limit=1",
@@ -211,6 +231,7 @@ ROUTES = (
         Access.USER,
         invalid_query=_INVALID_PAGE,
         shows=_SHOWN_PAGE,
+        kinds=_PAGE_KINDS,
         queries={
             "": {**_SHOWN_PAGE, "limit": 20},
             "limit=1&page=2": {"data": [], "page": 2, "has_next": False, "has_prev": True},
@@ -224,6 +245,7 @@ ROUTES = (
         USERS,
         Access.TENANT,
         shows=_SHOWN_USER,
+        kinds={"workspaces": int},
         settled={"workspaces": 1},
     ),
     _route(
@@ -236,13 +258,29 @@ ROUTES = (
         shows={"allowed": True, "reason": "workspace.read is granted"},
     ),
     _route(
-        "sagas", "GET /sagas?tenant_id={tenant}", ORCHESTRATOR, Access.OPERATOR, shows={"sagas.0.tenant_id": "{tenant}"}
+        "sagas",
+        "GET /sagas?tenant_id={tenant}",
+        ORCHESTRATOR,
+        Access.OPERATOR,
+        invalid_query={**_INVALID_PAGE, "tenant_id": _NO_TENANT},
+        shows={"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 20, "has_next": False, "has_prev": False},
+        kinds={f"sagas.0.{name}": kind for name, kind in _SAGA_KINDS.items()},
+        queries={
+            "tenant_id=nobody": {"sagas": []},
+            "tenant_id={tenant}&limit=1": {"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 1, "has_next": False},
+            "tenant_id={tenant}&limit=1&page=2": {"sagas": [], "page": 2, "has_next": False, "has_prev": True},
+        },
     ),
     _route(
-        "saga", "GET /sagas/{saga}", ORCHESTRATOR, Access.OPERATOR, shows={"saga_id": "{saga}", "state": "completed"}
+        "saga",
+        "GET /sagas/{saga}",
+        ORCHESTRATOR,
+        Access.OPERATOR,
+        shows={"saga_id": "{saga}", "state": "completed"},
+        kinds=_SAGA_KINDS,
     ),
-    _route("me", "GET /auth/me", AUTH, Access.SELF, shows=_SHOWN_SELF),
-    _route("validate", "POST /auth/validate", AUTH, Access.SELF, shows=_SHOWN_SELF),
+    _route("me", "GET /auth/me", AUTH, Access.SELF, shows=_SHOWN_SELF, kinds=_SELF_KINDS),
+    _route("validate", "POST /auth/validate", AUTH, Access.SELF, shows=_SHOWN_SELF, kinds=_SELF_KINDS),
     _route(
         "login",
         "POST /auth/login",
@@ -251,6 +289,7 @@ ROUTES = (
         body=_LOGIN,
         invalid=_INVALID_LOGIN,
         shows={"token_type": "Bearer"},
+        kinds={"access_token": str, "refresh_token": str, "expires_in": int},
     ),
     _route(
         "rename",
@@ -260,6 +299,8 @@ ROUTES = (
         body=_RENAMING,
         changes=True,
         invalid=_INVALID_RENAMING,
+        shows=_SHOWN,
+        kinds=_KINDS,
     ),
 )
 
@@ -292,7 +333,7 @@ _ERRORS = {
     403: ("forbidden", "inactive"),
     404: ("not-found",),
     405: ("method-not-allowed",),
-    409: ("version-conflict", "idempotency-key-reused", "correlation-id-reused"),
+    409: ("version-conflict", KEY_REUSED, "correlation-id-reused"),
     413: ("too-large",),
     422: ("invalid-request",),
     500: ("internal-error",),
@@ -329,4 +370,5 @@ MANIFEST = Manifest(
     longest_key=200,
     exchangeable_s=7 * 24 * 3600,
     errors=_ERRORS,
+    key_reused=KEY_REUSED,
 )

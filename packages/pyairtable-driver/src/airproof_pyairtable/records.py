@@ -12,6 +12,18 @@ from kafka.consumer.fetcher import ConsumerRecord
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof_pyairtable.manifest import DEAD_LETTERS
 
+_TALK = ("message_id", "saga_id", "step", "action", "tenant_id", "correlation_id")
+_EVENT = ("event_id", "event_type", "aggregate_id", "aggregate_type", "timestamp", "tenant_id")
+_KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
+    MessageKind.EVENT: {**dict.fromkeys(_EVENT, (str,)), "version": (int,), "payload": (dict,), "metadata": (dict,)},
+    MessageKind.COMMAND: {**dict.fromkeys((*_TALK, "saga_type", "timestamp"), (str,)), "payload": (dict,)},
+    MessageKind.REPLY: {
+        **dict.fromkeys((*_TALK, "in_reply_to", "outcome"), (str,)),
+        "reason": (str, type(None)),
+        "result": (dict,),
+    },
+}
+
 
 def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
     """The record as a message; what cannot be read becomes a contradiction."""
@@ -43,6 +55,7 @@ def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
         contradictions=()
         if kind is MessageKind.DEAD_LETTER
         else (*unreadable, *_contradictions(kind, topic, headers, body)),
+        malformed=tuple(_malformed(kind, body)),
     )
 
 
@@ -60,6 +73,12 @@ def _contradictions(
         told = topic if name == "topic" else headers.get(name)
         if told != value:
             yield f"{name} is {told!r}, the body says {value!r}"
+
+
+def _malformed(kind: MessageKind, body: Mapping[str, Any]) -> Iterable[str]:
+    for name, kinds in _KINDS.get(kind, {}).items():
+        if type(body.get(name)) not in kinds:
+            yield f"{name} is a {type(body.get(name)).__name__}, not a {kinds[0].__name__}"
 
 
 def older(body: dict[str, Any], days: float) -> dict[str, Any]:

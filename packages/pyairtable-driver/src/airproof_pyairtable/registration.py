@@ -56,14 +56,24 @@ _WAITING = """
 WITH saga AS (
     INSERT INTO saga_instances (id, saga_type, tenant_id, correlation_id, state, input, context, deadline_at, timer_at,
                                 version, created_at)
-    SELECT gen_random_uuid(), %(type)s, %(tenant)s, gen_random_uuid(), %(state)s, '{}', '{}', due, due, 1,
+    SELECT overlay(gen_random_uuid()::text PLACING '00000000' FROM 1)::uuid, %(type)s, %(tenant)s, gen_random_uuid(),
+           %(state)s, '{}', '{}', now() - interval '1 hour', now() + %(in_h)s * interval '1 hour', 1,
            now() - interval '2 hours'
-    FROM generate_series(1, %(count)s), LATERAL (SELECT now() + %(in_h)s * interval '1 hour') AS timer (due)
+    FROM generate_series(1, %(count)s)
     RETURNING id, timer_at
 )
 INSERT INTO saga_steps (saga_id, position, name, state, attempts, result, resend_at)
 SELECT id, 0, %(step)s, 'running', 1, '{}', timer_at FROM saga
 """
+_COPY = """
+INSERT INTO {table}
+SELECT (jsonb_populate_record(NULL::{table}, kept || jsonb_build_object(
+    'id', md5(n || (kept->>'id')), 'saga_id', md5(n || (kept->>'saga_id')), 'resource_id', n,
+    'created_at', now() - interval '2 days'))).*
+FROM (SELECT to_jsonb(one) AS kept FROM {table} one WHERE tenant_id = %(tenant)s LIMIT 1) one,
+     generate_series(1, %(count)s - (SELECT count(*) FROM {table} WHERE tenant_id = %(tenant)s)) n
+"""
+_REMOVE_COPIES = "DELETE FROM {table} WHERE tenant_id = %(tenant)s AND created_at < now() - interval '1 day'"
 _REMOVE = """
 WITH steps AS (DELETE FROM saga_steps USING saga_instances WHERE id = saga_id AND tenant_id = %(tenant)s)
 DELETE FROM saga_instances WHERE tenant_id = %(tenant)s
@@ -94,13 +104,17 @@ class Registration:
         self._lock = threading.Lock()
 
     def make_input(self, tenant: Tenant, *, subject: str | None = None) -> SagaInput:
-        """A new person of the tenant with an e-mail of their own, or with the given one."""
+        """A new person of the tenant with an e-mail of their own, or with the given one.
+
+        An address is the same in other letters, and a tenant is not.
+        """
+        domain = tenant.id.lower()
         with self._lock:
-            number = self._made[tenant.id] = self._made.get(tenant.id, 0) + 1
+            number = self._made[domain] = self._made.get(domain, 0) + 1
         chance = random.Random(f"{self._seed}/{tenant.id}/{number}")  # noqa: S311  the same data for the same seed
         password = f"pw-{chance.randbytes(PASSWORD_BYTES).hex()}"
         fields: dict[str, Any] = {
-            "email": subject or f"user{number}@{tenant.id}.example",
+            "email": subject or f"user{number}@{domain}.example",
             "password": password,
             "first_name": chance.choice(FIRST_NAMES),
             "last_name": chance.choice(LAST_NAMES),
@@ -171,6 +185,18 @@ class Registration:
             yield
         finally:
             self._http.set_limit(participant, tenant.id, None)
+
+    @contextmanager
+    def filled(self, step: str, tenant: Tenant, room: int) -> Iterator[None]:
+        """Copies a row of the tenant's."""
+        wanted = REGISTRATION.step(step)
+        place, limit = EFFECTS[wanted.effect], wanted.refusal.limit if wanted.refusal else 0
+        copy, remove = (text.format(table=place.table) for text in (_COPY, _REMOVE_COPIES))
+        self._databases.all(place.database, copy, {"tenant": tenant.id, "count": limit - room})
+        try:
+            yield
+        finally:
+            self._databases.all(place.database, remove, {"tenant": tenant.id})
 
     def start_unidentified(self, given: SagaInput) -> str:
         """Asks the orchestrator for the saga without the token that services carry."""

@@ -21,7 +21,7 @@ from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
-from airproof_pyairtable.http import Http, told
+from airproof_pyairtable.http import Http, error_in, told
 from airproof_pyairtable.manifest import GATEWAY, MANIFEST, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE
 from airproof_pyairtable.places import database_of
 from airproof_pyairtable.poison import address
@@ -32,6 +32,7 @@ CORRELATION, REQUEST = "X-Correlation-ID", "X-Request-ID"
 PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
+TOOK = "pyairtable_http_request_seconds_sum"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 LASTS = re.compile(r"(?:max-age|s-maxage|stale-while-revalidate)=(\d+)")
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
@@ -106,6 +107,10 @@ class Requests:
             counts[int(status)] += int(float(count))
         return counts
 
+    def answered_in_s(self, service: str) -> float:
+        """What its metrics say of requests, whatever their method."""
+        return self._sum(service, TOOK)
+
     def handled(self, service: str) -> float:
         """What its metrics say of messages, whatever their topic."""
         return self._sum(service, HANDLED)
@@ -172,7 +177,7 @@ class Requests:
             answer.status_code,
             answer.text,
             correlation_ids=_correlation_ids(answer),
-            error=_error(answer),
+            error=error_in(answer),
             readable=_is_readable(answer),
             again_in_s=_again_in_s(answer),
             allows=str(answer.headers.get("Allow", "")),
@@ -237,13 +242,6 @@ def _correlation_ids(answer: httpx.Response) -> tuple[str, ...]:
     with suppress(json.JSONDecodeError, KeyError, TypeError):
         named.append(answer.json()["error"].get("correlation_id", ""))
     return tuple(named)
-
-
-def _error(answer: httpx.Response) -> str:
-    with suppress(json.JSONDecodeError, KeyError, TypeError):
-        error = answer.json()["error"]
-        return str(error["code"]) if error["message"] else ""
-    return ""
 
 
 def _is_readable(answer: httpx.Response) -> bool:

@@ -16,6 +16,7 @@ from airproof.platform.entities import EntityRef
 from airproof.platform.sessions import Login
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors, age
+from airproof_pyairtable.driver import TUNABLES
 from airproof_pyairtable.http import Http, told
 from airproof_pyairtable.manifest import AUTH, GATEWAY
 from airproof_pyairtable.places import database_of
@@ -77,6 +78,12 @@ class Sessions:
         """Has the keys that came with the login live less."""
         age(self._redis(), self._keys[login.token], round(by_s * 1000))
 
+    def endless(self) -> tuple[str, ...]:
+        """The kinds of keys of logins whose time is not limited."""
+        redis: Any = self._redis()
+        kinds = {kind for kind in ("access", "refresh") for key in redis.scan_iter(f"{kind}:*") if redis.ttl(key) == -1}
+        return tuple(sorted(kinds))
+
     @contextmanager
     def locked(self, user: EntityRef) -> Iterator[None]:
         """Sets the status of the user's credentials."""
@@ -96,6 +103,11 @@ class Sessions:
     def kept_passwords(self, tenant: Tenant) -> tuple[str, ...]:
         """The hashes of the tenant's credentials."""
         return tuple(row["kept"] for row in self._databases.all(database_of(AUTH), _PASSWORDS, {"tenant": tenant.id}))
+
+    def kept_cheaply(self, tenant: Tenant) -> tuple[str, ...]:
+        """The hashes whose cost is not the one that auth-service is started with."""
+        dear = f"scrypt${TUNABLES['PASSWORD_SCRYPT_LOG2_N']}$"
+        return tuple(kept for kept in self.kept_passwords(tenant) if not kept.startswith(dear))
 
     def _got(self, path: str, body: dict[str, str]) -> Login | None:
         before = set(self._redis().keys())

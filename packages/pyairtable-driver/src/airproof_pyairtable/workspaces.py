@@ -17,7 +17,7 @@ from airproof.platform.observation import SagaState, Snapshot, StoredEvent, Upda
 from airproof_pyairtable import blocks
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
-from airproof_pyairtable.http import told
+from airproof_pyairtable.http import error_in, told
 from airproof_pyairtable.manifest import WORKSPACE
 from airproof_pyairtable.places import database_of, written_table
 from airproof_pyairtable.registration import Registration
@@ -89,7 +89,7 @@ class Workspaces:
             case 200:
                 return Update(UpdateOutcome.DONE, _snapshot(answer.json()))
             case 409:
-                return Update(UpdateOutcome.CONFLICT, reason=told(answer))
+                return Update(UpdateOutcome.CONFLICT, reason=told(answer), error=error_in(answer))
             case status if status >= 500:
                 return Update(UpdateOutcome.UNKNOWN, reason=told(answer))
         raise PlatformError(f"a renaming of workspace {ref.id} was answered {told(answer)}")

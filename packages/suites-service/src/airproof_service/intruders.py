@@ -73,3 +73,8 @@ def spellings(path: str) -> Iterator[str]:
     yield path[:2] + f"%{ord(path[2]):02x}" + path[3:]
     yield path[0] + path[1:].replace("/", "%2f", 1)
     yield f"{path};a=b"
+
+
+def near_ids(id_: str) -> tuple[str, ...]:
+    """Ids of nothing, for which the thing's own may be taken where they are no plain text: patterns, statements."""
+    return "%", f"_{id_[1:]}", id_[:-1], f"{id_}x", f"{id_}' OR '1'='1"

@@ -164,10 +164,10 @@ class Stage:
 
     def demand_queries(self, route: Route) -> None:
         """Whoever asks with other parameters, or none, is answered."""
-        path = self.cell.platform.requests.path(route, self.about).partition("?")[0]
+        path = route.path.partition("?")[0]
         for query, shows in route.queries.items():
-            spelled = f"{path}?{query}".rstrip("?")
-            request = replace(self.rightful(replace(route, shows=shows)), path=spelled)
+            spelled = replace(route, path=f"{path}?{query}".rstrip("?"), shows=shows, kinds={})
+            request = self.rightful(spelled)
             if answer := self.ask(request):
                 self._demand_shown(answer, request)
 
@@ -176,6 +176,11 @@ class Stage:
         seen = {place: answer.at(place) for place in known}
         good, promise = answer.status < 400 and seen == known, "what is shown is what there is"
         self.demand(good, "CONTRACT", "wrong-answer", promise, str(known), seen, request)
+        told = {place: answer.at(place) for place in request.route.kinds}
+        wrong = {place: told[place] for place, kind in request.route.kinds.items() if type(told[place]) is not kind}
+        promise = "what is shown is of the kind that clients reckon with"
+        expected = ", ".join(f"{place} {request.route.kinds[place].__name__}" for place in wrong)
+        self.demand(not wrong, "CONTRACT", "wrong-kind", promise, expected, wrong, request)
 
     def demand_discreet(self, answer: Answer | None, request: Request) -> None:
         """An error says that something is away, and nothing of what was asked of it."""

@@ -31,6 +31,7 @@ def _anomalies(observation: SagaObservation, expectation: Expectation) -> Iterat
     yield from _order(events, expectation)
     yield from _keys(own)
     yield from _contradictions(own)
+    yield from _malformed(own)
     yield from _secrets(observation.bus, expectation)
     if expectation.calm:
         yield from _twice(published)
@@ -150,6 +151,14 @@ def _contradictions(messages: list[BusMessage]) -> Iterator[Anomaly]:
         promise = "key, headers and body of a record say the same"
         seen = "; ".join(wrong[0].contradictions)
         yield Anomaly(BUS, "contradictory-record", promise, "no contradiction", seen, witness(wrong))
+
+
+def _malformed(messages: list[BusMessage]) -> Iterator[Anomaly]:
+    wrong = [message for message in messages if message.malformed]
+    if wrong:
+        promise = "what a record tells is of the kind that consumers reckon with"
+        seen = "; ".join(wrong[0].malformed)
+        yield Anomaly("CONTRACT", "malformed-record", promise, "nothing of another kind", seen, witness(wrong))
 
 
 def _secrets(messages: Iterable[BusMessage], expectation: Expectation) -> Iterator[Anomaly]:

@@ -140,6 +140,13 @@ class SagaAccess(Protocol):
         """Limits how many effects of the step the tenant may have; only for a step whose refusal is a limit."""
         ...
 
+    def filled(self, step: str, tenant: Tenant, room: int) -> AbstractContextManager[None]:
+        """Puts in effects of the step, like one that the tenant has, until there is so little room for more.
+
+        No rule limits them but the platform's own. The context's end removes them.
+        """
+        ...
+
     def start_unidentified(self, given: SagaInput) -> str:
         """Starts the saga at the orchestrator itself as somebody who is no service of the platform.
 
@@ -220,7 +227,8 @@ class SagaAccess(Protocol):
         """Puts in old sagas of the tenant, which has no others; the context's end removes them.
 
         So many wait for something that is long due and cannot be done: another version has left them, of a type, in a
-        state or at a step that the platform does not know. As many wait for something that is not due for long.
+        state or at a step that the platform does not know. As many wait for something that is not due for long, though
+        their deadlines have passed. Whatever they are put in order by, all of them come early.
         """
         ...
 

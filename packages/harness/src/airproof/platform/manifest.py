@@ -15,12 +15,12 @@ class Refusal:
     Attributes:
         name: short and stable: `email-taken`.
         meaning: one clause for the report: "the e-mail belongs to another account".
-        limit: whether it says how many effects of the step a tenant may have.
+        limit: how many effects of the step a tenant may have for which no rule was set; 0 if it is about none.
     """
 
     name: str
     meaning: str
-    limit: bool = False
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class Saga:
         invalid_keys: idempotency keys with which it is refused.
         unusual: values of a field of a start that are right, however odd they look. `{tenant}` in them is its own.
         deadline_s: how long a saga may take, in seconds, if its start does not say; None where that is not known.
+        longest_deadline_s: how long one may take at most if its start does say.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Saga:
     invalid_keys: tuple[str, ...] = ()
     unusual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deadline_s: float | None = None
+    longest_deadline_s: float | None = None
 
     def step(self, name: str) -> Step:
         """The step of that name."""
@@ -220,6 +222,7 @@ class Route:
         invalid: values of a field of the body, which the body need not have, with which the request is refused.
         invalid_query: the same of the parameters behind the path, as they are spelled there.
         shows: what of the answer is known, by its place in it: `data.0.name`; texts as in `body`.
+        kinds: of what kind is what it shows besides: `int`, `str`.
         queries: other parameters that may stand behind the path, or none, and what is shown then.
         paged: how it shows what it lists; None for no list.
         settled: what it shows besides once nothing moves any more.
@@ -236,6 +239,7 @@ class Route:
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     invalid_query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shows: Mapping[str, Any] = field(default_factory=dict)
+    kinds: Mapping[str, type] = field(default_factory=dict)
     queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     paged: Paged | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
@@ -276,6 +280,7 @@ class Manifest:
         longest_key: how many letters an idempotency key may have, all of which count.
         exchangeable_s: how long what somebody got at a login can be exchanged; 0: the platform does not say.
         errors: what errors are called, for programs, by their status; of a status that is not there nothing is said.
+        key_reused: what of these tells that an idempotency key was used for something else.
     """
 
     name: str
@@ -293,6 +298,7 @@ class Manifest:
     longest_key: int = 36
     exchangeable_s: float = 0.0
     errors: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    key_reused: str = ""
 
     def entity(self, name: str) -> Entity:
         """The entity of that name."""

@@ -133,11 +133,13 @@ class Update:
     Attributes:
         shown: the entity after it, if it was done.
         reason: why it was not done, or why nobody knows.
+        error: the same in a word, as programs are told.
     """
 
     outcome: UpdateOutcome
     shown: Snapshot | None = None
     reason: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,7 @@ class BusMessage:
         told_at_ms: when what it tells of was, as it says itself; 0 if it does not say, or says no moment.
         payload: of an event: what it tells.
         contradictions: where its key, headers and body do not say the same, one clause each.
+        malformed: what of its body is not of the kind that consumers reckon with, one clause each.
         injected: true for a record that the harness itself produced.
     """
 
@@ -197,6 +200,7 @@ class BusMessage:
     told_at_ms: int = 0
     payload: dict[str, Any] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()
+    malformed: tuple[str, ...] = ()
     injected: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     body: dict[str, Any] = field(default_factory=dict)

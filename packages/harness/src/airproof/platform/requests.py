@@ -202,6 +202,10 @@ class RequestAccess(Protocol):
         """How many requests a service has answered since it was started, by their status, as its metrics say."""
         ...
 
+    def answered_in_s(self, service: str) -> float:
+        """How long a service has taken for all of them together, as its metrics say."""
+        ...
+
     def handled(self, service: str) -> float:
         """How many messages a service has handled to the end since it was started, as its metrics say."""
         ...

@@ -59,6 +59,10 @@ class SessionAccess(Protocol):
         """Has all that the platform keeps of a login, which is of this object, be so much older."""
         ...
 
+    def endless(self) -> tuple[str, ...]:
+        """The kinds of what is kept of logins, anybody's, that would be kept for ever."""
+        ...
+
     def locked(self, user: EntityRef) -> AbstractContextManager[None]:
         """Locks the user's account, as an operator may, until the context ends."""
         ...
@@ -69,4 +73,8 @@ class SessionAccess(Protocol):
 
     def kept_passwords(self, tenant: Tenant) -> tuple[str, ...]:
         """How the platform keeps the password of each of the tenant's users."""
+        ...
+
+    def kept_cheaply(self, tenant: Tenant) -> tuple[str, ...]:
+        """Those of them that cost less to guess at than the operator has said."""
         ...

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 
+from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
 from airproof.faults.process import killed
 from airproof.faults.wire import applied
@@ -116,6 +117,10 @@ def test_a_key_is_good_for_no_other_update(stream: Stream) -> None:
     elsewhere = Stream(stream.cell, stream.access, stream.access.create(stream.ref.tenant))
     assert stream.update("the first", FIRST, key=key).outcome is UpdateOutcome.DONE
     refused = [stream.update(value, FIRST + 1, key=key) for value in ("the first", "another")]
+    reused = stream.cell.platform.manifest.key_reused
+    for one in (one for one in refused if one.error != reused):
+        promise = "who uses a key again is told so"
+        stream.anomalies.append(Anomaly("CONTRACT", "wrong-reason", promise, reused, one.reason, (f"key {key}",)))
     elsewhere.update("before", FIRST)
     elsewhere.update("the first", FIRST + 1, key=key)
     stream.judge()

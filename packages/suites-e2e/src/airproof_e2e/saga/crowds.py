@@ -38,15 +38,24 @@ def with_the_same_subject(stage: Stage) -> None:
 def up_to_a_limit(stage: Stage) -> None:
     """More people register, at all instances at once, than the tenant has room for, by the rule that was set last.
 
-    Another tenant's do not count.
+    Those of other tenants do not count, of which one is called the same but for the case of letters. Where no rule was
+    set, a tenant has the room that all have.
     """
-    other = Tenant(f"{stage.tenant.id}-other")
-    for _ in range(ROOM):
-        stage.wait_end(stage.start(stage.make_input(tenant=other)))
+    others = Tenant(f"{stage.tenant.id}-other"), Tenant(stage.tenant.id.upper())
+    for saga_id in [stage.start(stage.make_input(tenant=other)) for other in others for _ in range(ROOM)]:
+        stage.wait_end(saga_id)
     step, tenant = stage.step.name, stage.tenant
     with stage.access.room(step, tenant, 2 * ROOM), stage.access.room(step, tenant, ROOM):
         for saga_id in _meet(stage, stage.make_input):
             stage.wait_end(saga_id)
+    _up_to_the_default(stage, others[0])
+
+
+def _up_to_the_default(stage: Stage, tenant: Tenant) -> None:
+    with stage.access.filled(stage.step.name, tenant, ROOM):
+        for refused in (*[None] * ROOM, stage.step):
+            given, ends = stage.make_input(tenant=tenant), COMPENSATED if refused else COMPLETED
+            stage.wait_end(stage.start(given, ends=ends, refused=refused))
 
 
 def _meet(stage: Stage, make_rival: Callable[[], SagaInput]) -> list[str]:
@@ -64,8 +73,11 @@ def _meet(stage: Stage, make_rival: Callable[[], SagaInput]) -> list[str]:
 
 
 def in_two_tenants(stage: Stage) -> None:
-    """Two tenants register people side by side; nothing of the one may be done or undone, of the other everything."""
-    other = Tenant(f"{stage.tenant.id}-other")
+    """Two tenants register people side by side; nothing of the one may be done or undone, of the other everything.
+
+    They are called the same but for the case of letters.
+    """
+    other = Tenant(stage.tenant.id.upper())
     limited = next((step for step in stage.saga.steps if step.refusal and step.refusal.limit), None)
     refuser, theirs, ours = last_refusable(stage), stage.make_input(tenant=other), stage.make_input()
     with ExitStack() as preconditions:
@@ -86,6 +98,17 @@ def in_two_tenants(stage: Stage) -> None:
         ]
         for saga_id in started:
             stage.wait_end(saga_id)
+    _demand_own_rules(stage)
+
+
+def _demand_own_rules(stage: Stage) -> None:
+    for tenant, allowance in stage.allowances.items():
+        for saga_id, ending in allowance.endings.items():
+            state = stage.access.read(saga_id).state
+            if state not in ending.states:
+                promise = "the rules of a tenant hold for that tenant alone, until they are taken back for it"
+                expected, facts = " or ".join(sorted(ending.states)), (f"saga {saga_id} of {tenant.id}",)
+                stage.anomalies.append(Anomaly("TENANCY", "rule-of-another", promise, expected, state, facts))
 
 
 def _set_and_take_back(stage: Stage, given: SagaInput) -> None:

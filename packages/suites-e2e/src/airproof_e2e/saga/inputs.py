@@ -17,7 +17,10 @@ SHORT = 5
 
 
 def invalid_starts(stage: Stage) -> None:
-    """The saga is started with every value and key that the manifest calls invalid, and without what it needs."""
+    """The saga is started with every value and key that the manifest calls invalid, and without what it needs.
+
+    One that may take as long as any is not refused.
+    """
     for name, value, given in _inputs(stage, stage.saga.invalid):
         _demand_refused(stage, given, f"{name} {str(value)[:40]!r}")
     for missing in (given := stage.make_input()).fields:
@@ -25,7 +28,7 @@ def invalid_starts(stage: Stage) -> None:
         _demand_refused(stage, replace(given, fields=rest), f"no {missing}")
     for key in stage.saga.invalid_keys:
         _demand_refused(stage, stage.make_input(), f"the key {key[:40]!r}", key=key)
-    stage.start()
+    stage.start(deadline_s=stage.saga.longest_deadline_s)
 
 
 def unusual_starts(stage: Stage) -> None:
@@ -77,6 +80,9 @@ def _start_with_like_secrets(stage: Stage) -> None:
         promise, expected = "that two users have the same password is not seen by how it is kept", "each kept otherwise"
         seen = f"{len(kept)} passwords, kept in {len(set(kept))} ways"
         stage.anomalies.append(Anomaly("SECURITY", "kept-alike", promise, expected, seen))
+    if cheap := stage.platform.sessions.kept_cheaply(stage.tenant):
+        promise = "a password costs as much to guess at as the operator has said"
+        stage.anomalies.append(Anomaly("SECURITY", "kept-cheaply", promise, "none", f"{len(cheap)} that cost less"))
 
 
 def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Any, SagaInput]]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from airproof.checkers.verdict import Anomaly
+from airproof.errors import WaitTimeout
 from airproof.faults import wire
 from airproof.faults.network import partition
 from airproof.history import Explanation
@@ -62,7 +63,10 @@ def _demand_restraint(stage: Stage, lines: Counter[str]) -> None:
 
 
 def broker_not_reached_at_start(stage: Stage) -> None:
-    """The orchestrator is started, with much to send, when it does not reach the broker, and then it does."""
+    """The orchestrator is started, with much to send, when it does not reach the broker, and then it does.
+
+    Once all that is over it looks as often as ever for what another process has left in its outbox.
+    """
     service, outbox = stage.orchestrator, stage.platform.outbox
     with ThreadPoolExecutor(1, thread_name_prefix="start") as starter, killed(stage, service) as down:
         put = [outbox.put_stream(service, stage.tenant, [0])[0] for _ in range(WAITING)]
@@ -81,12 +85,20 @@ def broker_not_reached_at_start(stage: Stage) -> None:
                 stage.anomalies.append(Anomaly("XSERVICE", "readiness-lies", promise, "not ready", seen))
             _demand_untried(stage, service)
         starting.result(WAIT_S)
-    wait_until(
-        lambda: not outbox.held_back(service, stage.tenant),
-        timeout_s=SOON_S,
-        describe=f"{service} to have sent what waits, now that it reaches the broker",
-    )
-    stage.start()
+    _wait_sent(stage, f"{service} to have sent what waits, now that it reaches the broker")
+    stage.wait_end(stage.start())
+    stage.allowance.foreign.update(outbox.put_stream(service, stage.tenant, [0]))
+    try:
+        _wait_sent(stage, f"{service} to look for what nobody has told it of")
+    except WaitTimeout as error:
+        promise, expected = "an outage that is over leaves nothing slower than it was", f"within {SOON_S:g} s"
+        stage.anomalies.append(Anomaly("PERF", "slow-ever-after", promise, expected, str(error)))
+
+
+def _wait_sent(stage: Stage, describe: str) -> None:
+    """What the orchestrator's outbox holds is sent soon."""
+    outbox, service = stage.platform.outbox, stage.orchestrator
+    wait_until(lambda: not outbox.held_back(service, stage.tenant), timeout_s=SOON_S, describe=describe)
 
 
 def nobody_expects(stage: Stage) -> None:

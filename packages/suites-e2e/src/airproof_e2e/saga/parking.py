@@ -197,7 +197,7 @@ def replies_are_forged(stage: Stage) -> None:
     with held(stage, first.participant, Write.BUSINESS):
         saga_id = stage.start()
         stage.command(saga_id, first)
-        _demand_letters(stage, stage.orchestrator, forged(stage, saga_id, first, other))
+        _demand_letters(stage, stage.orchestrator, forged(stage, saga_id, first, other), "TENANCY")
         state = stage.access.read(saga_id).state
         if state is not SagaState.RUNNING:
             promise = "no message of one tenant moves a saga of another"
@@ -212,7 +212,7 @@ def commands_are_forged(stage: Stage) -> None:
         awake = [step for step in undoable(stage.saga) if step.participant != asleep]
         sent = [(step, forged_commands(stage, saga_id, step, other)) for step in awake]
         for step, messages in sent:
-            _demand_letters(stage, step.participant, messages)
+            _demand_letters(stage, step.participant, messages, "TENANCY")
 
 
 def wait_sent(stage: Stage, service: str) -> None:
@@ -294,7 +294,7 @@ def _demand_kept(stage: Stage, saga_ids: Iterable[str], rows: Iterable[OutboxRow
             stage.anomalies.append(Anomaly("OUTBOX", "waits-no-more", promise, expected, seen, witness(copies)))
 
 
-def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage]) -> None:
+def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage], blames: str = "BUS") -> None:
     """All of them lie among the dead letters in time, and say who gave them up; anomalies are noted."""
     until = time.monotonic() + WAIT_S
     letters = []
@@ -306,7 +306,7 @@ def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage]) 
             stage.allowances[Tenant(message.tenant_id)].parked.discard(message.message_id)
             promise = "a message that a service cannot process is parked with its cause, and never just dropped"
             expected, facts = f"{message.type} for {service} among the dead letters", witness([message])
-            stage.anomalies.append(Anomaly("BUS", "dropped", promise, expected, str(error), facts))
+            stage.anomalies.append(Anomaly(blames, "dropped", promise, expected, str(error), facts))
     others = [letter for letter in letters if letter.headers.get(PARKER) != service]
     if others:
         promise, seen = "a dead letter says which service made it one", others[0].headers.get(PARKER) or "none"

@@ -44,7 +44,7 @@ def among_others(stage: Stage) -> None:
         with others_waiting(stage, OTHERS):
             stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 
-    before_deadline(stage, COMPENSATED, then)
+    before_deadline(stage, COMPENSATED, then, DEADLINES_S)
 
 
 def asked_often(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,7 +18,8 @@ from airproof.waiting import wait_until
 from airproof_service.mistakes import unknown_ids
 from airproof_service.stage import Stage
 
-COUNTED_WITHIN_S = 1.0
+COUNTED_WITHIN_S, AT_ONCE = 1.0, 2
+"""Requests are made one after the other here; meanwhile somebody else may ask too."""
 
 
 @pytest.mark.covers("XS-3", "SEC-3")
@@ -43,8 +45,9 @@ def test_what_a_service_counts_does_not_grow_with_its_users(cell: Cell, tenant: 
 @pytest.mark.destructive
 @pytest.mark.covers("XS-3", "XS-4")
 def test_what_is_answered_is_counted_as_it_is(cell: Cell, tenant: Tenant) -> None:
-    """Whatever a service answers, also when it fails, is counted under its status, where operators look."""
-    stage = Stage.of(cell, tenant)
+    """Whatever a service answers, also when it fails, is counted under its status and timed, where operators look."""
+    stage, began = Stage.of(cell, tenant), time.monotonic()
+    took = {one.name: cell.platform.requests.answered_in_s(one.name) for one in cell.platform.manifest.services}
     for route in stage.reading:
         for request in (stage.rightful(route), *unknown_ids(stage, route)):
             _demand_counted(stage, request)
@@ -53,6 +56,11 @@ def test_what_is_answered_is_counted_as_it_is(cell: Cell, tenant: Tenant) -> Non
         for route in (one for one in stage.routes if one.access is Access.OPERATOR and "{tenant}" in one.path):
             with _left_by_another_version(stage, saga, other.tenant):
                 _demand_counted(stage, replace(stage.rightful(route), about=other))
+    most_s = AT_ONCE * (time.monotonic() - began)
+    told = {name: cell.platform.requests.answered_in_s(name) - before for name, before in took.items()}
+    if wrong := [f"{name} {seconds:.3g} s" for name, seconds in told.items() if not 0 < seconds < most_s]:
+        promise, expected = "how long answers take is told in seconds", f"more than none, less than {most_s:.1f} s"
+        stage.anomalies.append(Anomaly("PERF", "timed-wrong", promise, expected, ", ".join(wrong)))
     stage.judge()
 
 

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
+from airproof.checkers.verdict import Anomaly
+from airproof.environment.topology import Link
+from airproof.errors import WaitTimeout
+from airproof.faults.wire import applied
 from airproof.platform.requests import Answer, Request, ServiceToken
 from airproof.waiting import wait_until
-from airproof_service.stage import UNAVAILABLE, Stage
+from airproof.wire import Wire, http, on, redis, smtp
+from airproof_service.stage import UNAVAILABLE, WAIT_S, Stage
 
 AT_ONCE = 24
-LONGEST_S = 30.0
+LONGEST_S, SOON_S = 30.0, 1.0
+ASKED = {"http": http.request(), "redis": redis.command(), "smtp": smtp.command()}
 
 
 @pytest.mark.destructive
@@ -47,6 +54,54 @@ def test_who_finds_no_connection_is_told_to_try_again(stage: Stage) -> None:
     for one in (other for other in stage.routes if not other.changes):
         stage.demand_served(one, "DBTX")
     stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("DB-2", "XS-3")
+def test_who_waits_for_others_has_no_transaction_open(stage: Stage, wire: Wire) -> None:
+    """While a service waits for another one, for Redis or for the mail server, it keeps no connection from others."""
+    del wire
+    having = {one.name for one in stage.cell.platform.manifest.services if one.database}
+    links = [one for one in stage.cell.description.links if one.source in having and one.protocol in ASKED]
+    with ExitStack() as rules, ThreadPoolExecutor(1, thread_name_prefix="user") as users:
+        held = {}
+        for link in links:
+            asked = on(link.source, link.target).when(ASKED[link.protocol]).times(1)
+            held[link] = rules.enter_context(applied(stage.cell, asked.hold().preventable()))
+        using = users.submit(_use_everything, stage)
+        while not using.done():
+            wait_until(
+                lambda: using.done() or any(one.is_holding for one in held.values()),
+                timeout_s=LONGEST_S,
+                describe="a user to be done, or a service to wait for something",
+            )
+            for link, rule in held.items():
+                if rule.is_holding:
+                    _demand_none_open(stage, link)
+                    rule.release()
+        using.result()
+    stage.judge()
+
+
+def _use_everything(stage: Stage) -> None:
+    platform = stage.cell.platform
+    for route in stage.reading:
+        stage.demand_served(route)
+    platform.sessions.log_in(stage.about)
+    platform.entities(stage.routes[0].entity).update(stage.about, "changed", expected_version=1)
+    for saga in (platform.sagas(one.name) for one in platform.manifest.sagas):
+        saga.wait_terminal(saga.start(saga.make_input(stage.about.tenant)), timeout_s=WAIT_S)
+
+
+def _demand_none_open(stage: Stage, link: Link) -> None:
+    manifest, own = stage.cell.platform.manifest, f"{link.source} to have no transaction open"
+    access = stage.cell.platform.sagas(manifest.sagas[0].name)
+    try:
+        wait_until(lambda: not access.in_transaction(link.source), timeout_s=SOON_S, describe=own)
+    except WaitTimeout:
+        promise, seen = "who waits for others has no transaction open", f"one in {link.source}'s database"
+        facts = (f"what {link.source} asks of {link.target} is held",)
+        stage.anomalies.append(Anomaly("DBTX", "transaction-while-waiting", promise, "none", seen, facts))
 
 
 def _demand_honest(stage: Stage, request: Request, answer: Answer) -> None:

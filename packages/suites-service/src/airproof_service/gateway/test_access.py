@@ -8,16 +8,19 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
+from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request, Session
-from airproof_service.intruders import Others, intruders, logged_in, spellings
+from airproof_service.intruders import Others, intruders, logged_in, near_ids, spellings
 from airproof_service.stage import PERSONAL, REFUSALS, WAIT_S, Stage
 
 IN_A_ROW, AT_ONCE = 15, 8
 LONGEST_ID = 200
 NO_CORRELATION_IDS = ("a b", "x" * (LONGEST_ID + 1), "é")
+ODD = "'\"*/--;%s{0}\\"
+"""What an id may hold, and what would be seen if it were taken for anything else than text."""
 
 
 @pytest.mark.smoke
@@ -92,17 +95,18 @@ def test_requests_use_nothing_up(stage: Stage) -> None:
 
 @pytest.mark.covers("XS-4", "GW-2")
 def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> None:
-    """The correlation id of a request is that of its answer, whatever key it has and whichever service answers."""
+    """The correlation id of a request is that of its answer, whatever its key, whoever answers, text and no more."""
     missing = _missing(stage)
     for route in (one for one in stage.routes if not one.changes):
-        mine = f"corr-{stage.about.id}-{route.name}"
-        request = replace(
-            stage.rightful(route), about=missing, user=stage.about, correlation_id=mine, key=f"key-{mine}"
-        )
+        mine = f"corr-{stage.about.id}-{route.name}{ODD}"
+        known = replace(stage.rightful(route), about=missing, user=stage.about)
+        request = replace(known, correlation_id=mine, key=f"key-{stage.about.id}-{route.name}")
         answer = stage.ask(request)
         alike = answer is not None and set(answer.correlation_ids) == {mine}
         seen = ", ".join(answer.correlation_ids) or "none" if answer else "no answer"
         stage.demand(alike, "GATEWAY", "correlation-lost", "the correlation id reaches every hop", mine, seen, request)
+        plain, promise = answer is not None and answer.status < 500, "a correlation id is text and no more"
+        stage.demand(plain, "SECURITY", "no-plain-text", promise, "an answer as under any other", answer, request)
     stage.judge()
 
 
@@ -124,17 +128,17 @@ def test_a_correlation_id_that_is_none_is_replaced(stage: Stage) -> None:
 
 @pytest.mark.covers("SEC-2")
 def test_what_somebody_may_do_is_said_truly(stage: Stage) -> None:
-    """Who may do what with something is said as it is: its owner what is granted, and nobody else anything."""
+    """Who may do what is said as it is: its owner what is granted, nobody else anything, and of nothing else either."""
     entity = stage.cell.platform.manifest.entity(stage.routes[0].entity)
     others = Others.of(stage)
     asking = {"the owner": stage.about, "a colleague": others.colleague, "a stranger": others.stranger}
     for who, user in asking.items():
         for action in (*entity.granted, *entity.denied):
             right = user is stage.about and action in entity.granted
-            said = stage.cell.platform.requests.allowed(user, stage.about, action)
-            promise = f"{who} may {'' if right else 'not '}{action} {entity.name} {stage.about.id}"
-            if said is not right:
-                stage.anomalies.append(Anomaly("SECURITY", "wrong-permission", promise, str(right), str(said)))
+            _demand_said(stage, user, stage.about, action, right=right, who=who)
+    for near in near_ids(stage.about.id):
+        for action in entity.granted:
+            _demand_said(stage, stage.about, replace(stage.about, id=near), action, right=False, who="the owner")
     for action in entity.granted:
         if stage.cell.platform.requests.allowed(others.stranger, stage.about, action, whom=stage.about):
             promise = "nobody learns who may do what in another tenant"
@@ -200,6 +204,18 @@ def _demand_refused(stage: Stage, request: Request) -> None:
     promise = f"{request.route.name} is for {request.route.access.value} alone"
     blames = "GATEWAY" if request.pretended else "SECURITY"
     stage.demand(refused, blames, "served-to-another", promise, "401, 403 or 404", answer, request)
+
+
+def _demand_said(stage: Stage, user: EntityRef, about: EntityRef, action: str, *, right: bool, who: str) -> None:
+    """The user is told whether they may do that."""
+    try:
+        said = str(stage.cell.platform.requests.allowed(user, about, action))
+    except PlatformError as error:
+        said = str(error)
+    if said != str(right):
+        kind = stage.cell.platform.manifest.entity(stage.routes[0].entity).name
+        promise = f"{who} may {'' if right else 'not '}{action} {kind} {about.id}"
+        stage.anomalies.append(Anomaly("SECURITY", "wrong-permission", promise, str(right), said))
 
 
 def _demand_own_only(stage: Stage, route: Route, other: EntityRef) -> None:

@@ -38,7 +38,7 @@ def _queries(stage: Stage, route: Route) -> int:
     """How many the request makes; the least of a few tries, for the service has other things to do meanwhile."""
     if route.paged:
         whole = stage.page(route, 1, LONGEST_PAGE).path
-        route = replace(route, path=whole, shows={})
+        route = replace(route, path=whole, shows={}, kinds={})
     counts = []
     asked = on(route.service, "postgres*").when(postgres.query()).observe().preventable()
     with applied(stage.cell, asked) as passed:

@@ -10,6 +10,7 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
+from airproof.environment.topology import Role
 from airproof.errors import PlatformError
 from airproof.faults.wire import applied
 from airproof.platform.driver import Tenant
@@ -17,9 +18,11 @@ from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access
 from airproof.platform.requests import Request
 from airproof.platform.sessions import Login, SessionAccess
-from airproof.wire import Wire, on, postgres
+from airproof.wire import Wire, on, postgres, redis
 from airproof_service.stage import PERSONAL, Stage
 
+COMMANDS = 12
+"""More than keep a login, and open a connection for it."""
 MARGIN_S = 30.0
 SHORTEST_TOKEN = 22
 """Letters that say 128 bits, as nobody guesses them."""
@@ -98,6 +101,24 @@ def test_an_exchange_that_failed_can_be_tried_again(stage: Stage, wire: Wire) ->
     good = got is not None and sessions.ends_in_s(got) is not None
     promise = "what cannot be exchanged now can be exchanged later"
     _demand(stage, good, "used-up-in-vain", promise, "another login", "a refusal")
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "SEC-1")
+def test_what_a_login_leaves_behind_has_an_end(stage: Stage, wire: Wire) -> None:
+    """Nothing is kept of logins for ever, also of one of whose commands only the first few were heard."""
+    del wire
+    sessions, link = stage.cell.platform.sessions, on(stage.cell.platform.manifest.identity, Role.REDIS.value)
+    for kept in range(COMMANDS):
+        lost = link.when(redis.command()).skip(kept).reset().preventable()
+        with applied(stage.cell, lost) as broken_off, suppress(PlatformError):
+            sessions.log_in(stage.about)
+        if not broken_off.fired:
+            break
+    endless = sessions.endless()
+    promise, seen = "what is kept of a login has an end", f"of {', '.join(endless)} some without one"
+    _demand(stage, not endless, "kept-for-ever", promise, "an end of each", seen)
     stage.judge()
 
 

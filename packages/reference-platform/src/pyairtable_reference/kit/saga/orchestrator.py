@@ -143,10 +143,10 @@ class Orchestrator:
         async with self._units_of_work.begin() as work:
             return await SagaStore(work.connection).get(saga_id)
 
-    async def of_tenant(self, tenant_id: str, limit: int = 1000) -> list[Saga]:
+    async def of_tenant(self, tenant_id: str, *, offset: int, limit: int) -> list[Saga]:
         """A tenant's sagas, newest first."""
         async with self._units_of_work.begin() as work:
-            return await SagaStore(work.connection).of_tenant(tenant_id, limit)
+            return await SagaStore(work.connection).of_tenant(tenant_id, offset=offset, limit=limit)
 
     async def _started_before(self, store: SagaStore, machine: SagaMachine, start: Start) -> Saga:
         saga = await store.find(start.tenant_id, start.saga_type, start.correlation_id)

@@ -66,7 +66,8 @@ _OF_TENANT = _SAGAS.where(
     saga_instances.c.id.in_(
         select(saga_instances.c.id)
         .where(saga_instances.c.tenant_id == bindparam("tenant"))
-        .order_by(saga_instances.c.created_at.desc())
+        .order_by(saga_instances.c.created_at.desc(), saga_instances.c.id)
+        .offset(bindparam("offset"))
         .limit(bindparam("limit"))
     )
 )
@@ -106,9 +107,9 @@ class SagaStore:
         found = await self._connection.execute(_LOCK_IF_FREE if skip_locked else _LOCK, {"saga": saga_id})
         return None if found.first() is None else await self.get(saga_id)
 
-    async def of_tenant(self, tenant_id: str, limit: int) -> list[Saga]:
+    async def of_tenant(self, tenant_id: str, *, offset: int, limit: int) -> list[Saga]:
         """A tenant's sagas, newest first."""
-        return await self._all(_OF_TENANT, tenant=tenant_id, limit=limit)
+        return await self._all(_OF_TENANT, tenant=tenant_id, offset=offset, limit=limit)
 
     async def save(self, saga: Saga, timer_at: datetime | None) -> None:
         """Stores a saga that was moved.

@@ -83,10 +83,14 @@ class SagaAnswer(BaseModel):
         )
 
 
-class SagaList(BaseModel):
-    """A tenant's sagas."""
+class SagaPage(BaseModel):
+    """A page of a tenant's sagas."""
 
     sagas: list[SagaAnswer]
+    page: int
+    limit: int
+    has_next: bool
+    has_prev: bool
 
 
 async def _orchestrator(request: Request) -> Orchestrator:
@@ -112,9 +116,16 @@ async def start(body: StartRequest, request: Request, orchestrator: Application)
 
 
 @router.get("", dependencies=[Depends(require_service_or_operator)])
-async def list_sagas(tenant_id: Annotated[str, Query(pattern=TENANT_PATTERN)], orchestrator: Application) -> SagaList:
+async def list_sagas(
+    tenant_id: Annotated[str, Query(pattern=TENANT_PATTERN)],
+    orchestrator: Application,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> SagaPage:
     """A tenant's sagas, newest first."""
-    return SagaList(sagas=[SagaAnswer.of(saga) for saga in await orchestrator.of_tenant(tenant_id)])
+    found = await orchestrator.of_tenant(tenant_id, offset=(page - 1) * limit, limit=limit + 1)
+    sagas = [SagaAnswer.of(saga) for saga in found[:limit]]
+    return SagaPage(sagas=sagas, page=page, limit=limit, has_next=len(found) > limit, has_prev=page > 1)
 
 
 @router.get("/{saga_id}", dependencies=[Depends(require_service_or_operator)])
