@@ -483,11 +483,4 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
-    Defect(
-        id="XS221",
-        category="XSERVICE",
-        what="what a message leads to is logged without saying for which tenant",
-        trigger="somebody looks for a tenant in the logs",
-        edits=(Edit("kit/messaging/consumer.py", 'tenant_id=record.header("tenant-id")', 'tenant_id=""'),),
-    ),
 )
