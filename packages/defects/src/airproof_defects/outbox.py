@@ -496,4 +496,11 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="more messages wait than are sent at a time",
         edits=(Edit(OUTBOX, "        .order_by(row.c.position)\n", "        .order_by(row.c.position.desc())\n"),),
     ),
+    Defect(
+        id="OB213",
+        category="OUTBOX",
+        what="what is sent is not counted",
+        trigger="messages are sent",
+        edits=(Edit(RELAY, "            metrics.PUBLISHED.labels(message.kind).inc()\n", ""),),
+    ),
 )

@@ -33,7 +33,8 @@ CORRELATION, REQUEST = "X-Correlation-ID", "X-Request-ID"
 PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
-TOOK, ENDED = "pyairtable_http_request_seconds_sum", "pyairtable_sagas_total"
+SENT, ENDED = "pyairtable_messages_published_total", "pyairtable_sagas_total"
+TOOK = "pyairtable_http_request_seconds_sum"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 LASTS = re.compile(r"(?:max-age|s-maxage|stale-while-revalidate)=(\d+)")
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
@@ -131,6 +132,10 @@ class Requests:
     def handled(self, service: str) -> float:
         """What its metrics say of messages, whatever their topic."""
         return self._sum(service, HANDLED)
+
+    def sent(self, service: str) -> float:
+        """What its metrics say of messages that the broker has, whatever their kind."""
+        return self._sum(service, SENT)
 
     def given_up(self, service: str) -> float:
         """What its metrics say of dead letters, whoever made them."""

@@ -228,6 +228,10 @@ class RequestAccess(Protocol):
         """How many messages a service has handled to the end since it was started, as its metrics say."""
         ...
 
+    def sent(self, service: str) -> float:
+        """How many messages of its own a service has sent since it was started, as its metrics say."""
+        ...
+
     def given_up(self, service: str) -> float:
         """How many messages a service has given up since it was started, as its metrics say."""
         ...
