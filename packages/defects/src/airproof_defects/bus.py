@@ -198,6 +198,29 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="EB220",
+        category="BUS",
+        what="who keeps a figure tries three times inside the transaction that notes the event, and leaves it at that",
+        trigger="the database cannot change the figure four times in a row",
+        edits=(
+            Edit(
+                "kit/event_consumer.py",
+                "                await handler(work, event)\n",
+                "                for _ in range(3):\n"
+                "                    with suppress(DBAPIError):\n"
+                "                        async with work.connection.begin_nested():\n"
+                "                            return await handler(work, event)\n",
+            ),
+            Edit(
+                "kit/event_consumer.py",
+                "from typing import TYPE_CHECKING\n",
+                "from contextlib import suppress\n"
+                "from typing import TYPE_CHECKING\n\n"
+                "from sqlalchemy.exc import DBAPIError\n",
+            ),
+        ),
+    ),
+    Defect(
         id="EB210",
         category="BUS",
         what="what was fetched counts as handled when the group is shared anew",
@@ -215,6 +238,24 @@ DEFECTS: tuple[Defect, ...] = (
                 "for topic in self._handlers], listener=self._membership)\n",
                 "for topic in self._handlers], listener=self._membership)\n"
                 "        self._membership.consumer = consumer\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB221",
+        category="BUS",
+        what="a figure that is kept from events is never less than nothing, not even for a moment",
+        trigger="that something is undone is told before that it was done",
+        edits=(
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                ".values(workspaces=profiles.c.workspaces + change))",
+                ".values(workspaces=func.greatest(profiles.c.workspaces + change, 0)))",
+            ),
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                "from sqlalchemy import insert,",
+                "from sqlalchemy import func, insert,",
             ),
         ),
     ),

@@ -94,16 +94,13 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="SE17",
         category="SECURITY",
-        what="a refresh token is looked up first and deleted then",
+        what="whoever finds a refresh token uses it up, also one that somebody else has used up meanwhile",
         trigger="a refresh token is used several times at the same moment",
         edits=(
             Edit(
-                "services/auth_service/adapters/sessions.py",
-                '            session = _session(await self._redis.getdel(f"refresh:{_hash(refresh_token)}"))\n'
-                "            if session:\n",
-                '            session = _session(await self._redis.get(f"refresh:{_hash(refresh_token)}"))\n'
-                "            if session:\n"
-                '                await self._redis.delete(f"refresh:{_hash(refresh_token)}")\n',
+                SESSIONS,
+                "            return bool(await self._redis.delete(*pair))\n",
+                "            await self._redis.delete(*pair)\n            return True\n",
             ),
         ),
     ),
@@ -375,14 +372,11 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 ACCOUNTS,
-                "self._sessions.find_refresh(refresh_token)\n",
-                "self._sessions.take_refresh(refresh_token)\n",
+                "        credential = await self._credential_of(session) if session else None\n",
+                "        taken = session is not None and await self._sessions.take_refresh(refresh_token, session)\n"
+                "        credential = await self._credential_of(session) if session else None\n",
             ),
-            Edit(
-                ACCOUNTS,
-                "credential is None or await self._sessions.take_refresh(refresh_token) is None:",
-                "credential is None:",
-            ),
+            Edit(ACCOUNTS, "if not await self._sessions.take_refresh(refresh_token, session):", "if not taken:"),
         ),
     ),
     Defect(
@@ -459,6 +453,39 @@ DEFECTS: tuple[Defect, ...] = (
                 "        with suppress(ApiError):\n            await self._sessions.close_session(access_token)\n",
             ),
             Edit(ACCOUNTS, "import asyncio\n", "import asyncio\nfrom contextlib import suppress\n"),
+        ),
+    ),
+    Defect(
+        id="SE200",
+        category="SECURITY",
+        what="a logout uses its token up first: what is broken off then can never be done",
+        trigger="Redis takes one command of a logout and not the next, and the user logs out again",
+        edits=(
+            Edit(
+                SESSIONS,
+                "session = _session(await self._redis.get(access))\n",
+                "session = _session(await self._redis.getdel(access))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE201",
+        category="SECURITY",
+        what="a token is used up before there is what it is exchanged for",
+        trigger="Redis takes what uses a token up, and not what follows",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "        tokens = await self._sessions.open(credential)\n"
+                "        if not await self._sessions.take_refresh(refresh_token, session):\n"
+                "            await self._sessions.close_session(tokens.access_token)\n",
+                "        if not await self._sessions.take_refresh(refresh_token, session):\n",
+            ),
+            Edit(
+                ACCOUNTS,
+                "        return tokens\n",
+                "        return await self._sessions.open(credential)\n",
+            ),
         ),
     ),
     Defect(
@@ -546,6 +573,25 @@ DEFECTS: tuple[Defect, ...] = (
                 "services/auth_service/entrypoints/service.py",
                 "scrypt_log2_n=settings.password_scrypt_log2_n",
                 "scrypt_log2_n=min(settings.password_scrypt_log2_n, 8)",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE233",
+        category="SECURITY",
+        what="whether a service is ready is told with how it is configured",
+        trigger="anybody asks whether it is",
+        edits=(
+            Edit(
+                "kit/http/app.py",
+                '    return JSONResponse({"ready": all(checks.values()), "checks": checks}, ',
+                "    settings = {name: str(value) for name, value in asdict(runtime_of(request).settings).items()}\n"
+                '    return JSONResponse({"ready": all(checks.values()), "checks": checks, "settings": settings}, ',
+            ),
+            Edit(
+                "kit/http/app.py",
+                "from contextlib import asynccontextmanager\n",
+                "from contextlib import asynccontextmanager\nfrom dataclasses import asdict\n",
             ),
         ),
     ),

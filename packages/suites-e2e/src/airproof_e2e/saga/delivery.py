@@ -19,6 +19,14 @@ EVENTS = (
         cell=CellKind.WIRED,
     ),
     Family(
+        "events-in-reverse",
+        Per.UNDOING,
+        events.told_in_reverse,
+        "what was done and undone is counted as nothing, in whatever order it is told",
+        ("CQRS-3", "CQRS-4", "OUT-4"),
+        blames="XSERVICE",
+    ),
+    Family(
         "event-redelivered-to-each-instance",
         Per.SUBSCRIPTION,
         events.redelivered_to_each_instance,

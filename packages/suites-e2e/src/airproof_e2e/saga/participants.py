@@ -6,8 +6,10 @@ Where the participant has to help itself, the orchestrator is frozen: its asking
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 
 from airproof.checkers.verdict import Anomaly
@@ -15,7 +17,7 @@ from airproof.checkers.view import witness
 from airproof.errors import NotReady, PlatformError
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
-from airproof.platform.observation import MessageKind, OutboxRow
+from airproof.platform.observation import MessageKind, OutboxRow, SagaState
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import (
     break_off_writes,
@@ -42,7 +44,8 @@ def happy(stage: Stage) -> None:
     if stage.access.usable(given):
         promise, expected = "what a saga gives its user is of no use before", "a refusal"
         stage.anomalies.append(Anomaly("SECURITY", "used-too-early", promise, expected, "that it works"))
-    stage.wait_end(stage.start(given))
+    with _counted(stage, SagaState.COMPLETED):
+        stage.wait_end(stage.start(given))
     if not stage.access.usable(given):
         promise, expected = "that something was refused before it was there is not remembered", "that it works"
         stage.anomalies.append(Anomaly("CACHE", "not-usable-yet", promise, expected, "a refusal"))
@@ -52,9 +55,20 @@ def refused(stage: Stage) -> None:
     """The participant refuses to do the step, for a reason of its business; not before it has it, nor afterwards."""
     given = stage.make_input()
     stage.wait_end(stage.start())
-    with stage.access.refuse(stage.step.name, given):
+    with stage.access.refuse(stage.step.name, given), _counted(stage, SagaState.COMPENSATED):
         stage.wait_end(stage.start(given, ends=COMPENSATED, refused=stage.step))
     stage.wait_end(stage.start())
+
+
+@contextmanager
+def _counted(stage: Stage, state: SagaState) -> Iterator[None]:
+    """Operators see in the orchestrator's metrics that one saga ends so, once; an anomaly is noted."""
+    ended = partial(stage.platform.requests.ended, stage.orchestrator, state)
+    before = ended()
+    yield
+    if (more := ended() - before) != 1:
+        promise, expected = "a saga that ends is counted once where operators look", f"1 more that is {state}"
+        stage.anomalies.append(Anomaly("PERF", "counted-wrong", promise, expected, f"{more:g} more"))
 
 
 def undoing_refused(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access
 from airproof.platform.requests import Request
 from airproof.platform.sessions import Login, SessionAccess
-from airproof.wire import Wire, on, postgres, redis
+from airproof.wire import Rule, Wire, on, postgres, redis
 from airproof_service.stage import PERSONAL, Stage
 
 COMMANDS = 12
@@ -26,6 +26,8 @@ COMMANDS = 12
 MARGIN_S = 30.0
 SHORTEST_TOKEN = 22
 """Letters that say 128 bits, as nobody guesses them."""
+FULL, SAID, IN_TURN = "OOM command not allowed when used memory > 'maxmemory'.", "[!CH]*", 4
+"""What a store says that has no room, to what is no greeting, and as many commands as an exchange takes."""
 
 
 @pytest.mark.covers("GW-2", "SEC-1")
@@ -69,19 +71,60 @@ def test_a_login_can_be_exchanged_as_long_as_it_is_said(stage: Stage) -> None:
     stage.judge()
 
 
+@pytest.mark.covers("GW-2", "XS-4")
+def test_a_login_outlives_an_upgrade(stage: Stage) -> None:
+    """A login that another version has left, the one before or a newer one, is good, and can be exchanged."""
+    sessions, expected = stage.cell.platform.sessions, "a login that is good, and so is what it is exchanged for"
+    for newer in (False, True):
+        login, got = sessions.left_by_another_version(stage.about, newer=newer), None
+        try:
+            good = sessions.ends_in_s(login) is not None
+            got = sessions.exchange(login)
+            seen = f"{'served' if good else 'refused'}, and {'exchanged' if got else 'not exchanged'}"
+            good = good and got is not None and sessions.ends_in_s(got) is not None
+        except PlatformError as error:
+            good, seen = False, str(error)
+        promise = f"a login that {'a newer version' if newer else 'the version before'} has left is good"
+        if not good:
+            stage.anomalies.append(Anomaly("CACHE", "of-another-version", promise, expected, seen))
+    stage.judge()
+
+
 @pytest.mark.destructive
 @pytest.mark.covers("GW-2", "XS-4")
 def test_an_exchange_that_failed_can_be_tried_again(stage: Stage, wire: Wire) -> None:
-    """Whoever is told that a login cannot be exchanged now can exchange it later."""
+    """Whoever is told that a login cannot be exchanged now can exchange it later, wherever that broke."""
     del wire
-    sessions, got, login = stage.cell.platform.sessions, None, _logged_in(stage)
+    sessions = stage.cell.platform.sessions
     asked = on(stage.cell.platform.manifest.identity, "postgres-*").when(postgres.query(containing=stage.about.owner))
-    with applied(stage.cell, asked.reset().preventable()), suppress(PlatformError):
-        got = sessions.exchange(login)
-    got = got or sessions.exchange(login)
-    good = got is not None and sessions.ends_in_s(got) is not None
-    promise = "what cannot be exchanged now can be exchanged later"
-    _demand(stage, good, "used-up-in-vain", promise, "another login", "a refusal")
+    for what, breaks in {"a look at the account": asked.reset(), **_refusals(stage)}.items():
+        login, got = _logged_in(stage), None
+        with applied(stage.cell, breaks.preventable()), suppress(PlatformError):
+            got = sessions.exchange(login)
+        got = got or sessions.exchange(login)
+        good = got is not None and sessions.ends_in_s(got) is not None
+        promise, seen = "what cannot be exchanged now can be exchanged later", f"a refusal, after {what} was broken off"
+        _demand(stage, good, "used-up-in-vain", promise, "another login", seen)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "XS-4")
+def test_a_logout_that_failed_can_be_tried_again(stage: Stage, wire: Wire) -> None:
+    """Whoever cannot be logged out now, wherever that breaks, is logged out of all when they ask again."""
+    del wire
+    sessions = stage.cell.platform.sessions
+    for what, breaks in _refusals(stage).items():
+        login = _logged_in(stage)
+        with applied(stage.cell, breaks.preventable()), suppress(PlatformError):
+            sessions.log_out(login)
+        # Whoever is logged out already may be told that there is nothing to end.
+        with suppress(PlatformError):
+            sessions.log_out(login)
+        for means, attempt in (("its token", sessions.ends_in_s), ("a login in exchange", sessions.exchange)):
+            promise, seen = "whoever is told that they are logged out is", f"let in with {means}"
+            out, seen = attempt(login) is None, f"{seen}, after {what} was broken off"
+            _demand(stage, out, "not-logged-out", promise, "a refusal", seen)
     stage.judge()
 
 
@@ -139,6 +182,12 @@ def test_who_is_gone_does_not_get_in(cell: Cell, tenant: Tenant, wire: Wire) -> 
         _demand_outside(stage, cell.platform.sessions, ref, held[:1], by_password=False)
     _demand_outside(stage, cell.platform.sessions, ref, held[1:])
     stage.judge()
+
+
+def _refusals(stage: Stage) -> dict[str, Rule]:
+    """That what keeps the sessions refuses one of the commands that it gets, by which that is."""
+    asked = on(stage.cell.platform.manifest.identity, Role.REDIS.value).when(redis.command(SAID))
+    return {f"command {number}": asked.nth(number).respond(error=FULL) for number in range(1, IN_TURN + 1)}
 
 
 def _logged_in(stage: Stage) -> Login:

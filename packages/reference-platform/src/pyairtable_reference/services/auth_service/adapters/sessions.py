@@ -48,7 +48,7 @@ class Tokens:
 
 
 class Sessions:
-    """All sessions.
+    """All sessions. The tokens of a pair go together, with one command: what is broken off can be tried again.
 
     Every method raises `ApiError` 503 when Redis is away.
     """
@@ -87,20 +87,19 @@ class Sessions:
         async with self._available():
             return _session(await self._redis.get(f"refresh:{_hash(refresh_token)}"))
 
-    async def take_refresh(self, refresh_token: str) -> Session | None:
-        """Uses a refresh token up, with the access token of its pair. Of two users at once one gets it."""
+    async def take_refresh(self, refresh_token: str, session: Session) -> bool:
+        """Uses a refresh token up, with the access token of its pair. Of two users at once one is told that it did."""
         async with self._available():
-            session = _session(await self._redis.getdel(f"refresh:{_hash(refresh_token)}"))
-            if session:
-                await self._redis.delete(f"access:{session.partner}")
-            return session
+            pair = f"refresh:{_hash(refresh_token)}", f"access:{session.partner}"
+            return bool(await self._redis.delete(*pair))
 
     async def close_session(self, access_token: str) -> None:
         """Ends a session: neither token works any more."""
         async with self._available():
-            session = _session(await self._redis.getdel(f"access:{_hash(access_token)}"))
+            access = f"access:{_hash(access_token)}"
+            session = _session(await self._redis.get(access))
             if session:
-                await self._redis.delete(f"refresh:{session.partner}")
+                await self._redis.delete(access, f"refresh:{session.partner}")
 
     @asynccontextmanager
     async def _available(self) -> AsyncIterator[None]:
@@ -119,4 +118,6 @@ def _json(session: dict[str, object], expires_at: int, partner: str) -> str:
 
 
 def _session(stored: str | bytes | None) -> Session | None:
-    return Session(**json.loads(stored)) if stored else None
+    """What another version has kept besides is not known here."""
+    kept = json.loads(stored) if stored else None
+    return Session(**{name: kept[name] for name in Session.__dataclass_fields__}) if kept else None

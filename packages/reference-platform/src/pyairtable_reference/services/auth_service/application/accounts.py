@@ -98,16 +98,20 @@ class Accounts:
         return session
 
     async def refresh(self, refresh_token: str) -> Tokens:
-        """A new pair for a refresh token, which is thereby used up, but not before all is known that can fail.
+        """A new pair for a refresh token, which is used up last: what fails before can be tried again.
 
         Raises:
             ApiError: 401.
         """
         session = await self._sessions.find_refresh(refresh_token)
         credential = await self._credential_of(session) if session else None
-        if credential is None or await self._sessions.take_refresh(refresh_token) is None:
+        if session is None or credential is None:
             raise ApiError(401, "invalid-token", "the refresh token is not valid")
-        return await self._sessions.open(credential)
+        tokens = await self._sessions.open(credential)
+        if not await self._sessions.take_refresh(refresh_token, session):
+            await self._sessions.close_session(tokens.access_token)
+            raise ApiError(401, "invalid-token", "the refresh token has just been used")
+        return tokens
 
     async def log_out(self, access_token: str) -> None:
         """Ends the session."""
