@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from redis.asyncio import Redis
+from typing import Any
+
+from redis.asyncio import Connection, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
@@ -15,4 +17,14 @@ def open_redis(url: str, *, timeout_s: float) -> Redis:
     on a new one; a timeout is not waited for twice.
     """
     retry = Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,))
-    return Redis.from_url(url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=retry)
+    timeouts = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    return Redis.from_pool(ConnectionPool.from_url(url, connection_class=_Connection, retry=retry, **timeouts))
+
+
+class _Connection(Connection):
+    async def send_packed_command(self, *command: Any, **options: Any) -> None:
+        """Sends a command; one that the other side has closed is lost, which uvloop tells as an error of the caller."""
+        try:
+            await super().send_packed_command(*command, **options)
+        except RuntimeError as closed:
+            raise ConnectionLost(str(closed)) from closed
