@@ -340,8 +340,8 @@ DEFECTS: tuple[Defect, ...] = (
             ),
             Edit(
                 "kit/redis.py",
-                "from redis.asyncio import Redis\n",
-                "from redis import Redis as BlockingRedis\nfrom redis.asyncio import Redis\n",
+                "from redis.asyncio import Connection",
+                "from redis import Redis as BlockingRedis\nfrom redis.asyncio import Connection",
             ),
         ),
     ),

@@ -467,7 +467,7 @@ DEFECTS: tuple[Defect, ...] = (
         category="XSERVICE",
         what="whoever finds the only connection to Redis in use is told that sessions are away",
         trigger="many requests at once",
-        edits=(Edit("kit/redis.py", "return Redis.from_url(url, ", "return Redis.from_url(url, max_connections=1, "),),
+        edits=(Edit("kit/redis.py", "from_url(url, ", "from_url(url, max_connections=1, "),),
     ),
     Defect(
         id="XS220",

@@ -147,4 +147,21 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG202",
+        category="SAGA",
+        what="the last step is given up when its participant was asked often, as if it had said no",
+        trigger="the mail service is away for some minutes, and its command is on the bus",
+        edits=(
+            Edit(
+                MACHINE,
+                "            if step.resend_at is not None and step.resend_at <= now:\n                action",
+                "            if step.resend_at is not None and step.resend_at <= now:\n"
+                "                if step is saga.steps[self._pivot] and step.attempts >= 10:\n"
+                "                    no = Outcome.REFUSED, Answer()\n"
+                "                    return self.on_reply(saga, step.name, Action.EXECUTE, *no, now)\n"
+                "                action",
+            ),
+        ),
+    ),
 )

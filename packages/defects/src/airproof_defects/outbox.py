@@ -503,4 +503,17 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="messages are sent",
         edits=(Edit(RELAY, "            metrics.PUBLISHED.labels(message.kind).inc()\n", ""),),
     ),
+    Defect(
+        id="OB200",
+        category="OUTBOX",
+        what="the messages of a transaction are written by their ids, not in the order in which they came about",
+        trigger="two events of one stream in one transaction: the first step of a saga is refused",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "self._connection.execute(_ADD, self._added)",
+                'self._connection.execute(_ADD, sorted(self._added, key=lambda row: row["id"]))',
+            ),
+        ),
+    ),
 )

@@ -9,6 +9,7 @@ PERMISSIONS = "services/permission_service/entrypoints/http.py"
 ROLES = "services/permission_service/adapters/role_assignments.py"
 ROLE_STEPS = "services/permission_service/application/steps.py"
 USERS = "services/user_service/entrypoints/http.py"
+RULES = "kit/tenancy.py"
 ACCOUNTS = "services/auth_service/application/accounts.py"
 
 DEFECTS: tuple[Defect, ...] = (
@@ -250,6 +251,33 @@ DEFECTS: tuple[Defect, ...] = (
                 "redis.call('HSET', KEYS[1], 'life', ARGV[1], 'version', ARGV[2], 'body', ARGV[3])\n"
                 "redis.call('EXPIRE', KEYS[1], ARGV[4])\n"
                 '"""\n_INVALIDATE = """',
+            ),
+        ),
+    ),
+    Defect(
+        id="SG201",
+        category="SAGA",
+        what="how much a tenant may have is remembered until a command changes it, in the process that takes that",
+        trigger="two instances: one has let somebody in before the other one is told of a limit",
+        edits=(
+            Edit(
+                RULES,
+                "    limit = func.coalesce(_LIMIT.scalar_subquery(), default)\n",
+                "    if tenant_id not in _KNOWN:\n"
+                '        found = await work.connection.execute(_LIMIT, {"tenant": tenant_id})\n'
+                "        _KNOWN[tenant_id] = found.scalar_one_or_none()\n"
+                "    limit = default if _KNOWN[tenant_id] is None else _KNOWN[tenant_id]\n",
+            ),
+            Edit(RULES, 'LEGAL_HOLD = "legal-hold"\n', 'LEGAL_HOLD = "legal-hold"\n_KNOWN: dict = {}\n'),
+            Edit(
+                RULES,
+                "        await self._connection.execute(replace)\n",
+                "        await self._connection.execute(replace)\n        _KNOWN.pop(tenant_id, None)\n",
+            ),
+            Edit(
+                RULES,
+                '        """Restores the default."""\n        await',
+                '        """Restores the default."""\n        _KNOWN.pop(tenant_id, None)\n        await',
             ),
         ),
     ),

@@ -65,6 +65,20 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="SG200",
+        category="SAGA",
+        what="a step that could not be undone is undone when that is asked for again, and its saga says that it is not",
+        trigger="the command of a refused compensation is delivered again when nothing is against it any more",
+        edits=(
+            Edit(
+                PARTICIPANT,
+                "        await work.results.keep(command, kept)\n",
+                "        if command.action is Action.EXECUTE or kept.outcome is Outcome.DONE:\n"
+                "            await work.results.keep(command, kept)\n",
+            ),
+        ),
+    ),
+    Defect(
         id="SG05",
         category="SAGA",
         what="a restarted orchestrator issues the step in flight under a new id, and participants look at nothing else",

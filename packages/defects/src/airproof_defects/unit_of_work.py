@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
-from airproof_defects.saga import KEPT_ONCE, PARTICIPANT
+from airproof_defects.saga import KEPT_ONCE, PARTICIPANT, STORE
 
 UNIT_OF_WORK = "kit/unit_of_work.py"
 CREDENTIALS = "services/auth_service/adapters/credentials.py"
@@ -288,6 +288,29 @@ DEFECTS: tuple[Defect, ...] = (
                 "        await self._work.lock(LEGAL_HOLD, tenant_id)\n        found",
                 "        found",
             ),
+        ),
+    ),
+    Defect(
+        id="UW200",
+        category="UOW",
+        what="a saga that was read is kept in the process, and is good as long as its row has the same version",
+        trigger="the connection breaks where a saga that was moved is stored",
+        edits=(
+            Edit(STORE, "_LOCK = select(saga_instances.c.id)", "_LOCK = select(saga_instances.c.version)"),
+            Edit(
+                STORE, "_LOCK_IF_FREE = select(saga_instances.c.id)", "_LOCK_IF_FREE = select(saga_instances.c.version)"
+            ),
+            Edit(
+                STORE,
+                "        return None if found.first() is None else await self.get(saga_id)\n",
+                "        if (row := found.first()) is None:\n"
+                "            return None\n"
+                "        if saga_id not in _READ or _READ[saga_id].version != row.version:\n"
+                "            _READ[saga_id] = await self.get(saga_id)\n"
+                "        self._stored[saga_id] = [replace(step) for step in _READ[saga_id].steps]\n"
+                "        return _READ[saga_id]\n",
+            ),
+            Edit(STORE, "\n\nclass SagaStore:\n", "_READ: dict = {}\n\n\nclass SagaStore:\n"),
         ),
     ),
 )

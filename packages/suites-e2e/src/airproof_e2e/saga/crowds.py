@@ -11,10 +11,10 @@ from airproof.platform.driver import SagaInput, Tenant, Write
 from airproof.platform.observation import SagaState
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import held, undo_refused
-from airproof_e2e.saga.moments import last_refusable
+from airproof_e2e.saga.moments import at_each_instance, last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 
-AT_ONCE = 5
+AT_ONCE, LATE = 5, 8
 ROOM = 1
 
 
@@ -29,23 +29,32 @@ def with_different_subjects(stage: Stage) -> None:
 
 
 def with_the_same_subject(stage: Stage) -> None:
-    """The same e-mail registers many times, at all instances at once; one of them gets it."""
+    """The same e-mail registers many times, at all instances at once; one of them gets it.
+
+    Others come late. So many fail at once that their events would hardly come in the right order by chance.
+    """
     subject, steps = stage.make_input().subject, stage.saga.steps
     decides = next((step for step in steps if step.refusal and not step.refusal.limit), steps[0])
+    stage.allowance.completed = ROOM
     _meet(stage.at(decides), lambda: stage.make_input(subject=subject))
+    for _ in range(LATE):
+        stage.start(stage.make_input(subject=subject), ends=COMPLETED | COMPENSATED)
 
 
 def up_to_a_limit(stage: Stage) -> None:
     """More people register, at all instances at once, than the tenant has room for, by the rule that was set last.
 
-    Those of other tenants do not count, of which one is called the same but for the case of letters. Where no rule was
-    set, a tenant has the room that all have.
+    Each instance has let some in before there was a rule. Those of other tenants do not count, of which one is called
+    the same but for the case of letters. Where no rule was set, a tenant has the room that all have.
     """
     others = Tenant(f"{stage.tenant.id}-other"), Tenant(stage.tenant.id.upper())
-    for saga_id in [stage.start(stage.make_input(tenant=other)) for other in others for _ in range(ROOM)]:
+    theirs = [stage.start(stage.make_input(tenant=other)) for other in others for _ in range(ROOM)]
+    there = at_each_instance(stage, stage.saga.steps[0], stage.start)
+    for saga_id in (*theirs, *there):
         stage.wait_end(saga_id)
+    stage.allowance.completed = room = len(there) + ROOM
     step, tenant = stage.step.name, stage.tenant
-    with stage.access.room(step, tenant, 2 * ROOM), stage.access.room(step, tenant, ROOM):
+    with stage.access.room(step, tenant, room + ROOM), stage.access.room(step, tenant, room):
         for saga_id in _meet(stage, stage.make_input):
             stage.wait_end(saga_id)
     _up_to_the_default(stage, others[0])
@@ -60,13 +69,10 @@ def _up_to_the_default(stage: Stage, tenant: Tenant) -> None:
 
 def _meet(stage: Stage, make_rival: Callable[[], SagaInput]) -> list[str]:
     """Rivals are where each instance of the step's participant is about to write for one, and go on together."""
-    stage.allowance.completed = ROOM
-    service, rivals, partitions = stage.step.participant, list[str](), set[int]()
+    service = stage.step.participant
     instances = len(stage.cell.description.instances(service))
     with held(stage, service, Write.BUSINESS) as block:
-        while len(partitions) < instances:
-            rivals.append(stage.start(make_rival(), ends=COMPLETED | COMPENSATED))
-            partitions.add(stage.command(rivals[-1], stage.step).partition)
+        rivals = at_each_instance(stage, stage.step, lambda: stage.start(make_rival(), ends=COMPLETED | COMPENSATED))
         together = f"{instances} instances of {service} to write"
         wait_until(lambda: block.waiting() >= instances, timeout_s=WAIT_S, describe=together)
     return rivals

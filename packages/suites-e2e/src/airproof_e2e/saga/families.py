@@ -408,6 +408,14 @@ INSTANCES = (
         cell=CellKind.DOUBLED,
     ),
     Family(
+        "instances-told-of-a-rule",
+        Per.UNDOING,
+        instances.undoing_refused_at_each,
+        "whether anything may be undone is asked anew by each instance, for each saga",
+        ("SAGA-1", "DATA-2"),
+        cell=CellKind.DOUBLED,
+    ),
+    Family(
         "instance-frozen",
         Per.SAGA,
         instances.frozen_at_commit,

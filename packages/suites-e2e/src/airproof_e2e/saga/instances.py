@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from airproof.checkers.verdict import Anomaly
@@ -11,12 +11,13 @@ from airproof.environment.topology import Role
 from airproof.errors import FaultNotObserved
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
-from airproof.platform.observation import MessageKind
+from airproof.platform.manifest import Step
+from airproof.platform.observation import MessageKind, SagaState
 from airproof.waiting import wait_until
-from airproof_e2e.saga.breakage import FREEZES_AT_MOST, commits_held, held, killed, suspended
-from airproof_e2e.saga.moments import answer
+from airproof_e2e.saga.breakage import FREEZES_AT_MOST, commits_held, held, killed, suspended, undo_refused
+from airproof_e2e.saga.moments import answer, at_each_instance, last_refusable, undoable
 from airproof_e2e.saga.parking import wait_sent
-from airproof_e2e.saga.stage import WAIT_S, Stage
+from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
 STREAMS, OF_ONE_KEY, SIZE, MAILS = 8, 3, 10, 3
 LONG_S = 60.0
@@ -184,6 +185,30 @@ def _frozen_at_rest(
                 frozen.push(stack.pop_all())
                 return faults
     raise FaultNotObserved(f"{service} was at work each of the {FREEZES_AT_MOST} times that it was frozen")
+
+
+def undoing_refused_at_each(stage: Stage) -> None:
+    """Nothing may be undone for the tenant any more, when every instance has undone something for it before."""
+    kept = [step for step in undoable(stage.saga) if step.compensation and step.compensation.refusal]
+    _fail_at_each(stage, COMPENSATED, ())
+    with ExitStack() as rules:
+        for step in kept:
+            rules.enter_context(undo_refused(stage, step, stage.make_input()))
+        _fail_at_each(stage, FAILED if kept else COMPENSATED, kept)
+
+
+def _fail_at_each(stage: Stage, ends: frozenset[SagaState], kept: Sequence[Step]) -> None:
+    """Sagas are refused, as many as it takes for each instance to have one."""
+    refuser = last_refusable(stage)
+    with ExitStack() as refused:
+
+        def start() -> str:
+            given = stage.make_input()
+            refused.enter_context(stage.access.refuse(refuser.name, given))
+            return stage.start(given, ends=ends, refused=refuser, kept=kept)
+
+        for saga_id in at_each_instance(stage, stage.saga.steps[0], start):
+            stage.wait_end(saga_id)
 
 
 def frozen_at_commit(stage: Stage) -> None:

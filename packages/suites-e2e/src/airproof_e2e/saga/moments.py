@@ -73,6 +73,19 @@ def undoable(saga: Saga) -> list[Step]:
     return [step for step in saga.before(refusable[-1]) if step.compensation] if refusable else []
 
 
+def at_each_instance(stage: Stage, step: Step, start: Callable[[], str]) -> list[str]:
+    """Starts sagas until each instance of the step's participant was asked for it, and returns their ids.
+
+    What is about one saga has one key, so where all topics have as many partitions that is so for all their steps.
+    """
+    instances = len(stage.cell.description.instances(step.participant))
+    started, partitions = list[str](), set[int]()
+    while len(partitions) < instances:
+        started.append(start())
+        partitions.add(stage.command(started[-1], step).partition)
+    return started
+
+
 def services_of(saga: Saga) -> list[str]:
     """The participants and the orchestrator, each once."""
     return list(dict.fromkeys([*(step.participant for step in saga.steps), saga.orchestrator]))

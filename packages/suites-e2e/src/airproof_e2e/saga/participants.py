@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 
 from airproof.checkers.verdict import Anomaly
-from airproof.checkers.view import witness
+from airproof.checkers.view import COMPENSATE, EXECUTE, witness
 from airproof.errors import NotReady, PlatformError
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
@@ -26,12 +26,15 @@ from airproof_e2e.saga.breakage import (
     group_forgotten,
     held,
     killed,
+    redelivered,
     stopped,
     suspended,
     undo_refused,
 )
 from airproof_e2e.saga.moments import answer, before_deadline, demand_silence, last_refusable
+from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
+from airproof_e2e.saga.timers import demand_asked_on
 
 AFTER_DEADLINE_S = 0.1
 TRIES, SHUTS_DOWN_FOR_S = 2, 0.4
@@ -72,7 +75,10 @@ def _counted(stage: Stage, state: SagaState) -> Iterator[None]:
 
 
 def undoing_refused(stage: Stage) -> None:
-    """The participant refuses to undo the step, for a reason of its business; not before it has it, nor afterwards."""
+    """The participant refuses to undo the step, for a reason of its business; not before it has it, nor afterwards.
+
+    What it has refused stays refused, however often it is asked for.
+    """
     refuser = last_refusable(stage)
     for states, precondition in ((COMPENSATED, None), (FAILED, undo_refused), (COMPENSATED, None)):
         given, kept = stage.make_input(), [stage.step] if precondition else []
@@ -80,7 +86,12 @@ def undoing_refused(stage: Stage) -> None:
             stack.enter_context(stage.access.refuse(refuser.name, given))
             if precondition:
                 stack.enter_context(precondition(stage, stage.step, given))
-            stage.wait_end(stage.start(given, ends=states, refused=refuser, kept=kept))
+            saga_id = stage.start(given, ends=states, refused=refuser, kept=kept)
+            stage.wait_end(saga_id)
+        if precondition:
+            wait_sent(stage, stage.step.participant)
+            redelivered(stage, stage.command(saga_id, stage.step, COMPENSATE))
+            stage.reply(saga_id, stage.step, COMPENSATE, count=2)
 
 
 def hangs(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
@@ -233,13 +244,17 @@ def _kill_at(stage: Stage, saga_id: str, block: EffectBlock) -> None:
 
 
 def deadline_passes(stage: Stage) -> None:
-    """The participant hangs until the saga's deadline has passed, and does its step then."""
+    """The participant hangs until the saga's deadline has passed, and does its step then.
+
+    The pivot has been asked for very often by then, and is asked for again.
+    """
     forward_only = stage.step.name == stage.saga.pivot
 
     def then(saga_id: str, passes_at: float) -> None:
         if forward_only:
             later = passes_at + AFTER_DEADLINE_S
             wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the deadline to pass")
+            demand_asked_on(stage, saga_id, EXECUTE)
         else:
             stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 

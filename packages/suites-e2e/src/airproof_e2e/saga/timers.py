@@ -51,17 +51,17 @@ def asked_often(stage: Stage) -> None:
     """The participant has been asked very often when the deadline passes, and again when it is to undo its step."""
 
     def then(saga_id: str, passes_at: float) -> None:
-        _demand_asked_on(stage, saga_id, EXECUTE)
+        demand_asked_on(stage, saga_id, EXECUTE)
         in_time_s = max(passes_at - time.monotonic(), 0) + NO_LATER_S
         stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed), timeout_s=in_time_s)
         stage.command(saga_id, stage.step, COMPENSATE)
         _demand_asked_within(stage, saga_id, FIRST_PAUSE_S)
-        _demand_asked_on(stage, saga_id, COMPENSATE)
+        demand_asked_on(stage, saga_id, COMPENSATE)
 
     before_deadline(stage, COMPENSATED, then, DEADLINES_S)
 
 
-def _demand_asked_on(stage: Stage, saga_id: str, action: str) -> None:
+def demand_asked_on(stage: Stage, saga_id: str, action: str) -> None:
     """Who has not answered for long is asked again, and will be."""
     asking = (MessageKind.COMMAND, f"{stage.step.name}.{action}")
     stage.access.ask_often(saga_id, stage.step.name, OFTEN)
