@@ -38,11 +38,11 @@ OF_EVENT = {**COMMON, "message-id": "e1", "kind": "event", "type": "user.created
 OF_REPLY = {**COMMON, "message-id": "r1", "kind": "reply", "type": "create_profile.execute", "saga-id": "s1"}
 
 
-def make_record(topic: str, headers: dict[str, str], body: object) -> Any:
+def make_record(topic: str, headers: dict[str, str], body: object, partition: int = 0) -> Any:
     value = body if isinstance(body, bytes) else json.dumps(body).encode()
     encoded = [(name, text.encode()) for name, text in headers.items()]
     return SimpleNamespace(
-        topic=f"c1.{topic}", partition=0, offset=7, key=b"u1", value=value, headers=encoded, timestamp=1
+        topic=f"c1.{topic}", partition=partition, offset=7, key=b"u1", value=value, headers=encoded, timestamp=1
     )
 
 
@@ -73,6 +73,12 @@ def test_a_header_that_contradicts_the_body_is_named(name: str) -> None:
 
 def test_an_event_on_another_topic_is_a_contradiction() -> None:
     assert read_record(make_record("pyairtable.workspace.events", OF_EVENT, EVENT), "c1.").contradictions
+
+
+def test_an_event_in_another_partition_than_its_key_belongs_in_is_a_contradiction() -> None:
+    records = (make_record("pyairtable.user.events", OF_EVENT, EVENT, partition) for partition in range(2))
+    found = [read_record(record, "c1.", partitions=2) for record in records]
+    assert sorted(len(one.contradictions) for one in found) == [0, 1]
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"[1]", b"\xff"])

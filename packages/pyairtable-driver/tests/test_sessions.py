@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from typing import Any, cast
 
@@ -24,6 +26,10 @@ class FakeRedis:
 
     def __init__(self, **left_ms: int) -> None:
         self.left_ms = left_ms
+        self.kept: dict[str, str] = {}
+
+    def set(self, key: str, kept: str, *, ex: int) -> None:
+        self.left_ms[key], self.kept[key] = 1000 * ex, kept
 
     def keys(self) -> list[str]:
         return list(self.left_ms)
@@ -63,6 +69,19 @@ def test_what_came_with_a_login_gets_older_and_nothing_else_does() -> None:
     assert redis.left_ms == {"other": 900_000, "of_it": 30_000}
     sessions.pass_time(login, 60)
     assert redis.left_ms == {"other": 900_000}
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_login_of_another_version_is_a_pair_whose_tokens_know_each_other(newer: bool) -> None:
+    login = make_sessions(httpx.Response(200), redis := FakeRedis()).left_by_another_version(REF, newer=newer)
+    tokens = [hashlib.sha256(token.encode()).hexdigest() for token in (login.token, login.exchange)]
+    pair = [
+        json.loads(redis.kept[f"{kind}:{token}"]) for kind, token in zip(("access", "refresh"), tokens, strict=True)
+    ]
+    assert [one["partner"] for one in pair] == tokens[::-1]
+    assert [one["user_id"] for one in pair] == [REF.owner] * 2
+    assert all(("added_by_a_newer_version" in one) is newer for one in pair)
+    assert redis.left_ms[f"access:{tokens[0]}"] == 1000 * login.lasts_s
 
 
 def test_the_end_of_a_login_is_told_from_now_on() -> None:

@@ -197,4 +197,125 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB220",
+        category="BUS",
+        what="who keeps a figure tries three times inside the transaction that notes the event, and leaves it at that",
+        trigger="the database cannot change the figure four times in a row",
+        edits=(
+            Edit(
+                "kit/event_consumer.py",
+                "                await handler(work, event)\n",
+                "                for _ in range(3):\n"
+                "                    with suppress(DBAPIError):\n"
+                "                        async with work.connection.begin_nested():\n"
+                "                            return await handler(work, event)\n",
+            ),
+            Edit(
+                "kit/event_consumer.py",
+                "from typing import TYPE_CHECKING\n",
+                "from contextlib import suppress\n"
+                "from typing import TYPE_CHECKING\n\n"
+                "from sqlalchemy.exc import DBAPIError\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB210",
+        category="BUS",
+        what="what was fetched counts as handled when the group is shared anew",
+        trigger="an instance comes or goes while another one has an event in hand, and that one is lost",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "    async def on_partitions_revoked(self, revoked: object) -> None:"
+                "  # noqa: ARG002 - the protocol's\n        self.is_known = False\n",
+                "    async def on_partitions_revoked(self, revoked: object) -> None:\n        self.is_known = False\n"
+                "        if revoked:\n            await self.consumer.commit()\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "for topic in self._handlers], listener=self._membership)\n",
+                "for topic in self._handlers], listener=self._membership)\n"
+                "        self._membership.consumer = consumer\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB221",
+        category="BUS",
+        what="a figure that is kept from events is never less than nothing, not even for a moment",
+        trigger="that something is undone is told before that it was done",
+        edits=(
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                ".values(workspaces=profiles.c.workspaces + change))",
+                ".values(workspaces=func.greatest(profiles.c.workspaces + change, 0)))",
+            ),
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                "from sqlalchemy import insert,",
+                "from sqlalchemy import func, insert,",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB03",
+        category="BUS",
+        what="in which partition a key belongs each process says for itself",
+        trigger="a service has several instances, or is restarted",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                "            acknowledged = await producer.send(name, value=value, key=key, headers=list(headers))\n",
+                "            known = sorted(producer.client.cluster.partitions_for_topic(name) or [0])\n"
+                "            partition = known[hash(key) % len(known)]\n"
+                "            acknowledged = await producer.send(\n"
+                "                name, value=value, key=key, headers=list(headers), partition=partition\n"
+                "            )\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CQ08",
+        category="CQRS",
+        what="a service is ready when it hears what it is asked, whether or not it hears what its cache depends on",
+        trigger="a service is started and does not get into its second consumer group",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                "for name, consumer in backing.consumers.items()}\n        return",
+                'for name, consumer in backing.consumers.items() if name == "consumer"}\n        return',
+            ),
+        ),
+    ),
+    Defect(
+        id="EB12",
+        category="BUS",
+        what="a service that shuts down leaves what it has just got done untold until it is started again",
+        trigger="it is told to shut down while it handles a message",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                "        await _finish(self._workers, FINISH_S)\n"
+                "        if self._backing:\n"
+                "            await self._flush(self._backing)\n"
+                "        await _finish(self._senders, 0)\n",
+                "        await _finish([*self._workers, *self._senders], FINISH_S)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB211",
+        category="BUS",
+        what="between two tries at a message up to a minute goes by",
+        trigger="a message whose handling fails again and again, for what passes",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "backoff, attempts = Backoff(0.05, self._longest_retry_s), 0",
+                "backoff, attempts = Backoff(0.05, 60.0), 0",
+            ),
+        ),
+    ),
 )

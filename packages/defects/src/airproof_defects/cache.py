@@ -359,4 +359,38 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA220",
+        category="CACHE",
+        what="a session has to hold what none has held before",
+        trigger="somebody has logged in before an upgrade",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "    partner: str\n\n\n@dataclass",
+                "    partner: str\n    status: str\n\n\n@dataclass",
+            ),
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                '            "role": "owner",\n',
+                '            "role": "owner",\n            "status": credential.status,\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="CA221",
+        category="CACHE",
+        what="browsers may keep what they are shown for half a minute",
+        trigger="a request to the gateway",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "if name in answer.headers}\n    return Response",
+                "if name in answer.headers}\n"
+                '    if request.method == "GET" and answer.is_success:\n'
+                '        outward["cache-control"] = "private, max-age=30"\n'
+                "    return Response",
+            ),
+        ),
+    ),
 )

@@ -438,4 +438,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT231",
+        category="CONTRACT",
+        what="services do not describe any more what they can be asked for",
+        trigger="somebody reads a service's OpenAPI document",
+        edits=(Edit("kit/http/app.py", "redoc_url=None, lifespan", "redoc_url=None, openapi_url=None, lifespan"),),
+    ),
 )

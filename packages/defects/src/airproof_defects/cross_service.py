@@ -469,4 +469,18 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="many requests at once",
         edits=(Edit("kit/redis.py", "return Redis.from_url(url, ", "return Redis.from_url(url, max_connections=1, "),),
     ),
+    Defect(
+        id="XS220",
+        category="XSERVICE",
+        what="what a request begins has the id of the request, and what follows from it another one",
+        trigger="a saga whose start has a correlation id of its own",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "cause = Cause(saga.tenant_id, saga.correlation_id, causation_id, self._service)",
+                "correlation_id = logs.current_correlation() or saga.correlation_id\n"
+                "        cause = Cause(saga.tenant_id, correlation_id, causation_id, self._service)",
+            ),
+        ),
+    ),
 )

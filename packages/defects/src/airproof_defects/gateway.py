@@ -147,4 +147,26 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW220",
+        category="GATEWAY",
+        what="of the two names under which a client may say its correlation id one is known",
+        trigger="a client says it under the other one",
+        edits=(Edit("kit/http/middleware.py", '("X-Correlation-ID", "X-Request-ID", ', '("X-Correlation-ID", '),),
+    ),
+    Defect(
+        id="GW230",
+        category="GATEWAY",
+        what="a client that hangs up is logged as an error",
+        trigger="a client hangs up before it has said all",
+        edits=(
+            Edit(
+                "kit/http/middleware.py",
+                "            except ClientDisconnect:\n"
+                "                status = CLIENT_GONE\n"
+                '                log.info("%s %s: the client hung up", scope["method"], scope["path"])\n',
+                "",
+            ),
+        ),
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
+from airproof_defects.performance import MAILER
 from airproof_defects.saga import MAILS, ORCHESTRATOR
 
 OUTBOX = "kit/outbox.py"
@@ -447,5 +448,72 @@ DEFECTS: tuple[Defect, ...] = (
                 'self._connection.execute(_ADD, sorted(self._added, key=lambda row: row["id"]))',
             ),
         ),
+    ),
+    Defect(
+        id="OB20",
+        category="OUTBOX",
+        what="a mail is sent inside the transaction in which that is recorded",
+        trigger="the mail server is slow",
+        edits=(
+            Edit(
+                MAILER,
+                '            await self._server.send(welcome(mail, command.payload["first_name"]))\n',
+                "            await self._record(lambda work: self._send_in(work, mail, command))\n",
+            ),
+            Edit(
+                MAILER,
+                "        else:\n            await self._record(lambda work: self._sent(work, mail, command))\n",
+                "",
+            ),
+            Edit(
+                MAILER,
+                "    async def _sent(",
+                "    async def _send_in(self, work: UnitOfWork, mail: Mail, command: Command) -> None:\n"
+                '        await work.lock("mail", mail.id)\n'
+                '        await self._server.send(welcome(mail, command.payload["first_name"]))\n'
+                "        await self._sent(work, mail, command)\n\n"
+                "    async def _sent(",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB210",
+        category="OUTBOX",
+        what="a message that the broker has not acknowledged for long counts as sent, for its producer repeats it",
+        trigger="a broker that hangs for longer than a request may take",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                "        while not await self._comes(producer, acknowledged):\n"
+                "            await self._refuse_if_missing(producer, topic)\n",
+                "        waited_s = 0.0\n"
+                "        while not await self._comes(producer, acknowledged):\n"
+                "            await self._refuse_if_missing(producer, topic)\n"
+                "            waited_s += _LOOK_S\n"
+                "            if waited_s >= self._timeout_s:\n"
+                "                return\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB211",
+        category="OUTBOX",
+        what="a message that the broker does not take just now keeps all others waiting",
+        trigger="a topic of which too few copies are there",
+        edits=(Edit(RELAY, "IN_FLIGHT = 64", "IN_FLIGHT = 1"),),
+    ),
+    Defect(
+        id="OB212",
+        category="OUTBOX",
+        what="of what waits the newest is sent first",
+        trigger="more messages wait than are sent at a time",
+        edits=(Edit(OUTBOX, "        .order_by(row.c.position)\n", "        .order_by(row.c.position.desc())\n"),),
+    ),
+    Defect(
+        id="OB213",
+        category="OUTBOX",
+        what="what is sent is not counted",
+        trigger="messages are sent",
+        edits=(Edit(RELAY, "            metrics.PUBLISHED.labels(message.kind).inc()\n", ""),),
     ),
 )

@@ -209,4 +209,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF231",
+        category="PERF",
+        what="lists are read from the primary, and the replica is there for nothing",
+        trigger="somebody lists what is theirs",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/service.py",
+                'url = settings.database_read_url or settings.require("database_url")',
+                'url = settings.require("database_url")',
+            ),
+        ),
+    ),
 )

@@ -241,4 +241,44 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA210",
+        category="CACHE",
+        what="who changes something puts it into the cache, however late, and also when it is only asked for again",
+        trigger="a change is asked for again after a later one",
+        edits=(
+            Edit(
+                DIRECTORY,
+                "            if key and await self._was_done(renamed, key):\n"
+                "                return renamed\n"
+                "            raise ApiError",
+                "            if not key or not await self._was_done(renamed, key):\n                raise ApiError",
+            ),
+            Edit(
+                DIRECTORY,
+                "from conflict\n        return renamed\n",
+                "from conflict\n"
+                "        await self._cache.put(owner.tenant_id, str(workspace_id), renamed)\n"
+                "        return renamed\n",
+            ),
+            Edit(
+                CACHE,
+                "    async def invalidate(",
+                "    async def put(self, tenant_id: str, id_: str, value: T) -> None:\n"
+                "        with suppress(CacheUnavailable):\n"
+                "            body = self._form.dump_json(value)\n"
+                "            put = self._redis.register_script(_PUT)\n"
+                "            await self._run(put, self._key(tenant_id, id_), uuid4().hex, value.version, body, 900)\n\n"
+                "    async def invalidate(",
+            ),
+            Edit(
+                CACHE,
+                '_INVALIDATE = """',
+                '_PUT = """\n'
+                "redis.call('HSET', KEYS[1], 'life', ARGV[1], 'version', ARGV[2], 'body', ARGV[3])\n"
+                "redis.call('EXPIRE', KEYS[1], ARGV[4])\n"
+                '"""\n_INVALIDATE = """',
+            ),
+        ),
+    ),
 )

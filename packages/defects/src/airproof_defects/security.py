@@ -576,4 +576,23 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE233",
+        category="SECURITY",
+        what="whether a service is ready is told with how it is configured",
+        trigger="anybody asks whether it is",
+        edits=(
+            Edit(
+                "kit/http/app.py",
+                '    return JSONResponse({"ready": all(checks.values()), "checks": checks}, ',
+                "    settings = {name: str(value) for name, value in asdict(runtime_of(request).settings).items()}\n"
+                '    return JSONResponse({"ready": all(checks.values()), "checks": checks, "settings": settings}, ',
+            ),
+            Edit(
+                "kit/http/app.py",
+                "from contextlib import asynccontextmanager\n",
+                "from contextlib import asynccontextmanager\nfrom dataclasses import asdict\n",
+            ),
+        ),
+    ),
 )

@@ -280,4 +280,37 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(STORE, "\n\nclass SagaStore:\n", "_READ: dict = {}\n\n\nclass SagaStore:\n"),
         ),
     ),
+    Defect(
+        id="DB220",
+        category="DBTX",
+        what="a tenant's limit is changed where there is one, and else put there",
+        trigger="two operators set it at once, for the first time",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "        statement = insert(tenant_limits).values(tenant_id=tenant_id, value=value)\n"
+                "        replace = statement.on_conflict_do_update("
+                'index_elements=[tenant_limits.c.tenant_id], set_={"value": value})\n'
+                "        await self._connection.execute(replace)\n",
+                "        replace = update(tenant_limits).where(tenant_limits.c.tenant_id == tenant_id)\n"
+                "        if not (await self._connection.execute(replace.values(value=value))).rowcount:\n"
+                "            await self._connection.execute(insert(tenant_limits).values("
+                "tenant_id=tenant_id, value=value))\n",
+            ),
+            Edit("kit/tenancy.py", "func, select\n", "func, select, update\n"),
+        ),
+    ),
+    Defect(
+        id="DB221",
+        category="DBTX",
+        what="that nothing forbids to delete something is not kept true until it is deleted",
+        trigger="an operator forbids it when a saga is about to commit that",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "        await self._work.lock(LEGAL_HOLD, tenant_id)\n        found",
+                "        found",
+            ),
+        ),
+    ),
 )

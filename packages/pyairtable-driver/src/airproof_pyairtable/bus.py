@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +20,7 @@ from airproof.platform.driver import Tenant
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
 from airproof_pyairtable.manifest import DEAD_LETTERS
-from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, TOPICS, commands_topic
+from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, TOPICS, commands_topic, node_of
 from airproof_pyairtable.poison import encoded, poisons
 from airproof_pyairtable.records import older, read_record, with_field
 
@@ -39,6 +39,7 @@ class RecordLog:
 
     def __init__(self, bootstrap: str, prefix: str, begin: dict[TopicPartition, int]) -> None:
         self._prefix = prefix
+        self._partitions = Counter(partition.topic for partition in begin)
         self._changed = threading.Condition()
         self._read_to = dict(begin)
         self._by_correlation: dict[str, list[BusMessage]] = defaultdict(list)
@@ -150,7 +151,7 @@ class RecordLog:
         with self._changed:
             for partition, records in batches.items():
                 for record in records:
-                    message = read_record(record, self._prefix)
+                    message = read_record(record, self._prefix, self._partitions[partition.topic])
                     self._raw[self._place(message)] = record
                     self._by_tenant[message.tenant_id].append(message)
                     self._by_saga[message.saga_id].append(message)
@@ -306,6 +307,30 @@ class Bus:
             answer = self._admin.delete_groups([group])
         if answer.get(group) != "OK":
             raise PlatformError(f"group {group!r} could not be deleted: {answer}")
+
+    def expel(self, service: str, node: str) -> None:
+        """Takes the node's member out of the group, and waits until the others have shared it among them."""
+        group = f"{self._prefix}{service}"
+
+        def members() -> dict[str, str]:
+            """Their ids by node; none while the group is being shared."""
+            with self._lock:
+                described = self._admin.describe_groups([group])[group]
+            found = {
+                node_of(one["client_id"].removeprefix(self._prefix)): one["member_id"] for one in described["members"]
+            }
+            return found if described["group_state"] == "Stable" else {}
+
+        def is_shared_without() -> bool:
+            return bool(others := members()) and node not in others
+
+        gone = wait_until(
+            lambda: members().get(node), timeout_s=FENCE_TIMEOUT_S, describe=f"group {group!r} to have {node} in it"
+        )
+        with self._lock:
+            self._admin.remove_group_members(group, [MemberToRemove(member_id=gone)])
+        without = f"group {group!r} to be shared without {node}"
+        wait_until(is_shared_without, timeout_s=FENCE_TIMEOUT_S, describe=without, longest_interval_s=LOOK_AGAIN_S)
 
     def _left(self, service: str) -> str:
         """The group of a service that is down, when all its members have left it."""

@@ -16,7 +16,7 @@ from airproof.errors import PlatformError
 from airproof.platform.entities import EntityRef
 from airproof.platform.requests import ServiceToken
 from airproof_pyairtable.http import Http, told
-from airproof_pyairtable.manifest import GATEWAY, WORKSPACE
+from airproof_pyairtable.manifest import GATEWAY, MANIFEST, WORKSPACE
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -73,9 +73,16 @@ class Doors:
             return headers
         shift = {ServiceToken.EXPIRED: -2 * TOKEN_LIFETIME_S, ServiceToken.NOT_YET: TOKEN_LIFETIME_S}
         now = int(time.time()) + shift.get(kind, 0)
-        callee = f"not-{service}" if kind is ServiceToken.FOR_ANOTHER else service
+        another = next(one.name for one in MANIFEST.services if one.name != service)
+        callees = {ServiceToken.FOR_ANOTHER: another, ServiceToken.FOR_ALIKE: f"not-{service}"}
         secret = "f" * 64 if kind is ServiceToken.FORGED else self._secrets["service_secret"]
-        claims = {"iss": GATEWAY, "aud": callee, "iat": now, "exp": now + TOKEN_LIFETIME_S, "jti": str(uuid.uuid4())}
+        claims = {
+            "iss": GATEWAY,
+            "aud": callees.get(kind, service),
+            "iat": now,
+            "exp": now + TOKEN_LIFETIME_S,
+            "jti": str(uuid.uuid4()),
+        }
         claims.pop({ServiceToken.ENDLESS: "exp", ServiceToken.FOR_NOBODY: "aud"}.get(kind, ""), None)
         if kind is ServiceToken.UNSIGNED:
             return {**headers, "X-Service-Token": jwt.encode(claims, None, algorithm="none")}

@@ -30,15 +30,14 @@ class Http:
         self._client = httpx.Client(timeout=TIMEOUT_S, limits=LIMITS, trust_env=False)
 
     def register(self, fields: dict[str, Any], key: str) -> str:
-        """Asks for a registration and returns the id of its saga.
+        """Asks for a registration and returns the id of its saga. The request has another id than the saga.
 
         Raises:
             StartRefused: the request is wrong.
             PlatformError: any other answer than an acceptance, or none.
         """
-        answer = self._send(
-            "POST", GATEWAY, "/auth/register", json=fields, headers={"Idempotency-Key": key.encode("latin-1")}
-        )
+        headers = {"Idempotency-Key": key.encode("latin-1"), "X-Correlation-ID": f"request-{uuid4()}".encode()}
+        answer = self._send("POST", GATEWAY, "/auth/register", json=fields, headers=headers)
         return _started(answer)
 
     def start_saga(self, saga_type: str, tenant_id: str, fields: dict[str, Any]) -> str:

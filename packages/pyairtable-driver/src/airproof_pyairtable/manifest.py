@@ -123,6 +123,7 @@ REGISTRATION = Saga(
             "\ufb01",
         ),
         "last_name": ("x", "de la Cruz-Müller, Jr.", "名前"),
+        "tenant_id": ("{tenant}_A.b-C", f"{{tenant}}-{'x' * 48}"),
     },
     deadline_s=120,
     longest_deadline_s=LONGEST_DEADLINE_S,
@@ -238,6 +239,7 @@ ROUTES = (
             "limit=1&page=1000000": {"data": [], "page": 1_000_000, "has_next": False, "has_prev": True},
         },
         paged=Paged("page={page}&limit={limit}", "data", "id", "version", "name", "has_next", "has_prev"),
+        from_replica=True,
     ),
     _route(
         "user",
@@ -307,14 +309,14 @@ ROUTES = (
 
 def _operators(step: Step) -> Iterator[Route]:
     """What the step's participant does for operators alone."""
-    asked: dict[str, Any] = {"POST /api/v1/outbox/{id}/retry": None}
-    limit = f"PUT {_RULES}/limits"
+    asked: dict[str, dict[str, Any]] = {"POST /api/v1/outbox/{id}/retry": {"answered": 404}}
     if step.refusal and step.refusal.limit:
-        asked |= {limit: {"value": 1_000}, f"DELETE {_RULES}/limits": None}
+        limit = {"value": 1_000}
+        asked[f"PUT {_RULES}/limits"] = {"body": limit, "invalid": _INVALID_LIMIT, "shows": limit}
+        asked[f"DELETE {_RULES}/limits"] = {"answered": 204}
     if step.compensation:
-        asked |= {f"PUT {_RULES}/legal-hold": None, f"DELETE {_RULES}/legal-hold": None}
-    for request, body in asked.items():
-        more = {"body": body, "invalid": _INVALID_LIMIT if request == limit else {}}
+        asked |= {f"{method} {_RULES}/legal-hold": {"answered": 204} for method in ("PUT", "DELETE")}
+    for request, more in asked.items():
         yield _route(f"{request} of {step.participant}", request, step.participant, Access.OPERATOR, **more)
 
 
@@ -362,7 +364,15 @@ MANIFEST = Manifest(
     routes=ROUTES,
     closed=(
         *(route for step in REGISTRATION.steps for route in _operators(step)),
-        _route("start", "POST /sagas/start", ORCHESTRATOR, Access.SERVICE, body=_START, invalid=_INVALID_START),
+        _route(
+            "start",
+            "POST /sagas/start",
+            ORCHESTRATOR,
+            Access.SERVICE,
+            body=_START,
+            answered=422,
+            invalid=_INVALID_START,
+        ),
     ),
     gateway=GATEWAY,
     identity=AUTH,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.partitioner.default import murmur2
 
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof_pyairtable.manifest import DEAD_LETTERS
@@ -25,8 +26,8 @@ _KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
 }
 
 
-def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
-    """The record as a message; what cannot be read becomes a contradiction."""
+def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> BusMessage:
+    """The record of a topic with so many partitions as a message; what cannot be read becomes a contradiction."""
     headers = {name: _text(value) for name, value in record.headers}
     topic = str(record.topic).removeprefix(prefix)
     body, unreadable = _body(record.value)
@@ -54,7 +55,7 @@ def read_record(record: ConsumerRecord, prefix: str) -> BusMessage:
         body=body,
         contradictions=()
         if kind is MessageKind.DEAD_LETTER
-        else (*unreadable, *_contradictions(kind, topic, headers, body)),
+        else (*unreadable, *_contradictions(kind, topic, headers, body), *_misplaced(record, partitions)),
         malformed=tuple(_malformed(kind, body)),
     )
 
@@ -73,6 +74,12 @@ def _contradictions(
         told = topic if name == "topic" else headers.get(name)
         if told != value:
             yield f"{name} is {told!r}, the body says {value!r}"
+
+
+def _misplaced(record: ConsumerRecord, partitions: int) -> Iterable[str]:
+    """Whoever sends a record with that key has to come to the same place, as all clients of Kafka do by themselves."""
+    if record.key is not None and record.partition != (home := (murmur2(record.key) & 0x7FFFFFFF) % partitions):
+        yield f"partition is {record.partition}, the key belongs in {home}"
 
 
 def _malformed(kind: MessageKind, body: Mapping[str, Any]) -> Iterable[str]:

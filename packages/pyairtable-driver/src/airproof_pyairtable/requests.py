@@ -18,6 +18,7 @@ from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
+from airproof.platform.observation import SagaState
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
@@ -28,12 +29,14 @@ from airproof_pyairtable.poison import address
 from airproof_pyairtable.stores import Stores
 
 SERVICE_TOKENS = jwt.encode({}, "x" * 32, algorithm="HS256").partition(".")[0]
-CORRELATION = "X-Correlation-ID"
+CORRELATION, REQUEST = "X-Correlation-ID", "X-Request-ID"
 PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
+SENT, ENDED = "pyairtable_messages_published_total", "pyairtable_sagas_total"
 TOOK = "pyairtable_http_request_seconds_sum"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
+LASTS = re.compile(r"(?:max-age|s-maxage|stale-while-revalidate)=(\d+)")
 PERSONAL, SHORT = ("email", "first_name", "last_name"), 5
 _REGISTERED = "SELECT input->>%(name)s AS value FROM saga_instances WHERE tenant_id = ANY (%(tenants)s)"
 _SAGA = "SELECT saga_id FROM workspaces WHERE id::text = %(id)s"
@@ -63,7 +66,8 @@ class Requests:
             said = {"X-User-ID": request.pretended.owner, "X-Tenant-ID": request.pretended.tenant.id}
             headers |= {**said, "X-User-Roles": "admin", "X-Forwarded-User": request.pretended.owner}
         if request.correlation_id:
-            headers[CORRELATION] = request.correlation_id.encode("latin-1")
+            # Under either name: those with a body have it under the one that other platforms use.
+            headers[REQUEST if request.route.body else CORRELATION] = request.correlation_id.encode("latin-1")
         if request.key:
             headers["Idempotency-Key"] = request.key.encode("latin-1")
         path = request.path or self.path(request.route, request.about)
@@ -91,6 +95,10 @@ class Requests:
         """The status of a probe."""
         return self._http.ask("GET", service, path).status_code
 
+    def said(self, service: str, path: str) -> str:
+        """The body of the answer."""
+        return self._http.ask("GET", service, path).text
+
     def counted(self, service: str) -> str:
         """The service's metrics."""
         answer = self._http.ask("GET", service, MANIFEST.service(service).metrics_path)
@@ -109,17 +117,33 @@ class Requests:
         """What its metrics say of requests, whatever their method."""
         return self._sum(service, TOOK)
 
+    def ended(self, service: str, state: SagaState) -> float:
+        """What its metrics say of sagas, of whatever kind."""
+        return self._sum(service, ENDED, f'state="{state}"')
+
+    def described(self, service: str) -> Collection[str]:
+        """The operations of its OpenAPI document."""
+        answer = self._http.ask("GET", service, MANIFEST.service(service).description_path)
+        if answer.status_code != 200:
+            return ()
+        paths = answer.json()["paths"]
+        return {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
+
     def handled(self, service: str) -> float:
         """What its metrics say of messages, whatever their topic."""
         return self._sum(service, HANDLED)
+
+    def sent(self, service: str) -> float:
+        """What its metrics say of messages that the broker has, whatever their kind."""
+        return self._sum(service, SENT)
 
     def given_up(self, service: str) -> float:
         """What its metrics say of dead letters, whoever made them."""
         return self._sum(service, GIVEN_UP)
 
-    def _sum(self, service: str, name: str) -> float:
+    def _sum(self, service: str, name: str, label: str = "") -> float:
         lines = self.counted(service).splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{"))
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{") and label in line)
 
     def allowed(self, user: EntityRef, about: EntityRef, action: str, *, whom: EntityRef | None = None) -> bool:
         """What permission-service says to the user, who asks about a user of their own tenant."""
@@ -180,6 +204,7 @@ class Requests:
             again_in_s=_again_in_s(answer),
             allows=str(answer.headers.get("Allow", "")),
             open_to=_open_to(answer),
+            kept_for_s=_kept_for_s(answer),
         )
 
     def _filled(self, value: Any, about: EntityRef) -> Any:
@@ -212,6 +237,8 @@ class Requests:
                 return {"X-API-Key": self._cell.secrets["admin_key"]}
             case Session.NO_OPERATOR:
                 return {"X-API-Key": self._cell.secrets["admin_key"][:-1]}
+            case Session.NEARLY_OPERATOR:
+                return {"X-API-Key": self._cell.secrets["admin_key"].swapcase()}
             case Session.FORGED:
                 token = "f" * 43
             case Session.GARBLED:
@@ -253,6 +280,13 @@ def _is_readable(answer: httpx.Response) -> bool:
 def _again_in_s(answer: httpx.Response) -> float | None:
     said = str(answer.headers.get("Retry-After", ""))
     return float(said) if said.isdecimal() else None
+
+
+def _kept_for_s(answer: httpx.Response) -> float:
+    said = str(answer.headers.get("Cache-Control", "")).lower()
+    if "no-store" in said or "no-cache" in said:
+        return 0.0
+    return max(map(float, LASTS.findall(said)), default=0.0)
 
 
 def _open_to(answer: httpx.Response) -> str:

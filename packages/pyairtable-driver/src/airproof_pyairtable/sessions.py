@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _PASSWORDS = "SELECT password_hash AS kept FROM credentials WHERE tenant_id = %(tenant)s"
 SLOW_LOG2_N = 17
+ACCESS_S, EXCHANGE_S = 24 * 3600, 7 * 24 * 3600
 _KEEP = "UPDATE credentials SET password_hash = %(kept)s WHERE id::text = %(user)s"
 _LOCK = "UPDATE credentials SET status = %(status)s WHERE id::text = %(user)s"
 
@@ -59,6 +61,18 @@ class Sessions:
         answer = self._http.ask("POST", GATEWAY, "/auth/logout", headers={"Authorization": f"Bearer {login.token}"})
         if not answer.is_success:
             raise PlatformError(f"a logout was answered {told(answer)}")
+
+    def left_by_another_version(self, user: EntityRef, *, newer: bool) -> Login:
+        """Puts a pair of tokens where sessions are, in the form of the first version."""
+        token, exchange = (secrets.token_urlsafe(32) for _ in range(2))
+        known = {"user_id": user.owner, "tenant_id": user.tenant.id, "email": self._doors.known(user.owner)["email"]}
+        known |= {"role": "owner", "added_by_a_newer_version": True} if newer else {"role": "owner"}
+        now = int(time.time())
+        pair = (("access", token, exchange, ACCESS_S), ("refresh", exchange, token, EXCHANGE_S))
+        for kind, own, other, lasts_s in pair:
+            kept = {**known, "iat": now, "exp": now + lasts_s, "partner": _hash(other)}
+            self._redis().set(f"{kind}:{_hash(own)}", json.dumps(kept), ex=lasts_s)
+        return Login(token, exchange, ACCESS_S)
 
     def pass_time(self, login: Login, by_s: float) -> None:
         """Has the keys that came with the login live less."""
@@ -103,6 +117,10 @@ class Sessions:
         pair = self._doors.pair_of(answer)
         self._keys[pair["access_token"]] = set(self._redis().keys()) - before
         return Login(pair["access_token"], pair["refresh_token"], float(pair["expires_in"]))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _is_yes(answer: httpx.Response) -> bool:

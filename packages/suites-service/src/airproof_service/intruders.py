@@ -37,6 +37,7 @@ def intruders(stage: Stage, route: Route, others: Others) -> Iterator[Request]:
     yield nobody
     yield replace(nobody, pretended=stage.about)
     yield replace(nobody, session=Session.NO_OPERATOR)
+    yield replace(nobody, session=Session.NEARLY_OPERATOR)
     for method in OTHER_METHODS:
         yield replace(nobody, method=method)
     for session in STRANGE:

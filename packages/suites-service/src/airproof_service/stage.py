@@ -143,6 +143,9 @@ class Stage:
         promise, expected = "no page of another site can ask in a user's name", "nothing that lets it read the answer"
         seen = f"open to {answer.open_to}"
         self.demand(not answer.open_to, "SECURITY", "open-to-other-sites", promise, expected, seen, request)
+        promise, expected = "who asks again is shown what there is by then", "an answer that nobody on the way may keep"
+        seen = f"kept for {answer.kept_for_s:g} s"
+        self.demand(not answer.kept_for_s, "CACHE", "kept-on-the-way", promise, expected, seen, request)
         promise, expected = "who is told that it is not possible now is told when it is", "in how many seconds"
         told = answer.status != 503 or bool(answer.again_in_s)
         self.demand(told, "GATEWAY", "no-retry", promise, expected, answer, request)
@@ -157,7 +160,7 @@ class Stage:
         served = answer is not None and answer.status < 400 and answer.readable
         self.demand(served, blames, "not-served", promise, "an answer", answer, request)
         if served and answer:
-            self._demand_shown(answer, request)
+            self.demand_shown(answer, request)
 
     def demand_queries(self, route: Route) -> None:
         """Whoever asks with other parameters, or none, is answered."""
@@ -166,17 +169,20 @@ class Stage:
             spelled = replace(route, path=f"{path}?{query}".rstrip("?"), shows=shows, kinds={})
             request = self.rightful(spelled)
             if answer := self.ask(request):
-                self._demand_shown(answer, request)
+                self.demand_shown(answer, request)
 
-    def _demand_shown(self, answer: Answer, request: Request) -> None:
-        known = self.cell.platform.requests.shown(request.route, self.about)
+    def demand_shown(self, answer: Answer, request: Request) -> None:
+        """What is answered is what there is, of the kind and with the status that clients reckon with."""
+        route, promise = request.route, "an answer has the status that clients reckon with"
+        right = answer.status == route.answered
+        self.demand(right, "CONTRACT", "wrong-status", promise, str(route.answered), answer, request)
+        known, promise = self.cell.platform.requests.shown(route, self.about), "what is shown is what there is"
         seen = {place: answer.at(place) for place in known}
-        good, promise = answer.status < 400 and seen == known, "what is shown is what there is"
-        self.demand(good, "CONTRACT", "wrong-answer", promise, str(known), seen, request)
-        told = {place: answer.at(place) for place in request.route.kinds}
-        wrong = {place: told[place] for place, kind in request.route.kinds.items() if type(told[place]) is not kind}
+        self.demand(seen == known, "CONTRACT", "wrong-answer", promise, str(known), seen, request)
+        told = {place: answer.at(place) for place in route.kinds}
+        wrong = {place: told[place] for place, kind in route.kinds.items() if type(told[place]) is not kind}
         promise = "what is shown is of the kind that clients reckon with"
-        expected = ", ".join(f"{place} {request.route.kinds[place].__name__}" for place in wrong)
+        expected = ", ".join(f"{place} {route.kinds[place].__name__}" for place in wrong)
         self.demand(not wrong, "CONTRACT", "wrong-kind", promise, expected, wrong, request)
 
     def demand_discreet(self, answer: Answer | None, request: Request) -> None:

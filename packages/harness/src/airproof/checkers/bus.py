@@ -148,7 +148,7 @@ def _keyed(message: BusMessage) -> bool:
 def _contradictions(messages: list[BusMessage]) -> Iterator[Anomaly]:
     wrong = [message for message in messages if message.contradictions]
     if wrong:
-        promise = "key, headers and body of a record say the same"
+        promise = "key, place, headers and body of a record say the same"
         seen = "; ".join(wrong[0].contradictions)
         yield Anomaly(BUS, "contradictory-record", promise, "no contradiction", seen, witness(wrong))
 

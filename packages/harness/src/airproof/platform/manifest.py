@@ -219,12 +219,14 @@ class Route:
         service: who answers it.
         access: who may make it.
         changes: whether it changes the entity, so that it may be made once only.
+        answered: with which status, to who may make it; of what is closed, with which it does no harm.
         invalid: values of a field of the body, which the body need not have, with which the request is refused.
         invalid_query: the same of the parameters behind the path, as they are spelled there.
         shows: what of the answer is known, by its place in it: `data.0.name`; texts as in `body`.
         kinds: of what kind is what it shows besides: `int`, `str`.
         queries: other parameters that may stand behind the path, or none, and what is shown then.
         paged: how it shows what it lists; None for no list.
+        from_replica: whether what it shows is read from a read replica alone, which spares the primary.
         settled: what it shows besides once nothing moves any more.
     """
 
@@ -236,12 +238,14 @@ class Route:
     access: Access
     body: Mapping[str, Any] | None = None
     changes: bool = False
+    answered: int = 200
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     invalid_query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shows: Mapping[str, Any] = field(default_factory=dict)
     kinds: Mapping[str, type] = field(default_factory=dict)
     queries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     paged: Paged | None = None
+    from_replica: bool = False
     settled: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -256,6 +260,7 @@ class Service:
             said: every service may.
         ready_path: answers 200 when it can work.
         metrics_path: tells what it has counted and measured.
+        description_path: tells, for machines, what it can be asked for.
     """
 
     name: str
@@ -265,6 +270,7 @@ class Service:
     health_path: str = "/health"
     ready_path: str = "/ready"
     metrics_path: str = "/metrics"
+    description_path: str = "/openapi.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,13 @@ class BusAccess(Protocol):
         """Has the broker forget how far a service that is down has read, and what there was, as it does after days."""
         ...
 
+    def expel(self, service: str, node: str) -> None:
+        """Has the broker count an instance that is down out of its service's group.
+
+        Returns when the other instances have shared its part among them.
+        """
+        ...
+
     def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
         """Waits until the message lies among the dead letters.
 

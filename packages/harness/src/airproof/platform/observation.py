@@ -176,7 +176,7 @@ class BusMessage:
         timestamp_ms: when it was sent, by its sender's clock; 0 if unknown.
         told_at_ms: when what it tells of was, as it says itself; 0 if it does not say, or says no moment.
         payload: of an event: what it tells.
-        contradictions: where its key, headers and body do not say the same, one clause each.
+        contradictions: where its key, place, headers and body do not say the same, one clause each.
         malformed: what of its body is not of the kind that consumers reckon with, one clause each.
         injected: true for a record that the harness itself produced.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from airproof.platform.driver import Tenant
     from airproof.platform.entities import EntityRef
     from airproof.platform.manifest import Route
+    from airproof.platform.observation import SagaState
+
+NO_PLAIN_TEXT = "'*/--;%s{0}"
+"""What ids that clients choose may hold, and what shows where one is taken for anything else than text."""
 
 
 class Session(StrEnum):
@@ -31,6 +35,7 @@ class Session(StrEnum):
     USER = "a user's token"
     OPERATOR = "an operator's key"
     NO_OPERATOR = "a wrong operator's key"
+    NEARLY_OPERATOR = "an operator's key in letters of the other case"
 
 
 class ServiceToken(StrEnum):
@@ -41,6 +46,7 @@ class ServiceToken(StrEnum):
     UNSIGNED = "a token without a signature"
     EXPIRED = "a token that has expired"
     FOR_ANOTHER = "a token for another service"
+    FOR_ALIKE = "a token for what is called nearly the same"
     FOR_NOBODY = "a token for no service in particular"
     ENDLESS = "a token that never expires"
     NOT_YET = "a token of a time to come"
@@ -59,6 +65,7 @@ class Answer:
         again_in_s: after how many seconds to try again, as it says; None if it does not.
         allows: the methods that there are instead, as it says; empty if it does not.
         open_to: which pages of other sites browsers let read it, as it says; empty for none.
+        kept_for_s: how long browsers, and who else is on the way, may keep it and show it again, as it says.
     """
 
     status: int
@@ -69,6 +76,7 @@ class Answer:
     again_in_s: float | None = None
     allows: str = ""
     open_to: str = ""
+    kept_for_s: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.status} {self.text[:200]}"
@@ -192,6 +200,10 @@ class RequestAccess(Protocol):
         """The status with which a service answers a probe."""
         ...
 
+    def said(self, service: str, path: str) -> str:
+        """What a service says there to whoever asks."""
+        ...
+
     def counted(self, service: str) -> str:
         """What a service tells of what it has counted and measured, as text."""
         ...
@@ -204,8 +216,20 @@ class RequestAccess(Protocol):
         """How long a service has taken for all of them together, as its metrics say."""
         ...
 
+    def ended(self, service: str, state: SagaState) -> float:
+        """How many sagas a service has brought to that state since it was started, as its metrics say."""
+        ...
+
+    def described(self, service: str) -> Collection[str]:
+        """What a service says that it can be asked for: `GET /cars/{id}`, whatever it calls what stands in braces."""
+        ...
+
     def handled(self, service: str) -> float:
         """How many messages a service has handled to the end since it was started, as its metrics say."""
+        ...
+
+    def sent(self, service: str) -> float:
+        """How many messages of its own a service has sent since it was started, as its metrics say."""
         ...
 
     def given_up(self, service: str) -> float:

@@ -48,6 +48,13 @@ class SessionAccess(Protocol):
         """Ends the login."""
         ...
 
+    def left_by_another_version(self, user: EntityRef, *, newer: bool) -> Login:
+        """A login of the user as another version of the platform has left it: the one before, or one with more in it.
+
+        Nobody has logged in for it.
+        """
+        ...
+
     def pass_time(self, login: Login, by_s: float) -> None:
         """Has all that the platform keeps of a login, which is of this object, be so much older."""
         ...

@@ -14,8 +14,6 @@ from pyairtable_reference.kit.participant import Answer, Done, Refused, cause_of
 from pyairtable_reference.kit.schema import legal_holds, tenant_limits
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from pyairtable_reference.kit.envelope import Command
     from pyairtable_reference.kit.unit_of_work import UnitOfWork
 
@@ -52,7 +50,7 @@ class Removal:
 
     async def __call__(self, work: UnitOfWork, command: Command) -> Answer:
         """The compensation, for `StepHandlers`."""
-        if await TenantRules(work.connection).is_held(command.tenant_id):
+        if await TenantRules(work).is_held(command.tenant_id):
             return Refused(LEGAL_HOLD)
         added = (self.things.c.saga_id == command.saga_id) & (self.things.c.tenant_id == command.tenant_id)
         rows = (await work.connection.execute(select(*self.things.c).where(added))).all()
@@ -68,8 +66,9 @@ class Removal:
 class TenantRules:
     """The rules in a service's database, inside the caller's transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, work: UnitOfWork) -> None:
+        self._work = work
+        self._connection = work.connection
 
     async def set_limit(self, tenant_id: str, value: int) -> None:
         """Sets the limit."""
@@ -82,12 +81,14 @@ class TenantRules:
         await self._connection.execute(delete(tenant_limits).where(tenant_limits.c.tenant_id == tenant_id))
 
     async def is_held(self, tenant_id: str) -> bool:
-        """Whether nothing of the tenant may be deleted."""
+        """Whether nothing of the tenant may be deleted. The answer holds until the transaction ends."""
+        await self._work.lock(LEGAL_HOLD, tenant_id)
         found = await self._connection.execute(_HELD, {"tenant": tenant_id})
         return bool(found.scalar_one())
 
     async def hold(self, tenant_id: str) -> None:
-        """Forbids deletion."""
+        """Forbids deletion, once what is being deleted is gone."""
+        await self._work.lock(LEGAL_HOLD, tenant_id)
         await self._connection.execute(insert(legal_holds).values(tenant_id=tenant_id).on_conflict_do_nothing())
 
     async def release(self, tenant_id: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from airproof.cells import Cell
+from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
 from airproof.faults.wire import applied
 from airproof.platform.driver import EffectBlock, Tenant
@@ -68,7 +69,9 @@ def test_an_update_and_the_removal_do_not_block_each_other(
             meeting = writers.submit(_release_when_deadlocks_are_looked_for, held, seen)
         meeting.result(WAIT_S)
         update = updating.result(WAIT_S)
-        assert update.outcome is UpdateOutcome.DONE, update.reason
+        if update.outcome is not UpdateOutcome.DONE:
+            promise, met = "an update and the removal do not block each other", update.reason or update.outcome.value
+            stream.anomalies.append(Anomaly("DBTX", "deadlock", promise, "an update that is done", met))
     stream.judge(removed=entity.removed)
 
 

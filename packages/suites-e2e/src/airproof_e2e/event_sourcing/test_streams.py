@@ -12,6 +12,7 @@ from airproof.faults.process import killed
 from airproof.faults.wire import applied
 from airproof.platform.driver import EffectBlock
 from airproof.platform.observation import UpdateOutcome
+from airproof.platform.requests import NO_PLAIN_TEXT
 from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres
 from airproof.wire.holding import Hold, outcome_of
@@ -81,7 +82,7 @@ def test_many_writers_lose_nothing(stream: Stream) -> None:
 @pytest.mark.covers("ES-1", "ES-4")
 def test_who_has_not_seen_the_last_version_is_refused(stream: Stream) -> None:
     """An update at any version but the last one conflicts, past or to come, under whatever key."""
-    key = f"{stream.ref.id:k<{stream.cell.platform.manifest.longest_key}}"
+    key = f"{stream.ref.id + NO_PLAIN_TEXT:k<{stream.cell.platform.manifest.longest_key}}"
     assert stream.update("the first", FIRST, key=key).outcome is UpdateOutcome.DONE
     refused = [
         stream.update("too late", FIRST),

@@ -112,6 +112,22 @@ def refused_on_the_wire(stage: Stage, row: OutboxRow, reason: str) -> Iterator[N
         yield
 
 
+@contextmanager
+def stuck_on_the_wire(stage: Stage, service: str) -> Iterator[None]:
+    """A message of the service is on its way: as long as it comes alone the broker says again and again: not now.
+
+    What is sent in the same request would be told the same, so that gets through with all that is in it.
+    """
+    stage.disturbances.append("stuck")
+    with ExitStack() as stuck:
+        with frozen_at_rest(stage, service):
+            (message_id,) = stage.platform.outbox.put_stream(service, stage.tenant, [0])
+            stage.allowance.foreign.add(message_id)
+            alone = on(service, Role.KAFKA.value).when(kafka.produce(containing=message_id, records=1))
+            stuck.enter_context(wire.applied(stage.cell, alone.respond(error="NOT_ENOUGH_REPLICAS")))
+        yield
+
+
 def unroutable(stage: Stage, service: str) -> str:
     """Puts a message into the service's outbox that no topic takes. What the service parks is logged as an error."""
     with _declared(stage, "unroutable message", service, _parking(service)) as seen:
@@ -172,6 +188,13 @@ def group_forgotten(stage: Stage, service: str) -> None:
     with _declared(stage, "group forgotten", service) as seen:
         stage.platform.bus.forget_group(service)
         seen("the group is deleted")
+
+
+def expelled(stage: Stage, service: str, node: str) -> None:
+    """Has the broker share the service's part anew, without an instance that is down."""
+    with _declared(stage, "expelled", node) as seen:
+        stage.platform.bus.expel(service, node)
+        seen("the other instances have its part")
 
 
 @contextmanager

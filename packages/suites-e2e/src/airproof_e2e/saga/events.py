@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from airproof.checkers.verdict import Anomaly
+from airproof.faults.process import NodeFault
 from airproof.platform.driver import Tenant, Write
 from airproof.platform.manifest import Step, Subscription
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
-from airproof.wire import on, postgres
+from airproof.wire import Rule, on, postgres
 from airproof_e2e.saga.breakage import (
     aged,
     break_off_writes,
     demand_clean_exit,
     event_forged,
+    expelled,
     frozen_at_rest,
     held,
     killed,
+    publishing_refused,
     redelivered,
     stopped,
     undo_refused,
 )
-from airproof_e2e.saga.messages import DATABASE, applied
-from airproof_e2e.saga.moments import last_refusable
+from airproof_e2e.saga.messages import DATABASE, PASSING, applied
+from airproof_e2e.saga.moments import last_refusable, undoable
+from airproof_e2e.saga.parking import send_again, wait_parked
 from airproof_e2e.saga.stage import FAILED, WAIT_S, Stage
 
 TWO = 2
@@ -62,8 +68,19 @@ def broken_off(stage: Stage) -> None:
         break_off_writes(stage, _subscription(stage).service, go_on, writes=(Write.EVENT_INBOX, Write.BUSINESS))
 
 
+def told_in_reverse(stage: Stage) -> None:
+    """Where figures are kept from what was done and undone, who keeps them learns that it was undone first."""
+    for step in undoable(stage.saga):
+        for one in stage.platform.manifest.subscriptions:
+            if step.compensation and one.event == step.compensation.event:
+                _tell_in_reverse(replace(stage, subject=one), step, (step.compensation.event, step.event))
+
+
 def stopped_while_failing(stage: Stage) -> None:
-    """Two events wait, the later one fails again and again, and who keeps the figure is told to shut down over it."""
+    """Two events wait, the later one fails again and again, and who keeps the figure is told to shut down over it.
+
+    Before that its database refuses to count the first one, once for each reason that passes.
+    """
     event_type, keeper = _subscription(stage).event, _subscription(stage).service
     with _about_to_be_told(stage, TWO) as (saga_ids, go_on), stopped(stage, keeper) as down, ExitStack() as rules:
         go_on()
@@ -71,6 +88,9 @@ def stopped_while_failing(stage: Stage) -> None:
         later = max(waiting, key=lambda event: event.offset)
         failing = on(keeper, DATABASE).when(postgres.query(containing=later.message_id)).reset()
         failed = rules.enter_context(applied(stage, failing))
+        _, first = min(zip(waiting, saga_ids, strict=True), key=lambda told: told[0].offset)
+        for not_now in _counting_refused(stage, first):
+            rules.enter_context(applied(stage, not_now))
         down.heal()
         failed.wait_until_fired(WAIT_S, TWO)
         with stopped(stage, keeper) as down_again:
@@ -95,19 +115,40 @@ def redelivered_to_each_instance(stage: Stage) -> None:
                 stack.enter_context(killed(stage, alone.node))
 
 
+def shared_anew(stage: Stage) -> None:
+    """While an instance has an event in hand another one is lost, and their part shared anew; then it is lost too."""
+    for one in _told_forward(stage):
+        with held(stage, one.service, Write.EVENT_INBOX) as block, ExitStack() as stack:
+            saga_id = stage.start()
+            block.wait_blocked(timeout_s=WAIT_S)
+            holder = block.node()
+            others = [node.name for node in stage.cell.description.instances(one.service) if node.name != holder]
+            down = [stack.enter_context(killed(stage, other)) for other in others]
+            for other in others:
+                expelled(stage, one.service, other)
+            down.append(stack.enter_context(killed(stage, holder)))
+            block.release()
+            with ThreadPoolExecutor(len(down), thread_name_prefix="start") as starters:
+                list(starters.map(NodeFault.heal, down))
+        stage.wait_end(saga_id)
+
+
+def _told_forward(stage: Stage) -> list[Subscription]:
+    done = {step.event for step in stage.saga.steps}
+    return [one for one in stage.platform.manifest.subscriptions if one.event in done]
+
+
 def raced(stage: Stage) -> None:
     """Each event that is told forward reaches two instances of who keeps a figure from it, at the same time."""
-    done = {step.event for step in stage.saga.steps}
-    for one in stage.platform.manifest.subscriptions:
-        if one.event in done:
-            with held(stage, one.service, Write.EVENT_INBOX) as block:
-                saga_id = stage.start()
-                event = stage.wait_for(saga_id, (MessageKind.EVENT, one.event))
-                block.wait_blocked(timeout_s=WAIT_S)
-                redelivered(stage, event, elsewhere=True)
-                both = f"two instances of {one.service} to have the event"
-                wait_until(lambda: block.waiting() >= TWO, timeout_s=WAIT_S, describe=both)
-            stage.wait_end(saga_id)
+    for one in _told_forward(stage):
+        with held(stage, one.service, Write.EVENT_INBOX) as block:
+            saga_id = stage.start()
+            event = stage.wait_for(saga_id, (MessageKind.EVENT, one.event))
+            block.wait_blocked(timeout_s=WAIT_S)
+            redelivered(stage, event, elsewhere=True)
+            both = f"two instances of {one.service} to have the event"
+            wait_until(lambda: block.waiting() >= TWO, timeout_s=WAIT_S, describe=both)
+        stage.wait_end(saga_id)
 
 
 def _subscription(stage: Stage) -> Subscription:
@@ -124,6 +165,36 @@ def _doer(stage: Stage) -> Step | None:
 def _kept(stage: Stage) -> Step:
     """The step whose effect carries the figure; it may not be undone where the figure is to be seen."""
     return next(step for step in stage.saga.steps if step.participant == _subscription(stage).service)
+
+
+def _tell_in_reverse(stage: Stage, step: Step, wanted: Sequence[str]) -> None:
+    """The broker refuses what the participant tells; an operator has it sent again in the order that is wanted."""
+    refuser, given, kept = last_refusable(stage), stage.make_input(), _kept(stage)
+    with (
+        stage.access.refuse(refuser.name, given),
+        undo_refused(stage, kept, given),
+        publishing_refused(stage, step.participant, step.event),
+    ):
+        saga_id = stage.start(given, ends=FAILED, refused=refuser, kept=[kept])
+        stage.wait_end(saga_id)
+        rows = wait_parked(stage, step.participant)
+    letters = [stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S).type for row in rows]
+    for event_type in wanted:
+        send_again(
+            stage, step.participant, [row for row, told in zip(rows, letters, strict=True) if told == event_type]
+        )
+        stage.wait_for(saga_id, (MessageKind.EVENT, event_type))
+
+
+def _counting_refused(stage: Stage, saga_id: str) -> Iterator[Rule]:
+    """The database refuses to change the figure that the saga's effect carries, once for each reason that passes."""
+    kept = _kept(stage)
+    carrying = stage.access.effect(kept.name, saga_id)
+    counted = on(kept.participant, DATABASE).when(postgres.statement(containing=carrying.id if carrying else saga_id))
+    for number, state in enumerate(PASSING, 1):
+        refused = counted.times(1).respond(sqlstate=state, message="not now")
+        # Who does not try again does not get to the next one.
+        yield refused if number == 1 else refused.preventable()
 
 
 def _told(stage: Stage) -> tuple[str, BusMessage]:

@@ -468,6 +468,14 @@ PUBLISHING = (
         blames="OUTBOX",
     ),
     Family(
+        "oldest-first",
+        Per.SAGA,
+        publishing.oldest_first,
+        "what waits longest in an outbox is sent first, however much has come after it",
+        ("OUT-2",),
+        blames="OUTBOX",
+    ),
+    Family(
         "event-log-immutable",
         Per.SAGA,
         publishing.event_log_is_immutable,

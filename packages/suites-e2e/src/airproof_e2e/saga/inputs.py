@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from airproof.checkers.verdict import Anomaly
 from airproof.errors import PlatformError, StartRefused
-from airproof.platform.driver import SagaInput
+from airproof.platform.driver import SagaInput, Tenant
+from airproof.platform.requests import NO_PLAIN_TEXT
 from airproof_e2e.saga.stage import Stage
 
 SHORT = 5
@@ -60,7 +61,7 @@ def unusual_starts(stage: Stage) -> None:
 
 
 def _start_under_like_keys(stage: Stage) -> None:
-    key = f"{uuid4().hex:k<{stage.platform.manifest.longest_key}}"
+    key = f"{uuid4().hex + NO_PLAIN_TEXT:k<{stage.platform.manifest.longest_key}}"
     for other in (key, f"{key[:-1]}l", f"l{key[1:]}", key.upper()):
         try:
             stage.start(key=other)
@@ -103,6 +104,7 @@ def _with(given: SagaInput, name: str, value: Any) -> SagaInput:
     was = given.fields.get(name)
     return replace(
         given,
+        tenant=Tenant(value) if was == given.tenant.id else given.tenant,
         fields={**given.fields, name: value},
         subject=value if was == given.subject else given.subject,
         secrets=tuple(value if was == secret else secret for secret in given.secrets),

@@ -66,15 +66,21 @@ def mail_of_a_lost_one(stage: Stage) -> None:
             in_hand = "an instance to have the mail in hand"
             wait_until(lambda: any(mails.claimers(stage.tenant)), timeout_s=WAIT_S, describe=in_hand)
             (claimer,) = mails.claimers(stage.tenant)
+            instances = [node.name for node in stage.cell.description.instances(step.participant)]
+            if claimer not in instances:
+                promise = "an instance claims in its own name, so that no other one takes that for its own"
+                expected = f"one of {', '.join(instances)}"
+                stage.anomalies.append(Anomaly("OUTBOX", "claims-as-another", promise, expected, repr(claimer)))
+                return
             left_s = min(mails.held_for(stage.tenant), default=0.0)
             if left_s < stage.saga.sends_within_s:
                 promise = "what an instance has in hand is its own for as long as it may need"
                 expected, seen = f"at least {stage.saga.sends_within_s:g} s", f"{left_s:.1f} s"
                 stage.anomalies.append(Anomaly("OUTBOX", "claim-too-short", promise, expected, seen, (claimer,)))
             lost.enter_context(killed(stage, claimer))
-        for other in stage.cell.description.instances(step.participant):
-            if other.name != claimer:
-                with killed(stage, other.name):
+        for other in instances:
+            if other != claimer:
+                with killed(stage, other):
                     pass
         if mails.claimers(stage.tenant) != [claimer]:
             promise = "no instance sends a mail that another one has in hand"

@@ -93,14 +93,13 @@ def _untold(category: str, ids: Collection[str], errors: str) -> Iterator[Anomal
 def _lost(sagas: Sequence[SagaReadout], lines: Sequence[LogLine]) -> Iterator[Anomaly]:
     for saga in sagas:
         about = [line for line in lines if saga.saga_id in line.text]
-        if lost := [line for line in about if saga.correlation_id not in line.text]:
-            promise, expected = "a log tells of a saga under its correlation id", "the id in each line about the saga"
-            seen = f"{len(lost)} of {len(about)} lines without it, of {', '.join(sorted({line.node for line in lost}))}"
-            yield Anomaly("GATEWAY", "not-to-be-found", promise, expected, seen, witness(line.text for line in lost))
-        if untold := [line for line in about if saga.tenant_id not in line.text]:
-            promise, expected = "a log tells whose a saga is", "its tenant in each line about the saga"
-            seen = f"{len(untold)} of {len(about)} lines without, of {', '.join(sorted({one.node for one in untold}))}"
-            yield Anomaly("TENANCY", "whose-not-told", promise, expected, seen, witness(one.text for one in untold))
+        known = (("GATEWAY", "correlation id", saga.correlation_id), ("TENANCY", "tenant", saga.tenant_id))
+        for category, what, sought in known:
+            if lost := [line for line in about if sought not in line.text]:
+                promise, expected = f"a log tells of a saga under its {what}", "it in each line about the saga"
+                nodes = ", ".join(sorted({line.node for line in lost}))
+                seen, told = f"{len(lost)} of {len(about)} lines without it, of {nodes}", (line.text for line in lost)
+                yield Anomaly(category, "not-to-be-found", promise, expected, seen, witness(told))
 
 
 def _secrets_in_logs(stage: Stage, lines: Sequence[LogLine]) -> Iterator[Anomaly]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airproof.environment.topology import CellKind
-from airproof_e2e.saga import mails, messages, networks
+from airproof_e2e.saga import holds, mails, messages, networks
 from airproof_e2e.saga.family import ATOMIC, RELAY, Family, Per
 
 MESSAGES = (
@@ -103,6 +103,15 @@ MESSAGES = (
         "what was refused is not undone though the refusal comes after the orchestrator has given up",
         ("SAGA-1", "FI-1"),
         cell=CellKind.WIRED,
+    ),
+    Family(
+        "undoing-forbidden-meanwhile",
+        Per.UNDOING,
+        holds.set_while_undoing,
+        "what an operator is told is forbidden is not undone any more",
+        ("SAGA-1", "DB-1", "FI-1"),
+        cell=CellKind.WIRED,
+        blames="DBTX",
     ),
     Family(
         "start-answer-lost",

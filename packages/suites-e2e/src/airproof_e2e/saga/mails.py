@@ -20,7 +20,7 @@ from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 PUT_OFF = {"MAIL": 451, "RCPT": 450, "DATA": 452}
 OFTEN, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 50, 1.0, 30.0
 NO_LONGER_S = 4.0
-HANGS_UP_WITHIN_S, MORE_WITHIN_S = 1.0, 0.3
+HANGS_UP_WITHIN_S, MORE_WITHIN_S, ENDS_WITHIN_S = 1.0, 0.3, 1.0
 MANY = 20
 """More mails than are sent at a time."""
 
@@ -133,9 +133,22 @@ def hangs(stage: Stage) -> None:
         waiting = stage.start(first)
         held_up.wait_until_held(WAIT_S)
         stage.command(waiting, stage.step, count=2)
+        _demand_no_transaction(stage)
         stage.wait_for(stage.start(second), (MessageKind.EVENT, stage.saga.completed), timeout_s=NO_LONGER_S)
         held_up.release()
         stage.wait_end(waiting)
+
+
+def _demand_no_transaction(stage: Stage) -> None:
+    """Who waits for the mail server keeps no connection to the database from others, and no lock."""
+    service = stage.step.participant
+    try:
+        none = f"{service} to have no transaction open"
+        wait_until(lambda: not stage.access.in_transaction(service), timeout_s=ENDS_WITHIN_S, describe=none)
+    except WaitTimeout:
+        promise, seen = "no mail is sent inside a transaction", f"one open for {ENDS_WITHIN_S:g} s at least"
+        expected = f"none while {service} waits for the mail server"
+        stage.anomalies.append(Anomaly("OUTBOX", "sends-in-a-transaction", promise, expected, seen))
 
 
 def among_others(stage: Stage) -> None:

@@ -30,6 +30,8 @@ STATEMENTS_AT_MOST = 12
 STARTS_AT_MOST = 30
 PASSING = ("40001", "40P01", "55P03", "53300")
 """With which PostgreSQL says that the same may succeed later: not serialisable, deadlock, no lock, no connection."""
+ROUNDS = 2
+"""So many failures that who waits longer after each would not be there any more in time."""
 LOOKS, LOOKS_WITHIN_S = 3, 2.0
 GIVES_UP_WITHIN_S = 4.0
 
@@ -167,12 +169,21 @@ def statements_cut_off(stage: Stage) -> None:
 
 
 def statements_refused(stage: Stage) -> None:
-    """The database refuses the step's first statement again and again, each time for a reason that passes."""
+    """The database refuses the step's first statement again and again, for one reason that passes after the other."""
+    statement = on(stage.step.participant, DATABASE).when(postgres.query(containing=stage.tenant.id))
     with ExitStack() as rules:
-        for number, state in enumerate(PASSING, 1):
-            statement = on(stage.step.participant, DATABASE).when(postgres.query(containing=stage.tenant.id))
+        refusals = [
             rules.enter_context(applied(stage, statement.nth(number).respond(sqlstate=state, message="not now")))
-        stage.wait_end(stage.start())
+            for number, state in enumerate(PASSING * ROUNDS, 1)
+        ]
+        try:
+            stage.wait_end(stage.start())
+        except WaitTimeout:
+            if (tries := sum(one.fired for one in refusals)) > len(PASSING):
+                promise = "who fails for what passes tries again soon, however often that was"
+                expected, seen = f"{len(refusals)} tries and one in {WAIT_S:g} s", str(tries)
+                stage.anomalies.append(Anomaly("BUS", "tries-too-rarely", promise, expected, seen))
+            raise
 
 
 def reply_late(stage: Stage) -> None:

@@ -26,6 +26,7 @@ from airproof_e2e.saga.breakage import (
     publishing_refused,
     refused_on_the_wire,
     stopped,
+    stuck_on_the_wire,
     unroutable,
     unsendable,
 )
@@ -53,14 +54,14 @@ def publishing_is_refused(stage: Stage) -> None:
         for service, event_type in events.items():
             refused.enter_context(publishing_refused(stage, service, event_type))
         stage.wait_end(stage.start())
-        parked = {service: _wait_parked(stage, service) for service in events}
+        parked = {service: wait_parked(stage, service) for service in events}
     with stage.platform.outbox.postponed(stage.orchestrator, stage.tenant) as waiting:
         stage.allowance.foreign.add(waiting)
         aged(stage, stage.orchestrator)
         with stopped(stage, stage.orchestrator):
             pass
     for service, rows in parked.items():
-        _send_again(stage, service, rows)
+        send_again(stage, service, rows)
     for service, rows in parked.items():
         wait_sent(stage, service)
         for row in rows:
@@ -75,7 +76,7 @@ def command_is_refused(stage: Stage) -> None:
     first, service = stage.saga.steps[0], stage.orchestrator
     with ExitStack() as waiting, publishing_refused(stage, service, first.participant):
         saga_ids = [stage.start() for _ in range(2)]
-        rows = _wait_parked(stage, service)
+        rows = wait_parked(stage, service)
         stage.allowance.parked.update(row.message_id for row in rows)
         kept = [
             *rows[:1],
@@ -84,7 +85,7 @@ def command_is_refused(stage: Stage) -> None:
         later = time.monotonic() + ASKS_AGAIN_S
         wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the orchestrator to ask again")
         _demand_kept(stage, saga_ids, kept)
-    _send_again(stage, service, rows[:1])
+    send_again(stage, service, rows[:1])
     for saga_id in saga_ids:
         stage.wait_end(saga_id)
 
@@ -100,7 +101,7 @@ def nowhere_to_go(stage: Stage) -> None:
     for service, ids in sent.items():
         stage.allowance.parked.update(ids)
         stage.allowance.held_back.update(ids)
-        if not (parked := _wait_parked(stage, service)):
+        if not (parked := wait_parked(stage, service)):
             return
         _demand_counted(stage, service, counted[service] + len(ids))
         if service == stage.orchestrator:
@@ -125,20 +126,21 @@ def neighbours_of_a_refused(stage: Stage) -> None:
 
         with suppress(WaitTimeout):
             wait_until(flown, timeout_s=WAIT_S / 2, describe="what the broker takes to be sent")
-        refused = _wait_parked(stage, service)
+        refused = wait_parked(stage, service)
     if blamed:
         promise = "a message is not refused for its neighbour"
         seen = f"{len(blamed)} of {NEIGHBOURS} refused"
         stage.anomalies.append(
             Anomaly("OUTBOX", "blamed-for-another", promise, "none", seen, tuple(sorted(blamed)[:3]))
         )
-    _send_again(stage, service, refused)
+    send_again(stage, service, refused)
 
 
 def refused_for_every_reason(stage: Stage) -> None:
-    """The broker refuses a message for each of the reasons for which it never takes one; then a saga goes on beside.
+    """The broker refuses a message for each of the reasons for which it never takes one; then a saga goes on.
 
-    Not earlier: what is sent in the same request as a refused message is refused with it.
+    Not earlier: what is sent in the same request as a refused message is refused with it. While the saga goes on each
+    of its services has a message on the way that the broker does not take just now.
     """
     service, outbox = stage.orchestrator, stage.platform.outbox
     with ExitStack() as refusing:
@@ -147,9 +149,12 @@ def refused_for_every_reason(stage: Stage) -> None:
                 stage.allowance.foreign.update(outbox.put_stream(service, stage.tenant, [SMALL_SIZE]))
             for row, reason in zip(_held_back(stage, service), FOR_GOOD, strict=True):
                 refusing.enter_context(refused_on_the_wire(stage, row, reason))
-        rows = _wait_parked(stage, service)
+        rows = wait_parked(stage, service)
+    send_again(stage, service, rows)
+    with ExitStack() as stuck:
+        for each in services_of(stage.saga):
+            stuck.enter_context(stuck_on_the_wire(stage, each))
         stage.wait_end(stage.start())
-    _send_again(stage, service, rows)
 
 
 def killed_while_parking(stage: Stage) -> None:
@@ -163,8 +168,8 @@ def killed_while_parking(stage: Stage) -> None:
             fault.wait(timeout_s=WAIT_S)
             fault.heal()
         stage.wait_end(saga_id)
-        rows = _wait_parked(stage, service)
-    _send_again(stage, service, rows)
+        rows = wait_parked(stage, service)
+    send_again(stage, service, rows)
 
 
 def letters_are_refused(stage: Stage) -> None:
@@ -228,7 +233,7 @@ def _held_back(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
     return stage.platform.outbox.held_back(service, stage.tenant)
 
 
-def _wait_parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
+def wait_parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
     """Waits until the service has parked all that it still holds, and notes an anomaly if it does not in time."""
 
     def parked() -> tuple[OutboxRow, ...]:
@@ -248,7 +253,7 @@ def _wait_parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
     return rows
 
 
-def _send_again(stage: Stage, service: str, rows: Iterable[OutboxRow]) -> None:
+def send_again(stage: Stage, service: str, rows: Iterable[OutboxRow]) -> None:
     """What was parked comes to lie among the dead letters, or the judge sees it; an operator has it sent again."""
     for row in rows:
         stage.allowance.parked.add(row.message_id)
@@ -265,7 +270,7 @@ def _send_again(stage: Stage, service: str, rows: Iterable[OutboxRow]) -> None:
 def _demand_all_tries(stage: Stage, service: str, row: OutboxRow) -> None:
     """What is sent again and refused again is parked again after as many tries as before."""
     stage.platform.outbox.retry(service, row.message_id)
-    again = [one for one in _wait_parked(stage, service) if one.message_id == row.message_id]
+    again = [one for one in wait_parked(stage, service) if one.message_id == row.message_id]
     if again and again[0].attempts != row.attempts:
         promise = "what an operator has sent again is tried as often as what is sent for the first time"
         expected, facts = f"parked after {row.attempts} tries", (f"{row.message_id} for {row.topic}",)

@@ -6,15 +6,18 @@ Where the participant has to help itself, the orchestrator is frozen: its asking
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE, EXECUTE, witness
-from airproof.errors import NotReady
+from airproof.errors import NotReady, PlatformError
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
-from airproof.platform.observation import MessageKind
+from airproof.platform.observation import MessageKind, OutboxRow, SagaState
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import (
     break_off_writes,
@@ -34,6 +37,7 @@ from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stag
 from airproof_e2e.saga.timers import demand_asked_on
 
 AFTER_DEADLINE_S = 0.1
+TRIES, SHUTS_DOWN_FOR_S = 2, 0.4
 ASKED, LONGER, PATIENT_MS = 4, 1.5, 1200
 
 
@@ -43,7 +47,8 @@ def happy(stage: Stage) -> None:
     if stage.access.usable(given):
         promise, expected = "what a saga gives its user is of no use before", "a refusal"
         stage.anomalies.append(Anomaly("SECURITY", "used-too-early", promise, expected, "that it works"))
-    stage.wait_end(stage.start(given))
+    with _counted(stage, SagaState.COMPLETED):
+        stage.wait_end(stage.start(given))
     if not stage.access.usable(given):
         promise, expected = "that something was refused before it was there is not remembered", "that it works"
         stage.anomalies.append(Anomaly("CACHE", "not-usable-yet", promise, expected, "a refusal"))
@@ -53,9 +58,20 @@ def refused(stage: Stage) -> None:
     """The participant refuses to do the step, for a reason of its business; not before it has it, nor afterwards."""
     given = stage.make_input()
     stage.wait_end(stage.start())
-    with stage.access.refuse(stage.step.name, given):
+    with stage.access.refuse(stage.step.name, given), _counted(stage, SagaState.COMPENSATED):
         stage.wait_end(stage.start(given, ends=COMPENSATED, refused=stage.step))
     stage.wait_end(stage.start())
+
+
+@contextmanager
+def _counted(stage: Stage, state: SagaState) -> Iterator[None]:
+    """Operators see in the orchestrator's metrics that one saga ends so, once; an anomaly is noted."""
+    ended = partial(stage.platform.requests.ended, stage.orchestrator, state)
+    before = ended()
+    yield
+    if (more := ended() - before) != 1:
+        promise, expected = "a saga that ends is counted once where operators look", f"1 more that is {state}"
+        stage.anomalies.append(Anomaly("PERF", "counted-wrong", promise, expected, f"{more:g} more"))
 
 
 def undoing_refused(stage: Stage) -> None:
@@ -122,7 +138,8 @@ def forgotten_by_the_broker(stage: Stage) -> None:
 
 
 def stopped_in_transaction(stage: Stage) -> None:
-    """The participant is told to shut down while its transaction waits, for longer than it may take to."""
+    """The participant is told to shut down while its transaction waits, for a moment, and for longer than it may."""
+    _demand_told(stage)
     with held(stage, stage.step.participant, Write.BUSINESS) as block:
         saga_id = stage.start()
         block.wait_blocked(timeout_s=WAIT_S)
@@ -136,6 +153,48 @@ def stopped_in_transaction(stage: Stage) -> None:
                 Anomaly("UOW", "stops-not", promise, "it exits", str(stays).partition(";")[0], facts)
             )
     stage.wait_end(saga_id)
+
+
+def _demand_told(stage: Stage) -> None:
+    """What a service gets done while it shuts down it tells before it exits; on a busy machine not at the first try."""
+    left = _left_untold(stage)
+    for _ in range(TRIES - 1):
+        left = left and _left_untold(stage)
+    if left:
+        promise = "what a service gets done while it shuts down it tells before it exits"
+        expected, seen = f"it is sent in one of {TRIES} tries", f"{len(left)} left in the outbox of {left[0].service}"
+        stage.anomalies.append(Anomaly("BUS", "left-untold", promise, expected, seen, (f"{left[0].message_id}",)))
+
+
+def _left_untold(stage: Stage) -> tuple[OutboxRow, ...]:
+    """What the participant still holds back when it has exited that was let go on as soon as it began to shut down."""
+
+    def stop() -> tuple[OutboxRow, ...]:
+        with stopped(stage, stage.step.participant) as fault:
+            demand_clean_exit(stage, fault)
+            return stage.platform.outbox.held_back(stage.step.participant, stage.tenant)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="stop") as stopper:
+        with held(stage, stage.step.participant, Write.BUSINESS) as block:
+            saga_id = stage.start()
+            block.wait_blocked(timeout_s=WAIT_S)
+            stopping = stopper.submit(stop)
+            begins = f"{stage.step.participant} to begin to shut down"
+            wait_until(lambda: stopping.done() or not _listens(stage), timeout_s=WAIT_S, describe=begins)
+            later = time.monotonic() + SHUTS_DOWN_FOR_S
+            wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="it to come to what it has in hand")
+        left = stopping.result()
+    stage.wait_end(saga_id)
+    return left
+
+
+def _listens(stage: Stage) -> bool:
+    service = stage.platform.manifest.service(stage.step.participant)
+    try:
+        stage.platform.requests.probe(service.name, service.health_path)
+    except PlatformError:
+        return False
+    return True
 
 
 def killed_when_asked(stage: Stage, saga_id: str, _: NodeFault) -> None:

@@ -12,14 +12,16 @@ from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.platform.driver import Write
 from airproof.platform.observation import OutboxRow
 from airproof.waiting import wait_until
-from airproof_e2e.saga.breakage import held, killed, publishing_refused, suspended
+from airproof_e2e.saga.breakage import frozen_at_rest, held, killed, publishing_refused, suspended
 from airproof_e2e.saga.moments import services_of
-from airproof_e2e.saga.parking import LARGEST_SIZE, PARKED, SHOWS_ITSELF_S
+from airproof_e2e.saga.parking import COUNTED_WITHIN_S, LARGEST_SIZE, PARKED, SHOWS_ITSELF_S, wait_sent
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 TRIES, ENDS_SOON_S = 3, 4.0
 STREAM_SIZES = (4000, *[10] * 20)
 """More than a relay sends that looks for the next of a key only now and then."""
+BACKLOG, FEW = 72, 8
+"""More than is sent at a time, and how many of them are compared."""
 
 
 def order_is_kept(stage: Stage) -> None:
@@ -41,6 +43,37 @@ def order_is_kept(stage: Stage) -> None:
             stage.allowance.parked.add(row.message_id)
             stage.platform.outbox.retry(service, row.message_id)
     raise FaultNotObserved(f"the first event was parked before the broker took it again, {TRIES} times")
+
+
+def oldest_first(stage: Stage) -> None:
+    """While a service is away more messages come into its outbox than it sends at a time, each of another aggregate."""
+    service, outbox = stage.orchestrator, stage.platform.outbox
+    before = stage.platform.requests.sent(service)
+    with frozen_at_rest(stage, service):
+        put = [outbox.put_stream(service, stage.tenant, [0])[0] for _ in range(BACKLOG)]
+    stage.allowance.foreign.update(put)
+    wait_sent(stage, service)
+    places = {one.message_id: one.offset for one in stage.access.observe(stage.tenant).bus}
+    first, last = ([places[id_] for id_ in some if id_ in places] for some in (put[:FEW], put[-FEW:]))
+    if first and last and max(first) > min(last):
+        promise = "what waits longest is sent first, so that nothing new keeps it waiting"
+        expected, seen = f"the first {FEW} of {BACKLOG} before the last {FEW}", f"at offsets {first}, {last}"
+        stage.anomalies.append(Anomaly("OUTBOX", "overtaken", promise, expected, seen))
+    _demand_counted(stage, service, before)
+    stage.start()
+
+
+def _demand_counted(stage: Stage, service: str, before: float) -> None:
+    """Operators see that the backlog was sent, and how much it was."""
+
+    def sent() -> float:
+        return stage.platform.requests.sent(service) - before
+
+    with suppress(WaitTimeout):
+        wait_until(lambda: sent() >= BACKLOG, timeout_s=COUNTED_WITHIN_S, describe=f"{service} to count what it sends")
+    if not BACKLOG <= (seen := sent()) < BACKLOG + FEW:
+        promise = "what is sent is counted, once, where operators look"
+        stage.anomalies.append(Anomaly("OUTBOX", "counted-wrong", promise, f"{BACKLOG} more", f"{seen:g} more"))
 
 
 def _attempts(stage: Stage, service: str) -> int:

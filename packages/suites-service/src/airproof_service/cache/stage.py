@@ -14,7 +14,7 @@ from airproof.cells import Cell
 from airproof.checkers.readouts import keep, keep_verdict
 from airproof.checkers.reads import CATEGORY, GONE, CachedReads, Invalidation, Read
 from airproof.checkers.verdict import Anomaly, Verdict, combine, judged
-from airproof.errors import PlatformError
+from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Platform, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess, EntityRef
 from airproof.platform.manifest import Cached
@@ -92,15 +92,23 @@ class Stage:
         wait_until(lambda: self.cache.entry(self.ref), timeout_s=WAIT_S, describe="the cache to hold what was read")
         self.read()
 
-    def update(self, version: int, access: EntityAccess | None = None) -> Update:
+    def demand_cached_again(self) -> None:
+        """The cache that is back is used again."""
+        try:
+            self.read_from_the_cache()
+        except WaitTimeout as error:
+            promise = "an outage of the cache that is over leaves no read slower than it was"
+            self.fail(Anomaly("PERF", "slow-ever-after", promise, "what is read is cached again", str(error)))
+
+    def update(self, version: int, access: EntityAccess | None = None, *, key: str | None = None) -> Update:
         """Makes that version of the entity, on the record."""
         value = value_of(version)
-        arguments = {"id": self.ref.id, "value": value}
+        arguments = {"id": self.ref.id, "value": value, "key": key}
         with self.cell.history.operation(f"update {self.cached.entity}", args=arguments) as operation:
             self.written[version] = value
             self.asked[version] = f"corr-{uuid4()}"
             update = (access or self.access).update(
-                self.ref, value, expected_version=version - 1, correlation_id=self.asked[version]
+                self.ref, value, expected_version=version - 1, key=key, correlation_id=self.asked[version]
             )
             closing = {
                 UpdateOutcome.DONE: operation.ok,
@@ -109,6 +117,15 @@ class Stage:
             }
             closing[update.outcome](update)
         return update
+
+    def demand_done(
+        self, version: int, access: EntityAccess | None = None, *, key: str | None = None, blames: str = CATEGORY
+    ) -> None:
+        """Makes that version of the entity, which is at the one before, or was when the same was asked for."""
+        update = self.update(version, access, key=key)
+        if update.outcome is not UpdateOutcome.DONE:
+            promise, seen = "a change at the last version is made", update.reason or update.outcome.value
+            self.fail(Anomaly(blames, "change-fails", promise, f"version {version}", seen))
 
     def wait_invalidated(self, version: int, *, removed: bool = False) -> None:
         """Waits until the event of that version has been consumed, and notes when that was seen."""

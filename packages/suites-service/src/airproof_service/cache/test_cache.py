@@ -32,7 +32,7 @@ def test_a_read_is_fresh_once_the_invalidation_was_consumed(stage: Stage) -> Non
     """A read after a change shows the change as soon as its event has been consumed, whatever was cached before."""
     for version in range(2, LAST_VERSION + 1):
         stage.read_from_the_cache()
-        assert stage.update(version).outcome is UpdateOutcome.DONE
+        stage.demand_done(version)
         stage.wait_invalidated(version)
         stage.read()
     stage.judge()
@@ -47,7 +47,7 @@ def test_a_read_is_fresh_however_its_id_is_spelled(stage: Stage) -> None:
             for _ in range(2):
                 stage.read(spelled=spelled)
         stage.read_from_the_cache()
-        assert stage.update(version).outcome is UpdateOutcome.DONE
+        stage.demand_done(version)
         stage.wait_invalidated(version)
         for spelled in (own, own.upper(), own.lower(), own.replace("-", "")):
             stage.read(spelled=spelled)
@@ -141,7 +141,7 @@ def test_an_entry_goes_away_by_itself(stage: Stage) -> None:
     for _ in range(HITS):
         stage.read()
     took, after = time.monotonic() - began, stage.cache.expires_in(stage.ref)
-    assert stage.update(2).outcome is UpdateOutcome.DONE
+    stage.demand_done(2)
     stage.wait_invalidated(2)
     changed = stage.cache.expires_in(stage.ref)
     if before < stage.cached.shortest_s:
@@ -171,7 +171,7 @@ def test_a_copy_of_the_database_that_lags_makes_no_read_stale(stage: Stage) -> N
         with stage.access.replica_held():
             fault.evidence("it replays nothing")
             for version in range(2, 4):
-                assert stage.update(version).outcome is UpdateOutcome.DONE
+                stage.demand_done(version)
                 stage.wait_invalidated(version)
                 stage.demand_truth(blames="DBTX")
         fault.healed("it replays again")
@@ -186,14 +186,14 @@ def test_without_the_cache_reads_are_right(stage: Stage) -> None:
     stage.read_from_the_cache()
     with killed(stage.cell, stage.cached.node):
         stage.demand_truth(behind)
-        assert stage.update(2, behind).outcome is UpdateOutcome.DONE
+        stage.demand_done(2, behind, blames="XSERVICE")
         stage.demand_truth(behind)
         stage.access.create(stage.ref.tenant)
         _demand_start(stage)
         _demand_ready(stage)
         stage.demand_truth(behind)
     stage.wait_invalidated(2)
-    stage.read()
+    stage.demand_cached_again()
     stage.judge()
 
 
@@ -205,11 +205,11 @@ def test_a_cache_that_hangs_delays_reads_and_loses_no_invalidation(stage: Stage)
     stage.read_from_the_cache()
     with suspended(stage.cell, stage.cached.node):
         stage.demand_truth(behind)
-        assert stage.update(2, behind).outcome is UpdateOutcome.DONE
+        stage.demand_done(2, behind, blames="XSERVICE")
         stage.demand_truth(behind)
         stage.access.create(stage.ref.tenant)
     stage.wait_invalidated(2)
-    stage.read()
+    stage.demand_cached_again()
     slow = [read for read in stage.reads if read.ended - read.began > SLOWEST_READ_S]
     if slow:
         expected = f"at most {SLOWEST_READ_S:g} s"
@@ -230,7 +230,7 @@ def test_many_readers_see_one_writer_go_forward(stage: Stage) -> None:
         following = [readers.submit(follow) for _ in range(READERS)]
         try:
             for version in range(2, 2 + UPDATES):
-                assert stage.update(version).outcome is UpdateOutcome.DONE
+                stage.demand_done(version)
                 if version % 2:
                     stage.cache.forget(stage.ref)
                 stage.wait_invalidated(version)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from airproof.platform.observation import UpdateOutcome
 from airproof_service.cache.stage import Stage
 
 
@@ -17,7 +16,7 @@ def test_every_instance_knows_what_another_one_has_changed(stage: Stage) -> None
         for reader in instances:
             for _ in range(2):
                 stage.read(reader)
-        assert stage.update(version, writer).outcome is UpdateOutcome.DONE
+        stage.demand_done(version, writer)
         stage.wait_invalidated(version)
         for reader in instances:
             stage.read(reader)

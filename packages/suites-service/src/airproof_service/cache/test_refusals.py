@@ -7,7 +7,6 @@ import pytest
 from airproof.checkers.verdict import Anomaly
 from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.wire import applied
-from airproof.platform.observation import UpdateOutcome
 from airproof.wire import Wire, on, postgres, redis
 from airproof_service.cache.stage import WAIT_S, Stage, value_of
 
@@ -25,7 +24,7 @@ def test_a_cache_that_refuses_is_as_good_as_none(stage: Stage, wire: Wire) -> No
     with applied(stage.cell, asked.respond(error=FULL)) as refused:
         stage.demand_truth()
         before = refused.fired
-        assert stage.update(2).outcome is UpdateOutcome.DONE
+        stage.demand_done(2, blames="XSERVICE")
         # An invalidation that is given up sooner is found out by the read in the end.
         with suppress(WaitTimeout):
             refused.wait_until_fired(WAIT_S, before + REFUSALS)
@@ -40,7 +39,7 @@ def test_a_cache_that_refuses_is_as_good_as_none(stage: Stage, wire: Wire) -> No
 def test_what_cannot_be_cached_is_read_all_the_same(stage: Stage, wire: Wire) -> None:
     """A read shows the truth though the cache, which has just said that it knows nothing of it, does not take it."""
     del wire
-    assert stage.update(2).outcome is UpdateOutcome.DONE
+    stage.demand_done(2)
     stage.wait_invalidated(2)
     kept = redis.command(containing=[stage.ref.id, value_of(2)])
     keeping = on(stage.access.entity.service, stage.cached.node).when(kept)
@@ -72,7 +71,7 @@ def test_without_the_database_nobody_is_shown_what_was_before(stage: Stage, wire
     """While databases break off what is asked of them, a read shows no version that was invalidated, or fails."""
     del wire
     stage.read_from_the_cache()
-    assert stage.update(2).outcome is UpdateOutcome.DONE
+    stage.demand_done(2)
     stage.wait_invalidated(2)
     asked = on(stage.access.entity.service, "postgres-*").when(postgres.query(containing=stage.ref.id))
     with applied(stage.cell, asked.reset().preventable()):

@@ -11,8 +11,8 @@ from airproof.environment.topology import Role
 from airproof.faults.wire import applied
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Cached
-from airproof.platform.observation import UpdateOutcome
 from airproof.wire import Wire, on, postgres, redis
+from airproof.wire.holding import outcome_of
 from airproof_service.cache.stage import WAIT_S, Stage, value_of
 
 # Not in the order of their first digits.
@@ -29,9 +29,11 @@ def test_a_slow_fill_does_not_bury_a_newer_write(
     """A fill that is held until a newer write was committed and invalidated is not read, also if entries got lost."""
     stage = Stage.of(cell, cached, tenant)
     for version in range(2, BEFORE + 1):
-        assert stage.update(version).outcome is UpdateOutcome.DONE
+        stage.demand_done(version)
     stage.wait_invalidated(BEFORE)
     service = cell.platform.manifest.entity(cached.entity).service
+    # One that writes through holds it already, and a read fills nothing.
+    stage.cache.forget(stage.ref)
     fill = on(service, cached.node).when(redis.command(containing=[stage.ref.id, value_of(BEFORE)])).times(1)
     with (
         ThreadPoolExecutor(1, thread_name_prefix="slow") as readers,
@@ -40,7 +42,7 @@ def test_a_slow_fill_does_not_bury_a_newer_write(
     ):
         slow = readers.submit(stage.read)
         held.wait_until_held(WAIT_S)
-        assert stage.update(AFTER).outcome is UpdateOutcome.DONE
+        stage.demand_done(AFTER)
         stage.wait_invalidated(AFTER)
         if lost:
             stage.cache.forget(stage.ref)
@@ -78,6 +80,27 @@ def test_a_slow_load_is_not_kept_where_the_cache_has_forgotten(stage: Stage, wir
     stage.judge()
 
 
+@pytest.mark.destructive
+@pytest.mark.covers("CA-2", "CA-3")
+def test_what_is_told_of_a_change_late_is_not_read_any_more(stage: Stage, wire: Wire) -> None:
+    """Whatever the cache is told of a change after a newer one, late or because it is asked for again, nobody reads."""
+    del wire
+    key, told = f"key-{stage.ref.id}", redis.command(containing=[stage.ref.id, value_of(2)])
+    late = on(stage.access.entity.service, stage.cached.node).when(told).times(1).hold().preventable()
+    with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer, applied(stage.cell, late) as held:
+        updating = writer.submit(stage.demand_done, 2, key=key)
+        outcome_of(held, lambda: False, updating.done, WAIT_S)
+        stage.demand_done(3)
+        stage.wait_invalidated(3)
+        stage.read_from_the_cache()
+        held.release()
+        updating.result(WAIT_S)
+    stage.read()
+    stage.demand_done(2, key=key)
+    stage.read()
+    stage.judge()
+
+
 @contextmanager
 def _overtaken(stage: Stage) -> Iterator[None]:
     """A read has loaded what a newer write has changed since, and is held with it until the context ends."""
@@ -86,7 +109,7 @@ def _overtaken(stage: Stage) -> Iterator[None]:
     with ThreadPoolExecutor(1, thread_name_prefix="early") as readers, applied(stage.cell, load.hold()) as held:
         early = readers.submit(stage.read)
         held.wait_until_held(WAIT_S)
-        assert stage.update(2).outcome is UpdateOutcome.DONE
+        stage.demand_done(2)
         stage.wait_invalidated(2)
         yield
         held.release()

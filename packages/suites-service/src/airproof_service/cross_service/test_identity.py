@@ -50,11 +50,12 @@ def _demand_identity(stage: Stage, route: Route, right: Collection[ServiceToken]
 
 
 def _demand_alike_again(stage: Stage, route: Route, right: ServiceToken) -> None:
-    """What has been done before is answered as it was then: nothing more has to be done."""
+    """What has been done before is answered as it was then, and as clients reckon with: nothing more has to be done."""
     first, again = (stage.cell.platform.requests.ask_service(route, stage.about, right) for _ in range(2))
     promise, expected = "what is asked for again is answered as before", first.without()
     good = again.without() == expected and again.status < 500
     stage.demand(good, "CONTRACT", "answered-otherwise", promise, expected, again.without(), stage.rightful(route))
+    stage.demand_shown(first, stage.rightful(route))
 
 
 def _demand_valid(stage: Stage, route: Route, right: ServiceToken) -> None:

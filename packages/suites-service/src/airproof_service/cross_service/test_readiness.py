@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -8,11 +10,15 @@ import pytest
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
-from airproof.faults.process import suspended
+from airproof.errors import WaitTimeout
+from airproof.faults.process import killed, suspended
+from airproof.faults.wire import applied
 from airproof.platform.manifest import Service
 from airproof.waiting import wait_until
+from airproof.wire import Rule, Wire, matching, on
+from airproof.wire.holding import Hold, outcome_of
 
-WAIT_S = 10.0
+WAIT_S, SHOWS_ITSELF_S = 10.0, 0.5
 
 
 @pytest.mark.destructive
@@ -29,6 +35,52 @@ def test_a_service_without_its_database_is_alive_and_not_ready(cell: Cell) -> No
         promise = "a service that cannot reach its database is alive and not ready"
         anomaly = Anomaly("XSERVICE", "readiness-lies", promise, "health 200, ready 503", "; ".join(told))
         pytest.fail(str(anomaly), pytrace=False)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("XS-3", "EB-1")
+def test_a_service_that_does_not_consume_yet_is_not_ready(cell: Cell, wire: Wire) -> None:
+    """A service that is started is ready when it takes part in all of its consumer groups, and not before."""
+    del wire
+    services = [service for service in cell.platform.manifest.services if service.database]
+    with ThreadPoolExecutor(len(services), thread_name_prefix="start") as starters:
+        early = [told for found in starters.map(partial(_ready_too_early, cell), services) for told in found]
+    if early:
+        promise = "a service is ready when it takes part in all of its consumer groups"
+        anomaly = Anomaly("CQRS", "readiness-lies", promise, "not ready before", "; ".join(early))
+        pytest.fail(str(anomaly), pytrace=False)
+
+
+def _ready_too_early(cell: Cell, service: Service) -> list[str]:
+    """Starts the service while it does not get into one group, and then while it gets into that one only."""
+    joins, early = on(service.name, Role.KAFKA.value).when(matching("kafka", "JoinGroup")), []
+    with applied(cell, joins.skip(1).observe().preventable()) as others:
+        if _is_ready_without(cell, service, joins.nth(1).hold()):
+            early.append(f"{service.name} in all but one")
+        several = others.fired
+    if several and _is_ready_without(cell, service, joins.skip(1).hold().preventable()):
+        early.append(f"{service.name} in one of several")
+    return early
+
+
+def _is_ready_without(cell: Cell, service: Service, held_up: Rule) -> bool:
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix=f"start-of-{service.name}") as starter,
+        killed(cell, service.name) as down,
+        applied(cell, held_up) as held,
+    ):
+        starting = starter.submit(down.heal)
+        is_held = outcome_of(held, lambda: False, starting.done, WAIT_S) is Hold.HELD
+        early = is_held and _shows_itself(starting.done)
+        held.release()
+        starting.result(WAIT_S)
+    return early
+
+
+def _shows_itself(condition: Callable[[], bool]) -> bool:
+    with suppress(WaitTimeout):
+        return wait_until(condition, timeout_s=SHOWS_ITSELF_S, describe="it to show itself")
+    return False
 
 
 def _probed(cell: Cell, service: Service) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from airproof_service.stage import UNAVAILABLE, WAIT_S, Stage
 
 AT_ONCE = 24
 LONGEST_S, SOON_S = 30.0, 1.0
+OFTEN = 8
+"""On a link as many messages are held, one after the other, as a login and a few other requests take."""
 ASKED = {"http": http.request(), "redis": redis.command(), "smtp": smtp.command()}
 
 
@@ -66,7 +68,7 @@ def test_who_waits_for_others_has_no_transaction_open(stage: Stage, wire: Wire) 
     with ExitStack() as rules, ThreadPoolExecutor(1, thread_name_prefix="user") as users:
         held = {}
         for link in links:
-            asked = on(link.source, link.target).when(ASKED[link.protocol]).times(1)
+            asked = on(link.source, link.target).when(ASKED[link.protocol]).times(OFTEN)
             held[link] = rules.enter_context(applied(stage.cell, asked.hold().preventable()))
         using = users.submit(_use_everything, stage)
         while not using.done():

@@ -12,15 +12,13 @@ from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
-from airproof.platform.requests import Request, Session
+from airproof.platform.requests import NO_PLAIN_TEXT, Request, Session
 from airproof_service.intruders import Others, intruders, logged_in, near_ids, spellings
 from airproof_service.stage import PERSONAL, REFUSALS, WAIT_S, Stage
 
 IN_A_ROW, AT_ONCE = 15, 8
 LONGEST_ID = 200
 NO_CORRELATION_IDS = ("a b", "x" * (LONGEST_ID + 1), "é")
-ODD = "'\"*/--;%s{0}\\"
-"""What an id may hold, and what would be seen if it were taken for anything else than text."""
 
 
 @pytest.mark.smoke
@@ -95,11 +93,15 @@ def test_requests_use_nothing_up(stage: Stage) -> None:
 
 @pytest.mark.covers("XS-4", "GW-2")
 def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> None:
-    """The correlation id of a request is that of its answer, whichever service gives it, and is text and no more."""
+    """The correlation id of a request is that of its answer, whatever key it has and whichever service answers.
+
+    It is text and no more.
+    """
     missing = _missing(stage)
     for route in (one for one in stage.routes if not one.changes):
-        mine = f"corr-{stage.about.id}-{route.name}{ODD}"
-        request = replace(stage.rightful(route), about=missing, user=stage.about, correlation_id=mine)
+        mine = f"corr-{stage.about.id}-{route.name}{NO_PLAIN_TEXT}"
+        rightful, key = stage.rightful(route), f"key-{stage.about.id}"
+        request = replace(rightful, about=missing, user=stage.about, correlation_id=mine, key=key)
         answer = stage.ask(request)
         alike = answer is not None and set(answer.correlation_ids) == {mine}
         seen = ", ".join(answer.correlation_ids) or "none" if answer else "no answer"

@@ -16,6 +16,7 @@ from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request
 from airproof.wire import Rule, Wire, http, on, postgres
 from airproof_service.gateway.mails import hanging
+from airproof_service.gateway.sending import unacknowledged
 from airproof_service.stage import PERSONAL, UNAVAILABLE, Stage
 
 AT_ONCE_S, SOON_S, LATEST_S = 1.0, 8.0, 18.0
@@ -73,12 +74,13 @@ def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> No
 
 
 @pytest.mark.destructive
-@pytest.mark.covers("GW-1", "XS-3")
-def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage) -> None:
-    """While a service says nothing its users are told so in the end, others are served, a mail server is given up."""
+@pytest.mark.covers("GW-1", "XS-3", "OUT-2")
+def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wire) -> None:
+    """What hangs is given up, be it a service or a mail server, and others are served; a broker is waited for."""
+    del wire
     slow = next(route for route in stage.reading if route.access is Access.TENANT)
     users = ThreadPoolExecutor(WAITING, thread_name_prefix="user")
-    with hanging(stage), users, suspended(stage.cell, slow.service):
+    with unacknowledged(stage), hanging(stage), users, suspended(stage.cell, slow.service):
         waiting = [users.submit(_timed, stage, slow) for _ in range(WAITING)]
         for route in (one for one in stage.reading if one.service != slow.service):
             began = time.monotonic()

@@ -5,9 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from airproof.cells.logs import parse
 from airproof.checkers.verdict import Anomaly
+from airproof.environment.topology import CLIENT
+from airproof.faults.wire import applied
 from airproof.platform.manifest import Access
 from airproof.platform.requests import Answer, Request
+from airproof.wire import Wire, http, on
 from airproof_service.mistakes import (
     near_secrets,
     unknown_ids,
@@ -21,7 +25,7 @@ from airproof_service.stage import Stage
 
 NOT_RIGHT = frozenset({400, 422})
 NOT_THERE = NOT_RIGHT | {401, 404, 405}
-SHORT, WAIT_S = 7, 10.0
+SHORT, LONG, LONG_LINE, WAIT_S = 7, 100_000, 300, 10.0
 
 
 @pytest.mark.covers("SEC-3", "XS-4")
@@ -76,6 +80,23 @@ def test_a_request_that_is_too_large_is_refused_as_such(stage: Stage) -> None:
         promise = "a request that is as large as it may be is not too large"
         stage.demand(taken, "GATEWAY", "not-too-large", promise, "400 or 422", answer, request)
         stage.demand_served(route)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("SEC-3", "GW-1")
+def test_who_hangs_up_is_no_fault_of_the_platform(stage: Stage, wire: Wire) -> None:
+    """A client that hangs up before it has said all is nobody's fault: no error is logged, and others are served."""
+    del wire
+    for route in (one for one in stage.reading if one.body is not None):
+        path = stage.cell.platform.requests.path(route, stage.about).partition("?")[0]
+        said = on(CLIENT, stage.cell.platform.manifest.gateway).when(http.request(path=path)).times(1)
+        with applied(stage.cell, said.truncate(LONG // 2)):
+            stage.ask(request := replace(stage.rightful(route), raw=b" " * LONG))
+        stage.demand_served(route)
+        errors = [f"{line.node}: {line.text[:LONG_LINE]}" for line in stage.log_lines() if parse(line).is_error]
+        promise = "what a client does is no error of the platform"
+        stage.demand(not errors, "GATEWAY", "client-is-an-error", promise, "none in any log", errors[:1], request)
     stage.judge()
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
@@ -9,15 +7,13 @@ import pytest
 
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
-from airproof.errors import PlatformError, WaitTimeout
+from airproof.errors import PlatformError
 from airproof.faults.wire import applied
 from airproof.platform.manifest import Access
-from airproof.waiting import wait_until
 from airproof.wire import Wire, on, postgres, redis
 from airproof_service.intruders import Others
 from airproof_service.stage import UNAVAILABLE, Stage
 
-WAIT_S, AT_ONCE_S = 10.0, 1.0
 FULL = "OOM command not allowed when used memory > 'maxmemory'."
 
 
@@ -71,29 +67,3 @@ def test_sessions_that_are_refused_are_told_as_unavailable(stage: Stage, wire: W
         promise, expected = "whoever is told that they are logged out is", "an error, or a token that is good no more"
         stage.anomalies.append(Anomaly("SECURITY", "not-logged-out", promise, expected, "a token that is good"))
     stage.judge()
-
-
-@pytest.mark.destructive
-@pytest.mark.covers("DB-2", "XS-3")
-def test_nobody_waits_for_sessions_inside_a_transaction(stage: Stage, wire: Wire) -> None:
-    """While a login waits for what keeps the sessions it keeps no transaction open, for which others would wait."""
-    del wire
-    identity = stage.cell.platform.manifest.identity
-    saga = stage.cell.platform.sagas(stage.cell.platform.manifest.sagas[0].name)
-    asked = on(identity, Role.REDIS.value).when(redis.command("[GS]ET*")).times(1)
-    for route in (one for one in stage.reading if one.access is Access.ANYBODY):
-        with ThreadPoolExecutor(1, thread_name_prefix="user") as users, applied(stage.cell, asked.hold()) as held:
-            asking = users.submit(stage.ask, stage.rightful(route))
-            held.wait_until_held(WAIT_S)
-            free = _comes_about(lambda: not saga.in_transaction(identity))
-            held.release()
-            asking.result(WAIT_S)
-        promise, seen = "who waits for something else keeps no transaction open", f"one for {AT_ONCE_S:g} s"
-        stage.demand(free, "DBTX", "waits-in-a-transaction", promise, "none", seen, stage.rightful(route))
-    stage.judge()
-
-
-def _comes_about(condition: Callable[[], bool]) -> bool:
-    with suppress(WaitTimeout):
-        return wait_until(condition, timeout_s=AT_ONCE_S, describe="no transaction to be open")
-    return False

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from airproof.environment.topology import Role
 from airproof.faults.wire import applied
 from airproof.platform.manifest import Route
 from airproof.wire import Wire, on, postgres
@@ -31,7 +32,19 @@ def test_the_number_of_queries_does_not_grow_with_what_is_shown(stage: Stage, wi
         promise, expected = "the number of queries does not grow with what is shown", f"about {once}, as for one"
         seen = f"{now} with {MORE} more in the tenant, and {MORE} more of the owner's"
         stage.demand(now < once + MORE // 2, "PERF", "query-for-each", promise, expected, seen, stage.rightful(route))
+    for route in (one for one in reading if one.from_replica):
+        _demand_spared(stage, route)
     stage.judge()
+
+
+def _demand_spared(stage: Stage, route: Route) -> None:
+    """What a read replica is there for is not asked of the primary."""
+    asked = on(route.service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.about.owner))
+    with applied(stage.cell, asked.observe().preventable()) as passed:
+        stage.ask(stage.rightful(route))
+    promise, expected = "what is read from the replica is not asked of the primary", "no query"
+    request, seen = stage.rightful(route), f"{passed.fired} queries"
+    stage.demand(not passed.fired, "PERF", "primary-not-spared", promise, expected, seen, request)
 
 
 def _queries(stage: Stage, route: Route) -> int:

@@ -71,6 +71,25 @@ def test_a_login_can_be_exchanged_as_long_as_it_is_said(stage: Stage) -> None:
     stage.judge()
 
 
+@pytest.mark.covers("GW-2", "XS-4")
+def test_a_login_outlives_an_upgrade(stage: Stage) -> None:
+    """A login that another version has left, the one before or a newer one, is good, and can be exchanged."""
+    sessions, expected = stage.cell.platform.sessions, "a login that is good, and so is what it is exchanged for"
+    for newer in (False, True):
+        login, got = sessions.left_by_another_version(stage.about, newer=newer), None
+        try:
+            good = sessions.ends_in_s(login) is not None
+            got = sessions.exchange(login)
+            seen = f"{'served' if good else 'refused'}, and {'exchanged' if got else 'not exchanged'}"
+            good = good and got is not None and sessions.ends_in_s(got) is not None
+        except PlatformError as error:
+            good, seen = False, str(error)
+        promise = f"a login that {'a newer version' if newer else 'the version before'} has left is good"
+        if not good:
+            stage.anomalies.append(Anomaly("CACHE", "of-another-version", promise, expected, seen))
+    stage.judge()
+
+
 @pytest.mark.destructive
 @pytest.mark.covers("GW-2", "XS-4")
 def test_an_exchange_that_failed_can_be_tried_again(stage: Stage, wire: Wire) -> None:

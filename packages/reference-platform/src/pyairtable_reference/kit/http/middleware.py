@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 
 from pyairtable_reference.kit import logs, metrics
 from pyairtable_reference.kit.http.errors import error_response
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CLIENT_GONE = 499
+"""Under which status a request is counted whose client did not wait for its answer, nor say all of it."""
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -51,6 +54,9 @@ class RequestContext:
         with logs.bound(correlation_id, headers.get("X-Tenant-ID", "")):
             try:
                 await self._app(scope, receive, send_with_id)
+            except ClientDisconnect:
+                status = CLIENT_GONE
+                log.info("%s %s: the client hung up", scope["method"], scope["path"])
             except Exception:
                 log.exception("%s %s failed", scope["method"], scope["path"])
                 if status:

@@ -30,7 +30,7 @@ class Limit(BaseModel):
 async def set_limit(tenant: Tenant, limit: Limit, request: Request) -> Limit:
     """Sets the limit."""
     async with runtime_of(request).units_of_work.begin() as work:
-        await TenantRules(work.connection).set_limit(tenant, limit.value)
+        await TenantRules(work).set_limit(tenant, limit.value)
     return limit
 
 
@@ -38,18 +38,18 @@ async def set_limit(tenant: Tenant, limit: Limit, request: Request) -> Limit:
 async def clear_limit(tenant: Tenant, request: Request) -> None:
     """Restores the default."""
     async with runtime_of(request).units_of_work.begin() as work:
-        await TenantRules(work.connection).clear_limit(tenant)
+        await TenantRules(work).clear_limit(tenant)
 
 
 @holds.put("/{tenant}/legal-hold", status_code=204)
 async def hold(tenant: Tenant, request: Request) -> None:
     """Forbids deletion of anything of the tenant."""
     async with runtime_of(request).units_of_work.begin() as work:
-        await TenantRules(work.connection).hold(tenant)
+        await TenantRules(work).hold(tenant)
 
 
 @holds.delete("/{tenant}/legal-hold", status_code=204)
 async def release(tenant: Tenant, request: Request) -> None:
     """Allows deletion again."""
     async with runtime_of(request).units_of_work.begin() as work:
-        await TenantRules(work.connection).release(tenant)
+        await TenantRules(work).release(tenant)

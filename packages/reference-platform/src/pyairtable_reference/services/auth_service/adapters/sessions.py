@@ -118,4 +118,6 @@ def _json(session: dict[str, object], expires_at: int, partner: str) -> str:
 
 
 def _session(stored: str | bytes | None) -> Session | None:
-    return Session(**json.loads(stored)) if stored else None
+    """What another version has kept besides is not known here."""
+    kept = json.loads(stored) if stored else None
+    return Session(**{name: kept[name] for name in Session.__dataclass_fields__}) if kept else None
