@@ -50,8 +50,7 @@ def killed_at_commit(stage: Stage, saga_id: str, hanging: NodeFault) -> None:
 
 
 def transaction_broken_off(stage: Stage, saga_id: str, hanging: NodeFault) -> None:
-    """The orchestrator's connection to its database is cut while it takes the reply; once where it stores the saga."""
-    stores = (Write.BUSINESS,) if stage.step == stage.saga.steps[0] else ()
+    """The orchestrator's connection to its database is cut while it takes the reply."""
     with _answered(stage, saga_id, hanging) as go_on:
         break_off_writes(
             stage,
@@ -59,7 +58,7 @@ def transaction_broken_off(stage: Stage, saga_id: str, hanging: NodeFault) -> No
             begin=go_on,
             look=lambda: _demand_silence(stage, saga_id),
             done=lambda: stage.has(saga_id, stage.following()),
-            writes=(*stores, Write.INBOX, Write.OUTBOX),
+            writes=(Write.OUTBOX, Write.INBOX, Write.BUSINESS),
         )
         stage.wait_for(saga_id, stage.following())
 
