@@ -93,10 +93,7 @@ def test_requests_use_nothing_up(stage: Stage) -> None:
 
 @pytest.mark.covers("XS-4", "GW-2")
 def test_one_correlation_id_from_the_user_to_the_last_service(stage: Stage) -> None:
-    """The correlation id of a request is that of its answer, whatever key it has and whichever service answers.
-
-    It is text and no more.
-    """
+    """The correlation id of a request is that of its answer, whatever its key, whoever answers, and is only text."""
     missing = _missing(stage)
     for route in (one for one in stage.routes if not one.changes):
         mine = f"corr-{stage.about.id}-{route.name}{NO_PLAIN_TEXT}"
