@@ -204,7 +204,7 @@ class Orchestrator:
         for step, action in effects.commands:
             work.outbox.add(self._command(machine.definition, saga, step, action))
         if saga.state.terminal:
-            metrics.SAGAS.labels(saga.saga_type, saga.state).inc()
+            work.after_commit(metrics.SAGAS.labels(saga.saga_type, saga.state).inc)
             level = logging.ERROR if saga.state is SagaState.FAILED else logging.INFO
             log.log(level, "saga %s is %s: %s", saga.id, saga.state, saga.reason or "")
 
