@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -43,6 +43,9 @@ class FakeWork:
     def __init__(self) -> None:
         self.results = FakeResults()
         self.outbox = FakeOutbox()
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        action()
 
     async def lock(self, *_: object) -> None:
         pass

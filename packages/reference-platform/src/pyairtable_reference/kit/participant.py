@@ -101,7 +101,7 @@ class Participant:
         )
         await work.results.keep(command, kept)
         self._reply(work, command, kept)
-        metrics.COMMANDS.labels(command.step, command.action, kept.outcome).inc()
+        work.after_commit(metrics.COMMANDS.labels(command.step, command.action, kept.outcome).inc)
         log.info("%s of saga %s: %s %s", command.type, command.saga_id, kept.outcome, kept.reason or "")
 
     async def _act(
