@@ -23,6 +23,8 @@ LONGEST_PAGE, WAIT_S = 100, 10.0
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
 PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER, Access.SELF})
+FULL = "OOM command not allowed when used memory > 'maxmemory'."
+"""What Redis answers that has no room."""
 
 
 @dataclass

@@ -9,8 +9,8 @@ from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.wire import applied
 from airproof.wire import Wire, on, postgres, redis
 from airproof_service.cache.stage import WAIT_S, Stage, value_of
+from airproof_service.stage import FULL
 
-FULL = "OOM command not allowed when used memory > 'maxmemory'."
 REFUSALS, HITS = 4, 3
 
 
