@@ -208,18 +208,23 @@ def test_garbage_passes_or_ends_the_connection_and_the_wire_goes_on(
     wait_until(lambda: wire.links()[0]["connections"] == 0, timeout_s=10, describe="all connections to end")
 
 
-@pytest.mark.parametrize("ruled", [False, True])
+@pytest.mark.parametrize("looked_at", ["for rules", "as recorded", "in hindsight"])
 @pytest.mark.parametrize("line", ["RAISE", "RAISE-LATER", "RAISE-TOLD"])
 def test_a_defect_of_a_session_resets_its_connection_and_no_other(
-    line: str, ruled: bool, wire: Wire, connect: Connect, server: Any, caplog: pytest.LogCaptureFixture
+    line: str, looked_at: str, wire: Wire, connect: Connect, server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     client, other = connect(), connect()
     assert (client.ask("a"), other.ask("b")) == ("OK a", "OK b")
     after = wire.cursor()
     with ExitStack() as rules:
-        if ruled or line == "RAISE-TOLD":
+        if looked_at == "as recorded":
+            wire.record()
+        if looked_at == "for rules" or line == "RAISE-TOLD":
             rules.enter_context(wire.apply(HERE.when(matching("lines", "RAISE-TOLD")).respond(line="x").preventable()))
         client.send(line)
+        if looked_at == "in hindsight" and line != "RAISE-TOLD":
+            assert client.read() == f"OK {line}"
+            wire.record()
         with pytest.raises(ConnectionResetError):
             list(iter(client.read, ""))
         assert other.ask("c") == "OK c"

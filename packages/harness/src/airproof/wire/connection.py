@@ -36,6 +36,7 @@ class Connection:
         after: the rules that may act on the reply of an exchange, by its number.
         replied: what is to be done when an exchange has been answered, by its number.
         repeats: replies that will come to what the wire itself has sent.
+        behind: what fast lanes have passed on and the session has not seen yet, in order.
         closed: whether it is over.
         server_was_well: false when the server's side ended first, as it does when the server dies.
     """
@@ -50,6 +51,7 @@ class Connection:
         self.after: dict[int, list[Armed]] = {}
         self.replied: dict[int, Callable[[], None]] = {}
         self.repeats = 0
+        self.behind: list[tuple[Lane, bytes]] = []
         self.closed = False
         self.server_was_well = True
         self._answers: deque[tuple[int, Item]] = deque()
@@ -73,9 +75,35 @@ class Connection:
         """Whether replies of the wire's own wait behind replies of the server."""
         return bool(self._answers)
 
+    def catch_up(self) -> None:
+        """Has the session follow what fast lanes have passed on without it."""
+        pieces = self.behind[:]
+        self.behind.clear()
+        requests, _ = self._lanes
+        request = b""
+        for lane, data in pieces:
+            if request:
+                if lane is not requests and self.session.skim(request, data):
+                    request = b""
+                    continue
+                requests.look_at(request)
+                request = b""
+            if lane is requests:
+                request = data
+            else:
+                lane.look_at(data)
+        if request:
+            requests.look_at(request)
+
     def retune(self) -> None:
         """Follows a change of the link's rules or of its recording."""
         link = self.link
+        if link.ruled or link.recording:
+            try:
+                self.catch_up()
+            except Exception as error:  # noqa: BLE001 - a defect, whatever it is
+                self.fail(error)
+                return
         self.session.watched = link.ruled or link.recording
         for lane in self._lanes:
             lane.noting = link.recording

@@ -1,6 +1,7 @@
 """One direction of a connection: passes bytes on, at once or message by message.
 
-Fast, while no rule concerns the link: a piece is written before the session sees it, which only has to stay in step.
+Fast, while no rule concerns the link: a piece is written before the session sees it. While nobody records either, the
+session sees many pieces together, later: what it learns of them is asked when a rule comes, and then it has caught up.
 Slow: the session is asked first, and what it gives back waits in a queue as long as a rule keeps the lane busy. Bytes
 that a fast lane has passed on while the session still kept them are not sent again when it turns slow; a slow lane
 turns fast when the session keeps nothing that was not sent.
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 QUEUE_LIMIT_BYTES = 256 * 1024
 """When so much waits behind a message that a rule keeps, the sender is not read from any more."""
 
+PIECES_BEHIND = 64
+PIECE_BYTES = 512
+"""A session that nobody asks lags behind by at most so many pieces, each at most so long."""
+
 
 class Ending(IntEnum):
     """How a direction ends."""
@@ -52,6 +57,7 @@ class Lane:
 
     Attributes:
         fast: whether pieces are written before they are looked at.
+        noting: whether what passes is recorded, as it passes.
         ended: whether the end has been passed on.
         is_busy: whether rules are at work on a message; all that follows waits.
         decider: says which rules act on what has come.
@@ -60,6 +66,7 @@ class Lane:
     def __init__(self, connection: Connection, sender: Sender, source: Stream, sink: Stream) -> None:
         self._connection = connection
         self._session = connection.session
+        self._behind = connection.behind
         self._sender = sender
         self.source = source
         self.sink = sink
@@ -83,13 +90,14 @@ class Lane:
 
     def slow_down(self) -> None:
         """From now on nothing passes that was not looked at."""
+        self._connection.catch_up()
         if self.fast:
             self.fast = False
             self.source.received = self._follow
             self._ahead = self._inside
 
     def settle(self) -> None:
-        """Turns fast if nothing is left that has to be looked at."""
+        """Turns fast if nothing is left that has to be looked at first."""
         if not (
             self.fast
             or self._queue
@@ -101,7 +109,8 @@ class Lane:
             or self._connection.unsettled
         ):
             self.fast = True
-            self.source.received = self._pass_on
+        if self.fast:
+            self.source.received = self._pass_and_note if self.noting else self._pass_on
 
     def cut(self, armed: Armed) -> None:
         """From now on everything vanishes, the end too; the first that does is evidence."""
@@ -137,6 +146,18 @@ class Lane:
         self.sink.write(data)
         if self.sink.congested:
             self.source.pause()
+        self._behind.append((self, data))
+        if len(self._behind) > PIECES_BEHIND or len(data) > PIECE_BYTES:
+            self._connection.catch_up()
+
+    def _pass_and_note(self, data: bytes) -> None:
+        self.sink.write(data)
+        if self.sink.congested:
+            self.source.pause()
+        self.look_at(data)
+
+    def look_at(self, data: bytes) -> None:
+        """Has the session follow a piece that was passed on."""
         if self._session.opaque and not self._inside:
             return
         segments = self._session.receive(self._sender, data)
@@ -158,6 +179,8 @@ class Lane:
         self._work()
 
     def _follow(self, data: bytes) -> None:
+        if self._behind:
+            self._connection.catch_up()
         if self._session.opaque and not self._inside:
             segments = [Segment(data)]
         else:

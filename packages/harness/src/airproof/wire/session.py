@@ -100,6 +100,14 @@ class Session(ABC):
         protocol does not allow turns the session opaque; nothing is raised, nothing is lost.
         """
 
+    def skim(self, request: bytes, reply: bytes) -> bool:  # noqa: ARG002 - for those that can
+        """Follows a request and the reply to it, two pieces, where that is cheaper than to receive them.
+
+        Only while nobody watches. False, and nothing is followed, unless both are whole and leave no more behind than
+        the count of exchanges.
+        """
+        return False
+
     @abstractmethod
     def finish(self, sender: Sender) -> list[Segment]:
         """What is left when that side has sent its last byte: kept bytes, and the end of a reply that ends so."""

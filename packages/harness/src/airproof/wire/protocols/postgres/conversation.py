@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
 
-from airproof.wire.protocols.postgres.messages import IDLE, KEPT_BYTES
-from airproof.wire.protocols.postgres.prepared import PreparedStatements
+from airproof.wire.protocols.postgres.messages import FAILED, IDLE, IN_TRANSACTION, KEPT_BYTES
+from airproof.wire.protocols.postgres.prepared import Prepared, PreparedStatements
+from airproof.wire.protocols.postgres.statements import Effect
 from airproof.wire.protocols.postgres.turn import Turn
 
 REPEATED = "repeated"
+_GOES_ON: Final = {
+    IDLE: frozenset({Effect.NONE}),
+    IN_TRANSACTION: frozenset({Effect.NONE, Effect.CHANGES}),
+    FAILED: frozenset[Effect](),
+}
+"""The effects that leave a transaction, or its absence, as it was."""
 
 
 class Conversation:
@@ -65,6 +73,17 @@ class Conversation:
         """Its first part is passed on, so the server will answer it after all that came before."""
         turn.queued = True
         self.turns.append(turn)
+
+    def goes_on(self, executed: Prepared, status: str) -> bool:
+        """Whether an exchange that executes this, and ends in that status, leaves all as it was; counts it then."""
+        if status != self._status or self.turns or self.open or self.copying:
+            return False
+        if executed.effects is None or not executed.effects <= _GOES_ON[status]:
+            return False
+        self._number += 1
+        if status != IDLE:
+            self.prepared.portals[b""] = executed
+        return True
 
     def asked(self, turn: Turn) -> None:
         """Its request is complete."""

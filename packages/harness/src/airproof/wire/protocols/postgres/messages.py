@@ -40,6 +40,7 @@ CANCEL_REQUEST: Final = 80877102
 TLS_RECORD: Final = 0x16
 
 IDLE, IN_TRANSACTION, FAILED = "I", "T", "E"
+STATUSES: Final = {status.encode(): status for status in (IDLE, IN_TRANSACTION, FAILED)}
 FATAL: Final = frozenset(("FATAL", "PANIC"))
 ENDS_THE_CONNECTION: Final = frozenset(("57P01", "57P02", "57P03", "57P04", "57P05", "53300", "25P03", "25P04"))
 """SQLSTATEs that a server sends as FATAL: shutdown, crash, starting up, idle too long, too many connections."""

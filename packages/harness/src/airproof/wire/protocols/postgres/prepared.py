@@ -12,14 +12,23 @@ _AS = re.compile(r"\bAS\b", re.IGNORECASE)
 
 
 class Prepared:
-    """A prepared statement: its text, what it does, and the types that were given for its parameters."""
+    """A prepared statement.
 
-    __slots__ = ("statements", "text", "types")
+    Attributes:
+        text: its beginning.
+        types: those that were given for its parameters.
+        statements: what it does.
+        effects: on the transaction; None where only SQL's own EXECUTE and the like would tell.
+    """
+
+    __slots__ = ("effects", "statements", "text", "types")
 
     def __init__(self, text: bytes, types: bytes = b"") -> None:
         self.text = text[:KEPT_BYTES]
         self.types = types
         self.statements: tuple[Statement, ...] = statements_of(self.text)
+        told = all(one.name is None and one.event in {"query", "listen"} for one in self.statements)
+        self.effects = frozenset(one.effect for one in self.statements) if told else None
 
 
 UNKNOWN: Final = Prepared(b"SELECT")

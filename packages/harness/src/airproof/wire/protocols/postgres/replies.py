@@ -9,7 +9,6 @@ from airproof.wire.protocols.postgres.tail import Tail
 from airproof.wire.protocols.postgres.turn import Turn
 from airproof.wire.session import Segment
 
-_STATUSES = {status.encode(): status for status in (pg.IDLE, pg.IN_TRANSACTION, pg.FAILED)}
 _STANDS_FOR_COMPLETE = {pg.EMPTY: "EmptyQueryResponse", pg.SUSPENDED: "PortalSuspended"}
 
 
@@ -23,6 +22,11 @@ class Replies:
         self._tail = Tail()
         self._rest = 0
         self._rest_turn: Turn | None = None
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the next byte begins a message."""
+        return not (self._rest or self._tail.size)
 
     def receive(self, data: bytes) -> list[Segment]:
         """The segments that this piece completes."""
@@ -115,7 +119,7 @@ class Replies:
         if kind == pg.COMPLETE:
             turn.completed(body[:-1].decode("utf-8", "replace"))
         elif kind == pg.READY:
-            status = _STATUSES.get(body)
+            status = pg.STATUSES.get(body)
             if status is None or turn is conversation.open:
                 conversation.surrender()
                 return False

@@ -14,15 +14,12 @@ from airproof.wire.protocols.postgres.messages import (
     LARGEST_MESSAGE_BYTES,
     SYNC,
 )
-from airproof.wire.protocols.postgres.prepared import UNKNOWN, Prepared
+from airproof.wire.protocols.postgres.prepared import Prepared
 from airproof.wire.protocols.postgres.startup import packet_size, take_packet
 from airproof.wire.protocols.postgres.tail import Tail
 from airproof.wire.protocols.postgres.turn import Turn
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Segment
 
-_EXECUTE_AND_SYNC = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
-_AFTER_BIND = frozenset((_EXECUTE_AND_SYNC, b"D\0\0\0\x06P\0" + _EXECUTE_AND_SYNC))
-"""How libpq ends a request that executes a prepared statement: the unnamed portal, described or not, then Sync."""
 _ENDED_BY = {SYNC: "sync", pg.QUERY: "query", pg.FUNCTION_CALL: "function_call"}
 
 
@@ -54,6 +51,11 @@ class Requests:
         self._rest_turn: Turn | None = None
         self._rest_last = self._rest_copied = False
 
+    @property
+    def is_between(self) -> bool:
+        """Whether the next byte begins a message, after the startup."""
+        return self._started and not (self._rest or self._tail.size or self._held)
+
     def receive(self, data: bytes, watched: bool) -> list[Segment]:
         """The segments that this piece completes."""
         if self._tail.size:
@@ -61,8 +63,6 @@ class Requests:
             if joined is None:
                 return []
             data = joined
-        if not watched and (turn := self._executes(data)):
-            return [Segment(data, turn, True)]
         out: list[Segment] = []
         self._out, self._watched = out, watched
         at = self._go_on(data) if self._rest else 0
@@ -77,21 +77,6 @@ class Requests:
         kept = b"".join([*self._held, self._tail.take()])
         self._held, self._held_bytes = [], 0
         return kept
-
-    def _executes(self, data: bytes) -> Turn | None:
-        """The exchange that this piece is from beginning to end, if it is what libpq sends most; no need to walk it."""
-        conversation = self._conversation
-        if data[:1] != b"B" or self._rest or not self._started or conversation.open or conversation.copying:
-            return None
-        if len(data) < pg.HEAD_BYTES or data[(stop := HEAD(data)[1] + 1) :] not in _AFTER_BIND:
-            return None
-        turn = conversation.begin("parse")
-        turn.extended = turn.queued = True
-        extended.bind(conversation, turn, data, pg.HEAD_BYTES, stop)
-        extended.execute(conversation, turn, conversation.prepared.portals.get(b"", UNKNOWN))
-        conversation.asked(turn)
-        conversation.turns.append(turn)
-        return turn
 
     def _start(self, data: bytes) -> int:
         """Takes the packets before the first message; where the messages begin."""

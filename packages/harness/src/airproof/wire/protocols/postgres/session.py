@@ -36,6 +36,7 @@ from airproof.wire.protocols.postgres import messages as pg
 from airproof.wire.protocols.postgres.conversation import REPEATED, Conversation
 from airproof.wire.protocols.postgres.replies import Replies
 from airproof.wire.protocols.postgres.requests import Requests
+from airproof.wire.protocols.postgres.skimming import skim
 from airproof.wire.protocols.postgres.turn import Turn
 from airproof.wire.session import Exchange, Segment, Sender, Session
 
@@ -63,6 +64,11 @@ class PostgresSession(Session):
         segments = self._replies.receive(data) if sender else self._requests.receive(data, self.watched)
         self.opaque = self._conversation.opaque
         return segments
+
+    def skim(self, request: bytes, reply: bytes) -> bool:
+        """Follows what libpq sends most: one prepared statement is executed, and the transaction goes on as it was."""
+        between = not self.opaque and self._requests.is_between and self._replies.is_between
+        return between and skim(self._conversation, request, reply)
 
     def finish(self, sender: Sender) -> list[Segment]:
         """What is kept back; of a server, also the end of every reply that now will not come."""
