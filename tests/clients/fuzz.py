@@ -6,7 +6,8 @@ The conversations are what `conversations.py` has recorded. Each round takes one
 doubled, pieces swapped, parts of others put in, long runs), cuts it anew, and feeds it to a session that is watched, or
 not, or changes its mind, while exchanges are answered and repeated now and then. Checked: nothing is raised; what
 goes out is what came in (not for Kafka, whose addresses are rewritten); no piece takes too long; no session keeps more
-than the limit; the process does not grow.
+than the limit; the process does not grow; a session that skims says of what it receives what one says that receives
+everything.
 
 The exit status is 1 when something was found; the seed of each finding is printed, and `--seed N --rounds 1` runs it
 again.
@@ -20,7 +21,7 @@ import json
 import resource
 import sys
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -107,8 +108,12 @@ def _round(known: dict[str, list[list[Piece]]], random: Random) -> tuple[str, st
     pieces = list(random.choice(known[name]))
     for _ in range(random.choice([0, 1, 1, 1, 2, 3, 8])):
         _damage(pieces, known, random)
-    session = session_factory(name, lambda host, port: (host, port))()
-    took_s = _feed(session, list(_cut(pieces, random)), random)
+    make = session_factory(name, lambda host, port: (host, port))
+    session = make()
+    cut = list(_cut(pieces, random))
+    took_s = _feed(session, cut, random)
+    if not session.rewrites:
+        _compare(make(), make(), cut)
     return name, "broken" if session.broken else "opaque" if session.opaque else "followed", took_s
 
 
@@ -141,6 +146,29 @@ def _feed(session: Session, pieces: list[Piece], random: Random) -> float:
     if not session.rewrites and [b"".join(side) for side in came] != [b"".join(side) for side in went]:
         raise Finding("what went out is not what came in")
     return slowest
+
+
+def _compare(receives: Session, skims: Session, pieces: list[Piece]) -> None:
+    """Follows the pieces as a link follows that nobody asks, and beside it all of them one by one."""
+    received = {one.number: one for sender, data in pieces for one in _exchanges(receives, sender, data)}
+    skimmed: dict[int, Exchange] = {}
+    rest = deque(pieces)
+    while rest:
+        (sender, data), (answerer, answer) = rest.popleft(), rest[0] if rest else (Sender.CLIENT, b"")
+        if (sender, answerer) == (Sender.CLIENT, Sender.SERVER) and skims.skim(data, answer):
+            rest.popleft()
+        else:
+            skimmed |= {one.number: one for one in _exchanges(skims, sender, data)}
+    if receives.opaque != skims.opaque or any(_said(one) != _said(received[number]) for number, one in skimmed.items()):
+        raise Finding("what follows something skimmed is told otherwise than when it is received")
+
+
+def _exchanges(session: Session, sender: Sender, data: bytes) -> list[Exchange]:
+    return [segment.exchange for segment in session.receive(sender, data) if segment.exchange]
+
+
+def _said(exchange: Exchange) -> tuple[object, ...]:
+    return exchange.event, exchange.transaction, exchange.outcome
 
 
 def _meddle(session: Session, exchange: Exchange, random: Random) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -236,27 +236,40 @@ def _needle(needle: Needle, captures: Captures) -> Callable[[bytes], bool]:
     )
 
 
-Candidates = tuple[tuple[bytes, str, str, "Armed"], ...]
-"""Rules with a literal that must be in the content, and a field that must have a value, or nothing.
+class Candidates:
+    """Rules that such a message may match, sorted by what tells fastest that most of them are not meant.
 
-That is what tells fastest that most of them are not meant.
-"""
+    Attributes:
+        rules: all of them, in order.
+    """
+
+    __slots__ = ("_by_literal", "_by_value", "rules")
+
+    def __init__(self, rules: Iterable[Armed]) -> None:
+        self.rules = tuple(rules)
+        self._by_value: dict[str, dict[str, list[Armed]]] = {}
+        self._by_literal: list[tuple[bytes, Armed]] = []
+        for one in self.rules:
+            name, value = one.equal
+            if name:
+                self._by_value.setdefault(name, {}).setdefault(value, []).append(one)
+            else:
+                self._by_literal.append((one.literal, one))
+
+    def meant_by(self, exchange: Exchange) -> list[Armed]:
+        """Those that this message may match, in order: not sure, but soon said."""
+        content, fields = exchange.content, exchange.fields
+        found = [armed for literal, armed in self._by_literal if literal in content]
+        for name, by_value in self._by_value.items():
+            found += by_value.get(str(fields.get(name)), ())
+        if len(found) > 1:
+            found.sort(key=self.rules.index)
+        return found
 
 
 def sort_by_moment(rules: list[Armed]) -> tuple[Candidates, Candidates]:
     """Those that act before, and those that act after."""
     before, after = (
-        tuple((one.literal, *one.equal, one) for one in rules if one.rule.moment is moment)
-        for moment in (Moment.BEFORE, Moment.AFTER)
+        Candidates(one for one in rules if one.rule.moment is moment) for moment in (Moment.BEFORE, Moment.AFTER)
     )
     return before, after
-
-
-def candidates(rules: Candidates, exchange: Exchange) -> list[Armed]:
-    """Those of the rules that this message may be meant by: not sure, but soon said."""
-    content, fields = exchange.content, exchange.fields
-    return [
-        armed
-        for literal, name, value, armed in rules
-        if literal in content and (not name or str(fields.get(name)) == value)
-    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airproof.wire.armed import Armed, Candidates, candidates
+from airproof.wire.armed import Armed, Candidates
 from airproof.wire.rules import BYTES
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender
 
@@ -49,9 +49,9 @@ class Decider:
         self.previous, self.latest = self.latest, exchange
         before, after = self._connection.link.rules_for(exchange.event)
         late = exchange.event in self._connection.session.told_by_replies
-        if after and not late and (waiting := self._waiting(after, exchange)):
+        if after.rules and not late and (waiting := self._waiting(after, exchange)):
             self._connection.after[exchange.number] = waiting
-        if before and (meant := candidates(before, exchange)):
+        if before.rules and (meant := before.meant_by(exchange)):
             return segment.data, exchange, self.acting(meant, exchange)
         return segment.data, exchange, []
 
@@ -59,16 +59,16 @@ class Decider:
         """The rules that may act on the reply to this request."""
         identity = self._connection.id
         return [
-            armed for armed in candidates(after, exchange) if not armed.exhausted and armed.matches(exchange, identity)
+            armed for armed in after.meant_by(exchange) if not armed.exhausted and armed.matches(exchange, identity)
         ]
 
     def _look_at_bytes(self, data: bytes) -> Seen:
         before, _ = self._connection.link.rules_for(BYTES)
-        if not before or not data:
+        if not before.rules or not data:
             return data, _NO_EXCHANGE, []
         fields: dict[str, str | int] = {"sender": self._sender.name.lower(), "size": len(data)}
         exchange = Exchange(0, BYTES, fields, data)
-        return data, exchange, self.acting(candidates(before, exchange), exchange)
+        return data, exchange, self.acting(before.meant_by(exchange), exchange)
 
     def _look_at_reply(self, segment: Segment, exchange: Exchange) -> Seen | None:
         if exchange.event == REPEATED:
@@ -80,7 +80,7 @@ class Decider:
         begins, self.latest = exchange is not self.latest, exchange
         if begins and exchange.event in self._connection.session.told_by_replies:
             _, told = self._connection.link.rules_for(exchange.event)
-            if rules := [armed for *_, armed in told if not armed.exhausted]:
+            if rules := [armed for armed in told.rules if not armed.exhausted]:
                 after[exchange.number] = rules
         rules = after.get(exchange.number, []) if after else []
         if not rules:

@@ -102,7 +102,7 @@ class Link:
 
     def strike(self, armed: Armed) -> None:
         """Lets a new rule act on the connections that are there."""
-        if any(one is armed for *_, one in self.rules_for(ESTABLISHED)[0]):
+        if armed in self.rules_for(ESTABLISHED)[0].rules:
             for connection in list(self.connections.values()):
                 connection.strike(armed)
 
@@ -171,7 +171,7 @@ class Link:
         try:
             rules, _ = self.rules_for(CONNECT)
             struck, _ = self.rules_for(ESTABLISHED)
-            if rules and not await admit(self, identity, client, peer, [armed for *_, armed in rules]):
+            if rules.rules and not await admit(self, identity, client, peer, rules.rules):
                 return
             session = self._session()
             server = Stream(self._loop, await self._dial())
@@ -185,9 +185,9 @@ class Link:
         if self.recording:
             self.journal.happened("opened", self.spec.name, identity, peer=f"{peer[0]}:{peer[1]}")
         self.connections[identity] = connection = Connection(self, identity, session, client, server)
-        for rule in self.rules_for(ESTABLISHED)[0]:
-            if rule not in struck:  # it came while the server was dialled
-                connection.strike(rule[-1])
+        for armed in self.rules_for(ESTABLISHED)[0].rules:
+            if armed not in struck.rules:  # it came while the server was dialled
+                connection.strike(armed)
 
     async def _dial(self) -> socket.socket:
         """A connection to the upstream."""
