@@ -59,6 +59,16 @@ class Replies:
         """Whether neither a reply nor a message is under way."""
         return not (self._left or self.rest)
 
+    def is_one(self, data: bytes) -> bool:
+        """Whether this piece is one reply of one element, whole."""
+        stop = data.find(CRLF, 0, LONGEST_LINE)
+        if not self.between or stop < 0:
+            return False
+        size = SIZES.get(data[:stop])
+        if size is None:
+            return data[0] in _PLAIN and stop + 2 == len(data)
+        return stop + size + 4 == len(data) and data[-2:] == CRLF
+
     def answers(self, exchange: Exchange) -> bool:
         """Whether the reply to this exchange is under way."""
         return self._left > 0 and self._exchange is exchange

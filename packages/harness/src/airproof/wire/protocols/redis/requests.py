@@ -58,6 +58,11 @@ class Requests:
         taken, self.rest = self._kept.take() + self.rest, b""
         return taken
 
+    def is_one(self, data: bytes) -> bool:
+        """Whether this piece is one command, whole, that changes nothing of the connection."""
+        found = None if self.current or self.rest else self._whole(data, 0)
+        return found is not None and found[0] == len(data) and not found[1][2]
+
     def follow(self, data: bytes, watched: bool, out: list[Segment]) -> bytes | None:
         """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
         if self.rest:
@@ -85,26 +90,12 @@ class Requests:
 
     def _whole_commands(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
         """Passes commands that lie whole in this piece; returns where the first other one begins."""
-        begin, end, find, known, conversation = at, len(data), data.find, self.known, self._conversation
+        begin, end, conversation = at, len(data), self._conversation
         while at < end:
-            # The sixth byte is the length of a short name; a guess, which nothing known fits if it is wrong.
-            after = at + 10 + data[at + 5] - 48 if at + 5 < end else end
-            beginning = known.get(data[at:after])
-            if beginning is None:
-                match = _BEGINNING(data, at)
-                if match is None or (beginning := known.get(match[0])) is None:
-                    return begin
-                after = match.end()
-            at = after
-            event, left, is_special = beginning
-            for _ in range(left):
-                stop = find(CRLF, at)
-                size = SIZES.get(data[at:stop])
-                if size is None or stop < 0:
-                    return begin
-                at = stop + size + 4
-                if at > end or data[at - 1] != 10 or data[at - 2] != 13:
-                    return begin
+            whole_command = self._whole(data, at)
+            if whole_command is None:
+                return begin
+            at, (event, left, is_special) = whole_command
             if is_special or conversation.unusual:
                 exchange = conversation.begin(event, left)
             else:
@@ -119,6 +110,28 @@ class Requests:
             if conversation.beyond:
                 break
         return begin
+
+    def _whole(self, data: bytes, at: int) -> tuple[int, tuple[str, int, bool]] | None:
+        """Where the command ends that lies whole in this piece, and what its beginning means; None for any other."""
+        end, find = len(data), data.find
+        # The sixth byte is the length of a short name; a guess, which nothing known fits if it is wrong.
+        after = at + 10 + data[at + 5] - 48 if at + 5 < end else end
+        meaning = self.known.get(data[at:after])
+        if meaning is None:
+            match = _BEGINNING(data, at)
+            if match is None or (meaning := self.known.get(match[0])) is None:
+                return None
+            after = match.end()
+        at = after
+        for _ in range(meaning[1]):
+            stop = find(CRLF, at)
+            size = SIZES.get(data[at:stop])
+            if size is None or stop < 0:
+                return None
+            at = stop + size + 4
+            if at > end or data[at - 1] != 10 or data[at - 2] != 13:
+                return None
+        return at, meaning
 
     def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
         """Goes on by one command or a part of it; returns where to go on, the same place for want of bytes."""

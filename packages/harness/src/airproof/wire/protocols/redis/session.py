@@ -53,6 +53,15 @@ class RedisSession(Session):
             out += self._rest(sender, left)
         return out
 
+    def skim(self, request: bytes, reply: bytes) -> bool:
+        """Follows one command and a reply of one element, outside of transactions."""
+        conversation = self._conversation
+        if self.opaque or conversation.pending or conversation.unusual:
+            return False
+        one = self._requests.is_one(request) and self._replies.is_one(reply)
+        conversation.number += one
+        return one
+
     def finish(self, sender: Sender) -> list[Segment]:
         return self._rest(sender, b"")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airproof.wire.protocols.postgres import PostgresSession
-from airproof.wire.session import Sender
+from airproof.wire.protocols.redis import RedisSession
+from airproof.wire.session import Sender, Session
 
-from .test_streams import STARTUP, Piece, described, message
+from .postgres.test_streams import STARTUP, message
+from .test_splits import command, commands, plain, values
 
+Piece = tuple[Sender, bytes]
 CLIENT, SERVER = Sender.CLIENT, Sender.SERVER
 TEXTS = {
     b"reads": b"SELECT 1",
@@ -28,6 +32,28 @@ TEXTS = {
 EXECUTE, SYNC, DESCRIBE = message(b"E", b"\0\0\0\0\0"), message(b"S"), message(b"D", b"P\0")
 ROW = message(b"D", b"\0\1\0\0\0\1" + b"7")
 DONE = message(b"C", b"SELECT 1\0")
+
+
+def said_after(
+    session: Session, pieces: Sequence[Piece], probe: Sequence[Piece], *, skims: bool
+) -> tuple[list[tuple[Any, ...]], bool, int]:
+    """What it says of the probe after those pieces, whether it still follows, and how many exchanges it has skimmed."""
+    rest = list(pieces)
+    skimmed = 0
+    while rest:
+        alternate = [sender for sender, _ in rest[:2]] == [Sender.CLIENT, Sender.SERVER]
+        if skims and alternate and session.skim(rest[0][1], rest[1][1]):
+            del rest[:2]
+            skimmed += 1
+        else:
+            session.receive(*rest.pop(0))
+    session.watched = True
+    segments = [segment for piece in probe for segment in session.receive(*piece)]
+    told = {one.number: one for _, one, _ in segments if one}
+    described = [
+        (one.number, one.event, one.transaction, one.outcome, one.fields, one.content) for one in told.values()
+    ]
+    return described, session.opaque, skimmed
 
 
 def bind(name: bytes, portal: bytes = b"", parameter: bytes = b"42") -> bytes:
@@ -87,22 +113,8 @@ replies = st.one_of(
 exchanges = st.lists(st.tuples(requests, replies).map(lambda pair: [(CLIENT, pair[0]), (SERVER, pair[1])]), max_size=8)
 
 
-def follow(pieces: list[Piece], *, skimming: bool) -> tuple[list[tuple[Any, ...]], bool, int]:
-    """What a session says of the probe after those pieces, whether it still follows, and how much it has skimmed."""
-    session = PostgresSession()
-    rest = [*BEGINNING, *pieces]
-    skimmed = 0
-    while rest:
-        if skimming and len(rest) > 1 and session.skim(rest[0][1], rest[1][1]):
-            assert (rest[0][0], rest[1][0]) == (CLIENT, SERVER)
-            del rest[:2]
-            skimmed += 1
-            continue
-        session.receive(*rest.pop(0))
-    session.watched = True
-    segments = [segment for piece in PROBE for segment in session.receive(*piece)]
-    told = {segment.exchange.number: segment.exchange for segment in segments if segment.exchange}
-    return described(told.values(), watched=True), session.opaque, skimmed
+def follow(pieces: list[Piece], *, skims: bool) -> tuple[list[tuple[Any, ...]], bool, int]:
+    return said_after(PostgresSession(), [*BEGINNING, *pieces], PROBE, skims=skims)
 
 
 @settings(max_examples=300)
@@ -110,8 +122,8 @@ def follow(pieces: list[Piece], *, skimming: bool) -> tuple[list[tuple[Any, ...]
 @example([[(CLIENT, bind(b"reads") + EXECUTE + SYNC), (SERVER, message(b"2") + ROW + DONE + ready(b"I"))]])
 def test_what_is_skimmed_leaves_what_receiving_it_leaves(pairs: list[list[Piece]]) -> None:
     pieces = [piece for pair in pairs for piece in pair]
-    skimmed = follow(pieces, skimming=True)
-    assert skimmed[:2] == follow(pieces, skimming=False)[:2]
+    skimmed = follow(pieces, skims=True)
+    assert skimmed[:2] == follow(pieces, skims=False)[:2]
 
 
 def test_executions_are_skimmed_while_the_transaction_goes_on() -> None:
@@ -120,9 +132,9 @@ def test_executions_are_skimmed_while_the_transaction_goes_on() -> None:
 
     idle = [*executed(b"reads", b"I"), *executed(b"reads", b"I")]
     inside = [*executed(b"begins", b"T"), *executed(b"changes", b"T"), *executed(b"reads", b"T")]
-    assert follow(idle, skimming=True)[2] == 2
-    assert follow([*idle, *inside, *executed(b"commits", b"I"), *idle], skimming=True)[2] == 6
-    assert follow(executed(b"changes", b"I"), skimming=True)[2] == 0
+    assert follow(idle, skims=True)[2] == 2
+    assert follow([*idle, *inside, *executed(b"commits", b"I"), *idle], skims=True)[2] == 6
+    assert follow(executed(b"changes", b"I"), skims=True)[2] == 0
 
 
 @pytest.mark.parametrize("begun", [bind(b"reads")[:3], bind(b"reads"), message(b"Q", b"SELECT 1\0")])
@@ -131,3 +143,22 @@ def test_nothing_is_skimmed_while_something_else_is_under_way(begun: bytes) -> N
     for piece in [*BEGINNING, (CLIENT, begun)]:
         session.receive(*piece)
     assert not session.skim(bind(b"reads") + EXECUTE + SYNC, message(b"2") + ROW + DONE + ready(b"I"))
+
+
+whole_commands = st.sampled_from([[b"GET", b"a"], [b"SET", b"a", b"1"], [b"PING"], [b"MULTI"], [b"EXEC"]]).map(command)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.one_of(commands, whole_commands), st.one_of(values, plain)), max_size=12))
+def test_what_is_skimmed_of_redis_leaves_what_receiving_it_leaves(asked: list[tuple[bytes, bytes]]) -> None:
+    pieces = [piece for request, reply in asked for piece in ((CLIENT, request), (SERVER, reply))]
+    probe = [(CLIENT, command([b"GET", b"key"])), (SERVER, b"$1\r\n1\r\n")]
+    skimmed, received = (said_after(RedisSession(), pieces, probe, skims=skims) for skims in (True, False))
+    assert skimmed[:2] == received[:2]
+
+
+def test_plain_commands_are_skimmed_outside_of_transactions() -> None:
+    get = [(CLIENT, command([b"GET", b"key"])), (SERVER, b"$1\r\n1\r\n")]
+    multi = [(CLIENT, command([b"MULTI"])), (SERVER, b"+OK\r\n")]
+    said_after(RedisSession(), get, [], skims=False)  # commands are known when they were seen once, by any session
+    assert said_after(RedisSession(), [*get, *get, *multi, *get], get, skims=True)[2] == 2
