@@ -19,11 +19,13 @@ connection ends, or falls silent until the rule is removed; then it is reset, be
 An answer of the wire's own waits for the answers to earlier requests. An end and a reset wait in the queue like a
 message: a client that dies does not take back what it has sent.
 
-**Fast and slow.** Without rules a piece is written to the other side before the session sees it; the session only stays
-in step, because a rule may come at any time, into living connections. It may come in the middle of a message: the lane
-then knows how many bytes have left that the session still keeps, and does not send them again; such a message is not
-matched any more. With rules, the session sees a piece first and gives it back message by message. Recording alone does
-not slow a lane down. A rule that has acted as often as it may no longer counts, so the link is fast again.
+**Fast and slow.** Without rules a piece is written to the other side before the session sees it. The session has to
+follow all the same, because a rule may come at any time, into living connections; but while nobody records either, it
+may lag behind by a few pieces, and follows them together. A request and its reply that leave nothing behind but their
+count are then only skimmed. A rule may come in the middle of a message: the session catches up, the lane knows how many
+bytes have left that the session still keeps, and does not send them again; such a message is not matched any more. With
+rules, the session sees a piece first and gives it back message by message. Recording alone does not slow a lane down. A
+rule that has acted as often as it may no longer counts, so the link is fast again.
 
 **Before and after.** Before: the request is in the wire, complete (up to 16 MB), and the server knows nothing of it.
 After: the server has done the work, its reply is complete in the wire (up to 16 MB), and the client knows nothing of
@@ -45,10 +47,11 @@ connections that are `established`: it cuts or resets them at once, and a cut al
 **How fast, and why.** Plain non-blocking sockets on uvloop's readers. Of the ways measured once (`pgbench -S -M
 prepared`, 8 clients, two noisy cores, CPU of the wire for one transaction): transports of uvloop 25 µs, readers on
 uvloop 23 µs, a bare epoll loop 24 µs, readers on asyncio 31-35 µs. About 20 µs of that are the four system calls. The
-rest is Python that follows: a PostgreSQL transaction 6-9 µs on an idle core and up to 15 µs on a busy one, of which
-compiling with mypyc took about half away; it is not taken, because the sources would have to change for it. How it
-stands beside Toxiproxy: docs/testing/wires.md.
-Putting the following off until all connections had been served did not help: the cores are busy with the database.
+rest is Python that follows: a PostgreSQL transaction 6-9 µs in a row, and two or three times that between system calls
+on a busy core, whose caches were somebody else's meanwhile. So a session that nobody asks follows 64 pieces in a row;
+to the end of the loop's turn, which are one or two, did not help. Compiling with mypyc took about half of the following
+away; it is not taken, because the sources would have to change for it. How it stands beside Toxiproxy:
+docs/testing/wires.md.
 """
 
 from __future__ import annotations
