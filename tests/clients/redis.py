@@ -4,8 +4,8 @@
 
 DIR is the unpacked source distribution of redis-py, which stays outside this repository (`pip download --no-deps
 --no-binary redis redis`). PYTHON is an interpreter with what the suite needs: pytest<9, pytest-asyncio, pytest-timeout,
-cachetools, numpy, pybreaker, xxhash, opentelemetry-sdk, redis-entraid. TEST is a path in `tests`; without one all are
-run that need one plain server at most.
+coverage, cachetools, numpy, pybreaker, xxhash, opentelemetry-sdk, redis-entraid. TEST is a path in `tests`; without one
+all are run that need one plain server at most.
 
 The exit status is 1 when a test ends otherwise through the wire than without it.
 """

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from airproof.wire.armed import Armed
-from airproof.wire.deciding import Decider
+from airproof.wire.deciding import Decider, Seen
 from airproof.wire.effects import apply
 from airproof.wire.passage import Passage, Then
 from airproof.wire.rules import BYTES
@@ -190,12 +190,35 @@ class Lane:
             if self._session.broken:
                 self._connection.give_up(self._session.broken)
                 return
+        if len(segments) == 1 and self._is_clear:
+            self._pass_through(segments[0])
+            return
         self._accept(segments, monotonic())
         if self.is_busy:
             self._queued += len(data)
             if self._queued > QUEUE_LIMIT_BYTES:
                 self.source.pause()
         self._work()
+
+    @property
+    def _is_clear(self) -> bool:
+        """Whether what comes can go on as it is, unless a rule keeps it."""
+        kept = self.is_busy or self._queue or self._ahead or self.sink.silent or self.sink.shut
+        return self._connection.link.ruled and not (kept or self._connection.is_answering)
+
+    def _pass_through(self, segment: Segment) -> None:
+        """What a queue does with a segment, without the queue: most pieces are one, and no rule acts on it."""
+        if self.noting:
+            self._connection.note(self._sender, (segment,))
+        seen = self.decider.look(segment)
+        if seen is None:
+            return
+        if seen[2]:
+            self._begin(segment, seen, monotonic())
+        elif seen[0]:
+            self.sink.write(seen[0])
+            if self.sink.congested:
+                self.source.pause()
 
     def _accept(self, segments: Sequence[Segment], now: float) -> None:
         if self.noting:
@@ -244,21 +267,25 @@ class Lane:
             seen = self.decider.look(item)
             if seen is None:
                 continue
-            data, exchange, rules = seen
-            if not rules:
-                if data:
-                    out.append(data)
+            if not seen[2]:
+                if seen[0]:
+                    out.append(seen[0])
                 continue
             self._write(out)
-            complete = item.last or exchange.event == BYTES
-            passage = Passage(self._connection, self, self._sender, exchange, data, arrived, complete=complete)
-            self.is_busy = True
-            self._task = self._connection.loop.create_task(self._apply(rules, passage))
+            self._begin(item, seen, arrived)
             return
         self._write(out)
         self._go_on()
         if not self._connection.link.ruled:
             self.settle()
+
+    def _begin(self, item: Segment, seen: Seen, arrived: float) -> None:
+        """Lets rules act on a message; all that follows waits."""
+        data, exchange, rules = seen
+        complete = item.last or exchange.event == BYTES
+        passage = Passage(self._connection, self, self._sender, exchange, data, arrived, complete=complete)
+        self.is_busy = True
+        self._task = self._connection.loop.create_task(self._apply(rules, passage))
 
     def _lose(self, item: Item) -> None:
         armed, self._told_of_loss = self._told_of_loss, None
