@@ -79,6 +79,12 @@ class Connection:
         """Has the session follow what fast lanes have passed on without it."""
         pieces = self.behind[:]
         self.behind.clear()
+        try:
+            self._look_at(pieces)
+        except Exception as error:  # noqa: BLE001 - a defect, whatever it is
+            self.fail(error)
+
+    def _look_at(self, pieces: Sequence[tuple[Lane, bytes]]) -> None:
         requests, _ = self._lanes
         request = b""
         for lane, data in pieces:
@@ -99,11 +105,7 @@ class Connection:
         """Follows a change of the link's rules or of its recording."""
         link = self.link
         if link.ruled or link.recording:
-            try:
-                self.catch_up()
-            except Exception as error:  # noqa: BLE001 - a defect, whatever it is
-                self.fail(error)
-                return
+            self.catch_up()
         self.session.watched = link.ruled or link.recording
         for lane in self._lanes:
             lane.noting = link.recording
