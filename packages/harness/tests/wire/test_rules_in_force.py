@@ -168,6 +168,20 @@ def test_two_rules_on_one_message_both_act(wire: Wire, connect: Connect) -> None
         assert (delay.fired, answer.fired) == (1, 1)
 
 
+@pytest.mark.parametrize("first", ["field", "content"])
+def test_of_two_rules_the_one_set_first_acts_first_however_it_finds_its_message(
+    wire: Wire, connect: Connect, first: str
+) -> None:
+    client = connect()
+    rules = {
+        "field": line("PUT", last="1").respond(line="field"),
+        "content": line("PUT", containing="1").respond(line="content"),
+    }
+    second = next(name for name in rules if name != first)
+    with wire.apply(rules[first].preventable()), wire.apply(rules[second].preventable()):
+        assert client.ask("PUT 1") == first
+
+
 def test_a_truncated_reply_ends_in_a_reset(wire: Wire, connect: Connect) -> None:
     client = connect()
     with wire.apply(line("GET").after().truncate(4)):
