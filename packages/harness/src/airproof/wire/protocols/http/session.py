@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from airproof.wire.protocols.http.contents import answer_to
 from airproof.wire.protocols.http.sides import Replies, Request, Requests
-from airproof.wire.session import Exchange, Segment, Sender, Session
+from airproof.wire.protocols.side import SidedSession
+from airproof.wire.session import Exchange, Segment, Sender
 
 REPEATED = "repeated"
-_CLIENT = Sender.CLIENT
 
 
-class HttpSession(Session):
+class HttpSession(SidedSession):
     """An HTTP connection, followed request by request, with keep-alive and pipelining.
 
     The event is `request`. Fields: `method`, `path`, `query`, `host`, and every header as `header.<name>` in lower case
@@ -30,22 +30,9 @@ class HttpSession(Session):
     protocol = "http"
 
     def __init__(self) -> None:
-        super().__init__()
         self._requests = Requests()
         self._replies = Replies(self._requests.pending)
-
-    def receive(self, sender: Sender, data: bytes) -> list[Segment]:
-        out: list[Segment] = []
-        if self.opaque:
-            left: bytes | None = data
-        elif sender is _CLIENT:
-            left = self._requests.follow(data, self.watched, out)
-        else:
-            left = self._replies.follow(data, out)
-        if left is not None:
-            self.opaque = True
-            out += self._rest(sender, left)
-        return out
+        super().__init__(self._requests, self._replies)
 
     def finish(self, sender: Sender) -> list[Segment]:
         out = self._rest(sender, b"")
@@ -97,9 +84,3 @@ class HttpSession(Session):
         else:
             return None
         return request
-
-    def _rest(self, sender: Sender, data: bytes) -> list[Segment]:
-        """What was kept back on that side, and this, as bytes of nobody."""
-        side = self._requests if sender is _CLIENT else self._replies
-        data = side.take() + data
-        return [Segment(data)] if data else []

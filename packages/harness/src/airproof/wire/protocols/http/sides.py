@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from airproof.wire.protocols.framing import CRLF, Kept, Violation
+from airproof.wire.protocols.framing import CRLF, Violation
 from airproof.wire.protocols.http.bodies import NO_BODY, Body
 from airproof.wire.protocols.http.contents import describe
 from airproof.wire.protocols.http.heads import reply_head, request_head
+from airproof.wire.protocols.side import Side
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
 _BODILESS = frozenset([b"204", b"304"])
@@ -33,43 +34,20 @@ class Request(Exchange):
     sent: bool = False
 
 
-class Requests:
+class Requests(Side):
     """The client's side.
 
     Attributes:
         pending: the exchanges whose replies are to come, in order.
-        rest: bytes that no segment holds yet, besides those of a request that is kept back.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.pending: deque[Request] = deque()
-        self.rest = b""
         self._number = 0
         self._current: Request | None = None
         self._body = NO_BODY
-        self._kept = Kept()
         self._holding = False
-
-    def take(self) -> bytes:
-        """Everything kept back, which is forgotten here."""
-        taken, self.rest = self._kept.take() + self.rest, b""
-        return taken
-
-    def follow(self, data: bytes, watched: bool, out: list[Segment]) -> bytes | None:
-        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
-        if self.rest:
-            data, self.rest = self.rest + data, b""
-        at, end = 0, len(data)
-        try:
-            while at < end:
-                after = self._step(data, at, watched, out)
-                if after == at:
-                    break
-                at = after
-        except Violation:
-            return data[at:]
-        self.rest = data[at:]
-        return None
 
     def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
         """Goes on by one request or a part of it; returns where to go on, the same place for want of bytes."""
@@ -127,52 +105,26 @@ class Requests:
             self._current = None
 
 
-class Replies:
+class Replies(Side):
     """The server's side.
 
     Attributes:
-        rest: bytes that no segment holds yet.
         current: the exchange whose reply is under way.
-        switched: whether another protocol has begun.
     """
 
     def __init__(self, pending: deque[Request]) -> None:
-        self.rest = b""
+        super().__init__()
         self.current: Request | None = None
-        self.switched = False
         self._pending = pending
         self._body = NO_BODY
         self._status = b""
-
-    def take(self) -> bytes:
-        """Everything kept back, which is forgotten here."""
-        taken, self.rest = self.rest, b""
-        return taken
-
-    def follow(self, data: bytes, out: list[Segment]) -> bytes | None:
-        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
-        if self.rest:
-            data, self.rest = self.rest + data, b""
-        at, end = 0, len(data)
-        try:
-            while at < end:
-                after = self._step(data, at, out)
-                if after == at:
-                    break
-                at = after
-                if self.switched:
-                    return data[at:]
-        except Violation:
-            return data[at:]
-        self.rest = data[at:]
-        return None
 
     def finish(self, out: list[Segment]) -> None:
         """Ends a reply that ends with the connection."""
         if self.current and self._body.ends_with_connection:
             out.append(self._complete(b"", self.current))
 
-    def _step(self, data: bytes, at: int, out: list[Segment]) -> int:
+    def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:  # noqa: ARG002 - of requests
         """Goes on by one reply or a part of it; returns where to go on, the same place for want of bytes."""
         begin = at
         if self.current is None:
@@ -201,7 +153,7 @@ class Replies:
         if status == b"101" or (request.method == b"CONNECT" and status.startswith(b"2")):
             if not request.switches:
                 raise Violation
-            self.switched, length = True, 0
+            self.beyond, length = True, 0
         elif status.startswith(b"1"):
             return after
         elif request.method == b"HEAD" or status in _BODILESS:

@@ -25,6 +25,7 @@ from airproof.wire.protocols.redis.reading import (
     outcome_of,
     word_of,
 )
+from airproof.wire.protocols.side import Side
 from airproof.wire.session import Exchange, Segment
 
 LONGEST_CONFIRMATION = 1024 * 1024
@@ -38,15 +39,11 @@ _MESSAGES = frozenset([b"message", b"pmessage", b"smessage"])
 _segment = tuple.__new__
 
 
-class Replies:
-    """The server's side of one connection.
-
-    Attributes:
-        rest: bytes received that no segment holds yet.
-    """
+class Replies(Side):
+    """The server's side of one connection."""
 
     def __init__(self, conversation: Conversation) -> None:
-        self.rest = b""
+        super().__init__()
         self._conversation = conversation
         self._exchange: Exchange | None = None
         self._left = 0
@@ -73,33 +70,6 @@ class Replies:
         """Whether the reply to this exchange is under way."""
         return self._left > 0 and self._exchange is exchange
 
-    def take(self) -> bytes:
-        """Everything kept back, which is forgotten here."""
-        taken, self.rest = self.rest, b""
-        return taken
-
-    def follow(self, data: bytes, out: list[Segment]) -> bytes | None:
-        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
-        if self.rest:
-            data, self.rest = self.rest + data, b""
-        at, end = 0, len(data)
-        try:
-            while at < end:
-                if not self._left:
-                    at = self._whole_replies(data, at, out)
-                    if at == end:
-                        return None
-                stop = self._step(data, at, out)
-                if stop == at:
-                    break
-                at = stop
-                if self._conversation.beyond:
-                    return data[at:]
-        except Violation:
-            return data[at:]
-        self.rest = data[at:]
-        return None
-
     def _whole_replies(self, data: bytes, at: int, out: list[Segment]) -> int:
         """Passes replies of one element that lie whole in this piece; returns where the first other one begins."""
         begin, end, find, pending = at, len(data), data.find, self._conversation.pending
@@ -124,10 +94,13 @@ class Replies:
             begin = at
         return begin
 
-    def _step(self, data: bytes, at: int, out: list[Segment]) -> int:
-        """Goes on by one reply or message or a part of it; returns where to go on, the same place for want of bytes."""
+    def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:  # noqa: ARG002 - of requests
+        """Goes on by whole replies, or by one reply or message or a part of it; the same place for want of bytes."""
         begin = at
         if not self._left:
+            at = self._whole_replies(data, at, out)
+            if at > begin:
+                return at
             after = self._begin(data, at, out)
             if after is None:
                 return at
@@ -141,6 +114,7 @@ class Replies:
         if at > begin:
             piece = data if begin == 0 and at == len(data) else data[begin:at]
             out.append(Segment(piece, self._exchange, last))
+        self.beyond = self._conversation.beyond
         return at
 
     def _begin(self, data: bytes, at: int, out: list[Segment]) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from airproof.wire.protocols.framing import CRLF, Kept, Violation, ends_well
+from airproof.wire.protocols.framing import CRLF, Violation, ends_well
 from airproof.wire.protocols.redis.commands import (
     CONTAINERS,
     LONGEST_WORD,
@@ -20,6 +20,7 @@ from airproof.wire.protocols.redis.commands import (
 )
 from airproof.wire.protocols.redis.conversation import SPECIAL, Conversation
 from airproof.wire.protocols.redis.lines import SIZES, sized_line
+from airproof.wire.protocols.side import Side
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
 LONGEST_INLINE = 64 * 1024
@@ -34,59 +35,27 @@ _segment = tuple.__new__
 """Makes a `Segment` in half the time that its own `__new__` takes, which counts at 3 µs a command."""
 
 
-class Requests:
+class Requests(Side):
     """The client's side of one connection.
 
     Attributes:
-        rest: bytes received that no segment holds yet, besides those of a command that is kept back.
         current: the command under way.
     """
 
     known: dict[bytes, tuple[str, int, bool]] = {}  # noqa: RUF012 - one for all connections; it only ever says the same
 
     def __init__(self, conversation: Conversation) -> None:
-        self.rest = b""
+        super().__init__()
         self.current: Exchange | None = None
         self._conversation = conversation
         self._left = 0
         self._skip = 0
-        self._kept = Kept()
         self._holding = False
-
-    def take(self) -> bytes:
-        """Everything kept back, which is forgotten here."""
-        taken, self.rest = self._kept.take() + self.rest, b""
-        return taken
 
     def is_one(self, data: bytes) -> bool:
         """Whether this piece is one command, whole, that changes nothing of the connection."""
         found = None if self.current or self.rest else self._whole(data, 0)
         return found is not None and found[0] == len(data) and not found[1][2]
-
-    def follow(self, data: bytes, watched: bool, out: list[Segment]) -> bytes | None:
-        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
-        if self.rest:
-            data, self.rest = self.rest + data, b""
-        at, end = 0, len(data)
-        conversation = self._conversation
-        try:
-            while at < end:
-                if self.current is None:
-                    at = self._whole_commands(data, at, watched, out)
-                    if at == end:
-                        return data[at:] if conversation.beyond else None
-                    if conversation.beyond:
-                        break
-                stop = self._step(data, at, watched, out)
-                if stop == at:
-                    break
-                at = stop
-        except Violation:
-            return data[at:]
-        if conversation.beyond:
-            return data[at:]
-        self.rest = data[at:]
-        return None
 
     def _whole_commands(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
         """Passes commands that lie whole in this piece; returns where the first other one begins."""
@@ -134,14 +103,16 @@ class Requests:
         return at, meaning
 
     def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
-        """Goes on by one command or a part of it; returns where to go on, the same place for want of bytes."""
+        """Goes on by whole commands, or by one or a part of it; the same place for want of bytes."""
         begin = at
         if self.current is None:
-            at = self._begin(data, at, watched, out)
-            if self.current is None:
-                return at
-        at = self._walk(data, at)
-        self._pass(data[begin:at] if begin or at < len(data) else data, watched, out)
+            at = self._whole_commands(data, at, watched, out)
+            if at == begin:
+                at = self._begin(data, at, watched, out)
+        if self.current:
+            at = self._walk(data, at)
+            self._pass(data[begin:at] if begin or at < len(data) else data, watched, out)
+        self.beyond = self._conversation.beyond and self.current is None
         return at
 
     def _begin(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:

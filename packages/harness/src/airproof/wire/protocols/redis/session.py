@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from airproof.wire.protocols.redis.conversation import REPEATED, SPECIAL, Conversation
 from airproof.wire.protocols.redis.replies import Replies
 from airproof.wire.protocols.redis.requests import Requests
-from airproof.wire.session import Exchange, Segment, Sender, Session
+from airproof.wire.protocols.side import SidedSession
+from airproof.wire.session import Exchange
 
-_CLIENT = Sender.CLIENT
 
-
-class RedisSession(Session):
+class RedisSession(SidedSession):
     """A Redis connection, followed command by command.
 
     Events are the commands' names in upper case; of commands that are containers the first two words: `CLIENT
@@ -35,23 +34,10 @@ class RedisSession(Session):
     protocol = "redis"
 
     def __init__(self) -> None:
-        super().__init__()
         self._conversation = Conversation()
         self._requests = Requests(self._conversation)
         self._replies = Replies(self._conversation)
-
-    def receive(self, sender: Sender, data: bytes) -> list[Segment]:
-        out: list[Segment] = []
-        if self.opaque:
-            left: bytes | None = data
-        elif sender is _CLIENT:
-            left = self._requests.follow(data, self.watched, out)
-        else:
-            left = self._replies.follow(data, out)
-        if left is not None:
-            self.opaque = True
-            out += self._rest(sender, left)
-        return out
+        super().__init__(self._requests, self._replies)
 
     def skim(self, request: bytes, reply: bytes) -> bool:
         """Follows one command and a reply of one element, outside of transactions."""
@@ -61,9 +47,6 @@ class RedisSession(Session):
         one = self._requests.is_one(request) and self._replies.is_one(reply)
         conversation.number += one
         return one
-
-    def finish(self, sender: Sender) -> list[Segment]:
-        return self._rest(sender, b"")
 
     def respond(self, exchange: Exchange, answer: Mapping[str, str | int]) -> bytes | None:
         """A reply of the wire's own.
@@ -125,12 +108,6 @@ class RedisSession(Session):
             return False
         refused = self._conversation.refused
         return exchange.transaction in {None, refused} or exchange.event == "MULTI"
-
-    def _rest(self, sender: Sender, data: bytes) -> list[Segment]:
-        """What was kept back on that side, and this, as bytes of nobody."""
-        side = self._requests if sender is _CLIENT else self._replies
-        data = side.take() + data
-        return [Segment(data)] if data else []
 
 
 def _encoded(answer: Mapping[str, str | int], resp3: bool) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from airproof.wire.protocols.framing import Violation
+from airproof.wire.protocols.side import Side
 from airproof.wire.protocols.smtp.requests import Requests
 from airproof.wire.session import Exchange, Segment
 
@@ -14,18 +15,15 @@ _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])[^\r\n]*)?\r\n").fullmatch
 _REPLY_BEGUN = re.compile(rb"[2-5](?:[0-9](?:[0-9](?:[ -][^\r\n]*)?)?)?\r?").fullmatch
 
 
-class Replies:
+class Replies(Side):
     """The server's side.
 
     Attributes:
-        rest: bytes that no segment holds yet.
         begun: whether a reply of several lines is under way.
-        switched: whether TLS begins.
     """
 
     def __init__(self, requests: Requests) -> None:
-        self.rest = b""
-        self.switched = False
+        super().__init__()
         self._requests = requests
         self._greeted = False
         self._code = b""
@@ -34,30 +32,7 @@ class Replies:
     def begun(self) -> bool:
         return bool(self._code or self.rest)
 
-    def take(self) -> bytes:
-        """Everything kept back, which is forgotten here."""
-        taken, self.rest = self.rest, b""
-        return taken
-
-    def follow(self, data: bytes, out: list[Segment]) -> bytes | None:
-        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
-        if self.rest:
-            data, self.rest = self.rest + data, b""
-        at, end = 0, len(data)
-        try:
-            while at < end:
-                after = self._step(data, at, out)
-                if after == at:
-                    break
-                at = after
-                if self.switched:
-                    return data[at:]
-        except Violation:
-            return data[at:]
-        self.rest = data[at:]
-        return None
-
-    def _step(self, data: bytes, at: int, out: list[Segment]) -> int:
+    def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:  # noqa: ARG002 - of requests
         """Goes on by the lines of one reply; returns where to go on, the same place for want of bytes."""
         pending = self._requests.pending
         if self._greeted and not pending:
@@ -95,4 +70,4 @@ class Replies:
         self._requests.answered(exchange, code)
         self._requests.pending.popleft()
         exchange.outcome = str(code)
-        self.switched = exchange.event == "STARTTLS" and code == 220
+        self.beyond = exchange.event == "STARTTLS" and code == 220

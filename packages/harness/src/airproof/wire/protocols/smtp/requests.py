@@ -6,7 +6,8 @@ import re
 from collections import deque
 from enum import Enum, auto
 
-from airproof.wire.protocols.framing import CRLF, Kept, Violation
+from airproof.wire.protocols.framing import CRLF, Violation
+from airproof.wire.protocols.side import Side
 from airproof.wire.protocols.smtp.mail import describe_command, describe_mail, event_of, path_of, unstuffed
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
 
@@ -28,19 +29,18 @@ class Expects(Enum):
     CREDENTIALS = auto()
 
 
-class Requests:
+class Requests(Side):
     """The client's side.
 
     Attributes:
         pending: the exchanges whose replies are to come, in order.
         current: the exchange whose request is under way.
-        rest: bytes that no segment holds yet, besides those of a request that is kept back.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.pending: deque[Exchange] = deque()
         self.current: Exchange | None = None
-        self.rest = b""
         self._expects = Expects.COMMAND
         self._number = 0
         self._sender = ""
@@ -48,13 +48,7 @@ class Requests:
         self._line = b""
         self._tail = b""
         self._left = 0
-        self._kept = Kept()
         self._holding = False
-
-    def take(self) -> bytes:
-        """Everything kept back, which is forgotten here."""
-        taken, self.rest = self._kept.take() + self.rest, b""
-        return taken
 
     def answered(self, exchange: Exchange, code: int) -> None:
         """Takes the reply to an exchange, which decides what the client sends next.
@@ -74,22 +68,6 @@ class Requests:
             self._sender, self._recipients = "", []
         elif exchange.event == "RCPT" and code < 300 and len(self._recipients) < RECIPIENTS_MOST:
             self._recipients.append(path_of(exchange.content))
-
-    def follow(self, data: bytes, watched: bool, out: list[Segment]) -> bytes | None:
-        """Appends the segments that this piece completes; gives back what cannot be followed, None if all can."""
-        if self.rest:
-            data, self.rest = self.rest + data, b""
-        at, end = 0, len(data)
-        try:
-            while at < end:
-                after = self._step(data, at, watched, out)
-                if after == at:
-                    break
-                at = after
-        except Violation:
-            return data[at:]
-        self.rest = data[at:]
-        return None
 
     def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
         """Goes on by one request or a part of it; returns where to go on, the same place for want of bytes."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airproof.wire.protocols.framing import Violation
+from airproof.wire.protocols.side import SidedSession
 from airproof.wire.protocols.smtp.replies import Replies
 from airproof.wire.protocols.smtp.requests import MESSAGE, Requests
-from airproof.wire.session import Exchange, Segment, Sender, Session
+from airproof.wire.session import Exchange
 
 
-class SmtpSession(Session):
+class SmtpSession(SidedSession):
     """An SMTP connection, followed command by command, with PIPELINING and CHUNKING.
 
     Events are the verbs (`EHLO`, `MAIL`, `RCPT`, `DATA`, `BDAT`, …; `UNKNOWN` for a line without one) and `message`:
@@ -29,25 +30,9 @@ class SmtpSession(Session):
     protocol = "smtp"
 
     def __init__(self) -> None:
-        super().__init__()
         self._requests = Requests()
         self._replies = Replies(self._requests)
-
-    def receive(self, sender: Sender, data: bytes) -> list[Segment]:
-        out: list[Segment] = []
-        if self.opaque:
-            left: bytes | None = data
-        elif sender is Sender.CLIENT:
-            left = self._requests.follow(data, self.watched, out)
-        else:
-            left = self._replies.follow(data, out)
-        if left is not None:
-            self.opaque = True
-            out += self._rest(sender, left)
-        return out
-
-    def finish(self, sender: Sender) -> list[Segment]:
-        return self._rest(sender, b"")
+        super().__init__(self._requests, self._replies)
 
     def respond(self, exchange: Exchange, answer: Mapping[str, str | int]) -> bytes | None:
         """A reply of the wire's own.
@@ -87,9 +72,3 @@ class SmtpSession(Session):
         if exchange.event == "STARTTLS":
             return code != 220
         return exchange.event != "AUTH" or "mechanism" in exchange.fields
-
-    def _rest(self, sender: Sender, data: bytes) -> list[Segment]:
-        """What was kept back on that side, and this, as bytes of nobody."""
-        side = self._requests if sender is Sender.CLIENT else self._replies
-        data = side.take() + data
-        return [Segment(data)] if data else []
