@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
 from airproof.history.redaction import REDACTED
 from airproof.wire.protocols.framing import CRLF
 from airproof.wire.protocols.http.bodies import plain_body
+from airproof.wire.protocols.http.heads import KNOWN_MOST, LONGEST_KNOWN
 
 _SECRET = re.compile(r"authorization|cookie|password|secret|token|api-?key", re.IGNORECASE).search
 _BODILESS = frozenset([HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED])
@@ -20,16 +22,16 @@ def describe(request: bytes) -> tuple[dict[str, str | int], bytes]:
     """The fields and the content of a request, also of one cut short behind its head."""
     head, _, raw = request.partition(CRLF + CRLF)
     first, *lines = head.split(CRLF)
-    method, target, _ = first.split(b" ")
-    fields: dict[str, str | int] = {"method": method.decode(), **_target(method, target)}
+    method, path, query, target = (_known_line if len(first) <= LONGEST_KNOWN else _request_line)(first)
+    fields: dict[str, str | int] = {"method": method, "path": path, "query": query}
     for line in lines:
-        name, _, value = line.decode("latin-1").partition(":")
-        _add(fields, f"header.{name.lower()}", value.strip())
+        name, value = (_known_field if len(line) <= LONGEST_KNOWN else _field)(line)
+        fields[name] = f"{fields[name]}, {value}" if name in fields and value is not REDACTED else value
     fields["host"] = fields.get("header.host", "")
+    if not raw:
+        return fields, target
     chunked = "header.transfer-encoding" in fields
-    body = plain_body(raw, chunked=chunked, coding=str(fields.get("header.content-encoding", ""))) if raw else b""
-    readable = unquote_to_bytes(target) if b"%" in target else b""
-    return fields, b"\n".join([target, *([readable] if readable else []), body])
+    return fields, target + plain_body(raw, chunked=chunked, coding=str(fields.get("header.content-encoding", "")))
 
 
 def answer_to(method: bytes, answer: Mapping[str, str | int], *, closes: bool) -> bytes | None:
@@ -53,7 +55,9 @@ def answer_to(method: bytes, answer: Mapping[str, str | int], *, closes: bool) -
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + (body if has_body else b"")
 
 
-def _target(method: bytes, target: bytes) -> dict[str, str | int]:
+def _request_line(line: bytes) -> tuple[str, str, str, bytes]:
+    """The method, the path, the query, and the target as content."""
+    method, target, _ = line.split(b" ")
     text = target.decode("latin-1")
     if method != b"CONNECT" and "://" in text.partition("?")[0]:
         authority, slash, rest = text.partition("://")[2].partition("/")
@@ -61,15 +65,18 @@ def _target(method: bytes, target: bytes) -> dict[str, str | int]:
         if "?" in authority:
             text = "/?" + authority.partition("?")[2]
     path, _, query = text.partition("?")
-    return {"path": path, "query": query}
+    readable = unquote_to_bytes(target) + b"\n" if b"%" in target else b""
+    return method.decode(), path, query, target + b"\n" + readable
 
 
-def _add(fields: dict[str, str | int], name: str, value: str) -> None:
-    if _SECRET(name):
-        value = REDACTED
-    elif name in fields:
-        value = f"{fields[name]}, {value}"
-    fields[name] = value
+def _field(line: bytes) -> tuple[str, str]:
+    """What a header says, under the name of its field."""
+    name, _, value = line.decode("latin-1").partition(":")
+    return f"header.{name.lower()}", REDACTED if _SECRET(name) else value.strip()
+
+
+_known_line = lru_cache(KNOWN_MOST)(_request_line)
+_known_field = lru_cache(KNOWN_MOST)(_field)
 
 
 def _phrase(status: int) -> str:

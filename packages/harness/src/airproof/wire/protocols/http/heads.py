@@ -19,7 +19,7 @@ CHUNKED = -1
 UNTIL_CLOSE = -2
 
 LONGEST_KNOWN = 1024
-_KNOWN_MOST = 256
+KNOWN_MOST = 256
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _FIELD = _TOKEN + rb":[^\r\n\0]*+\r\n"
@@ -143,7 +143,7 @@ def _read(
     if head.size > LONGEST_HEAD:
         raise Violation
     if head.size <= LONGEST_KNOWN:
-        if len(known) >= _KNOWN_MOST:
+        if len(known) >= KNOWN_MOST:
             known.clear()
         known[match[0]] = head
     return head
