@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from airproof.errors import FaultNotObserved
-from airproof.wire import Wire, captured, matching, on
+from airproof.waiting import wait_until
+from airproof.wire import Wire, captured, established, matching, on
 from airproof.wire.building import Place
 
 Connect = Callable[[], Any]
@@ -213,6 +214,27 @@ def test_a_cut_lets_the_connection_stand(wire: Wire, connect: Connect, server: A
         rule.wait_until_fired(5)
         assert client.has_nothing_to_read()
     assert server.lines == ["PUT 1", "GET 2"]
+
+
+def test_the_first_thing_that_a_cut_takes_is_its_evidence_whatever_other_rules_there_are(
+    wire: Wire, connect: Connect
+) -> None:
+    client = connect()
+    client.ask("GET 1")
+    with wire.apply(line("PUT").reset().preventable()), wire.apply(HERE.when(established()).cut()) as cut:
+        client.send("GET 2")
+        wait_until(lambda: len(cut.evidence()) > 1, timeout_s=5, describe="the evidence")
+        assert [one["event"] for one in cut.evidence()] == ["established", "GET"]
+
+
+def test_what_passes_rules_is_recorded_too(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    wire.record()
+    with wire.apply(line("PUT").respond(line="BUSY").preventable()):
+        client.ask("GET 1")
+        client.ask("PUT 2")
+    passed = [(one["event"], one["outcome"]) for one in wire.events() if one["kind"] == "exchange"]
+    assert passed == [("GET", "OK"), ("PUT", "BUSY")]
 
 
 def test_a_half_close_ends_one_direction(wire: Wire, connect: Connect, server: Any) -> None:
