@@ -1,4 +1,4 @@
-"""What a lost connection to the broker looks like to those who use it, and to aiokafka itself."""
+"""Makes a lost connection to the broker look to aiokafka like what it expects."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from typing import Any
 
 from aiokafka import conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
-
-
-def is_lost(failure: RuntimeError) -> bool:
-    """Whether it is a KafkaError, or what uvloop raises where aiokafka writes to a connection that was just closed."""
-    return isinstance(failure, KafkaError) or "handler is closed" in str(failure)
 
 
 class _Connection(conn.AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no types

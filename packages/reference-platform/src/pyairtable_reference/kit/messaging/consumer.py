@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from pyairtable_reference.kit import logs, metrics
 from pyairtable_reference.kit.backoff import Backoff
 from pyairtable_reference.kit.database import is_transient
 from pyairtable_reference.kit.envelope import DEAD_LETTERS, Record, Unprocessable
-from pyairtable_reference.kit.messaging.connection import is_lost
 from pyairtable_reference.kit.outbox import dead_letter_headers
 from pyairtable_reference.kit.relay import Refused, Unreachable
 
@@ -88,9 +88,7 @@ class Consumer:
                 await consumer.start()
                 backoff.reset()
                 await self._consume(consumer, stopping)
-            except RuntimeError as failure:
-                if not is_lost(failure):
-                    raise
+            except KafkaError as failure:
                 log.warning("consumer starts again: %s: %s", type(failure).__name__, failure)
             finally:
                 self._membership.is_known = False
@@ -145,9 +143,7 @@ class Consumer:
             return
         try:
             await consumer.commit({partition: done})
-        except RuntimeError as failure:
-            if not is_lost(failure):
-                raise
+        except KafkaError as failure:
             log.warning("offset %d of %s not committed, records will come again: %s", done, partition.topic, failure)
         except asyncio.CancelledError:
             _expect_no_commit()

@@ -15,7 +15,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 
 from pyairtable_reference.kit.backoff import Backoff
-from pyairtable_reference.kit.messaging.connection import is_lost
 from pyairtable_reference.kit.relay import Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -107,9 +106,7 @@ class KafkaTransport:
             await self._acknowledgement(producer, name, acknowledged)
         except _REFUSALS as refusal:
             raise Refused(f"{type(refusal).__name__}: {refusal}") from refusal
-        except RuntimeError as failure:
-            if not is_lost(failure):
-                raise
+        except kafka.KafkaError as failure:
             if not (getattr(failure, "retriable", False) or isinstance(failure, _PASSING)):
                 self._broken.set()
             raise Unreachable(f"{type(failure).__name__}: {failure}") from failure
