@@ -516,4 +516,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB300",
+        category="OUTBOX",
+        what="a message that came while the one before it was on its way is found at the next poll only",
+        trigger="an aggregate changes twice before the broker has the first event",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "        if claimed.followed or self._full or claim != self._claims:\n",
+                "        if claimed.followed or self._full:\n",
+            ),
+        ),
+    ),
 )

@@ -12,6 +12,7 @@ PARTICIPANT = "kit/participant.py"
 ENVELOPE = "kit/envelope.py"
 RESULTS = "kit/command_results.py"
 MAILS = "services/notification_service/adapters/mails.py"
+WELCOME = "services/notification_service/application/welcome.py"
 
 # An answer that is there already is left as it is, so that doing a command again does not fail on its own memory.
 KEPT_ONCE = (
@@ -276,7 +277,7 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="the mail server is away for a minute",
         edits=(
             Edit(
-                "services/notification_service/application/welcome.py",
+                WELCOME,
                 "            error, wait_s = str(failure), delay_s",
                 "            error = str(failure)\n"
                 "            if mail.attempts >= 8:\n"
