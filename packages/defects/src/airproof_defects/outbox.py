@@ -529,4 +529,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB301",
+        category="OUTBOX",
+        what="a dead letter tells one try less than there were",
+        trigger="the broker refuses a message for good",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "dead_letter_copy(message, error, attempts))",
+                "dead_letter_copy(message, error, max(claimed.attempts, 1)))",
+            ),
+        ),
+    ),
 )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 
-from airproof.checkers.outbox import CAUSE, PARKER
+from airproof.checkers.outbox import CAUSE, PARKER, TRIED
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import witness
 from airproof.errors import PlatformError, WaitTimeout
@@ -258,7 +258,12 @@ def send_again(stage: Stage, service: str, rows: Iterable[OutboxRow]) -> None:
     for row in rows:
         stage.allowance.parked.add(row.message_id)
         with suppress(WaitTimeout):
-            stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
+            letter = stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
+            if (told := letter.headers.get(TRIED)) != str(row.attempts):
+                promise, seen = "a dead letter says how often its message was tried", told or "nothing"
+                stage.anomalies.append(
+                    Anomaly("OUTBOX", "wrong-tries", promise, f"{row.attempts}", seen, witness([letter]))
+                )
         try:
             stage.platform.outbox.retry(service, row.message_id)
         except PlatformError as error:
