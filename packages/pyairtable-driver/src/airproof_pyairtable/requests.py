@@ -219,10 +219,10 @@ class Requests:
         return value
 
     def _registered_with(self, name: str, tenants: Collection[Tenant]) -> tuple[str, ...]:
-        """That of all registrations, also of those that were undone."""
+        """That of all registrations, also of those that were undone; of one that is forgotten there is none."""
         values = {"name": name, "tenants": [tenant.id for tenant in tenants]}
         rows = self._databases.all(database_of(ORCHESTRATOR), _REGISTERED, values)
-        return tuple(str(row["value"]) for row in rows)
+        return tuple(str(row["value"]) for row in rows if row["value"] is not None)
 
     def _saga_of(self, about: EntityRef) -> str:
         """The registration that made the workspace; none there is for a workspace that is not there."""
