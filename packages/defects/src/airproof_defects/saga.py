@@ -312,4 +312,24 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG300",
+        category="SAGA",
+        what="who sends mails breaks off those in hand when it is told to shut down",
+        trigger="a shutdown when the mail server has a mail and has not said so yet",
+        edits=(
+            Edit(
+                WELCOME,
+                "            if self._sending and not (worker and worker.cancelling()):\n",
+                "            if not worker:\n",
+            ),
+            Edit(
+                WELCOME,
+                "        try:\n            while not stopping.is_set():\n",
+                "        stopped = asyncio.create_task(stopping.wait())\n"
+                "        stopped.add_done_callback(lambda _: self._queued.set())\n"
+                "        try:\n            while not stopping.is_set():\n",
+            ),
+        ),
+    ),
 )

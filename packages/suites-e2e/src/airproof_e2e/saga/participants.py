@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import pairwise
 
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE, EXECUTE, witness
-from airproof.errors import NotReady, PlatformError
+from airproof.errors import NotReady
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
 from airproof.platform.observation import MessageKind, OutboxRow, SagaState
@@ -33,11 +32,11 @@ from airproof_e2e.saga.breakage import (
 )
 from airproof_e2e.saga.moments import answer, before_deadline, demand_silence, last_refusable
 from airproof_e2e.saga.parking import wait_sent
+from airproof_e2e.saga.shutdowns import TRIES, shut_down_over
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 from airproof_e2e.saga.timers import demand_asked_on
 
 AFTER_DEADLINE_S = 0.1
-TRIES, SHUTS_DOWN_FOR_S = 2, 0.4
 ASKED, LONGER, PATIENT_MS = 4, 1.5, 1200
 
 
@@ -168,33 +167,13 @@ def _demand_told(stage: Stage) -> None:
 
 def _left_untold(stage: Stage) -> tuple[OutboxRow, ...]:
     """What the participant still holds back when it has exited that was let go on as soon as it began to shut down."""
-
-    def stop() -> tuple[OutboxRow, ...]:
-        with stopped(stage, stage.step.participant) as fault:
-            demand_clean_exit(stage, fault)
-            return stage.platform.outbox.held_back(stage.step.participant, stage.tenant)
-
-    with ThreadPoolExecutor(1, thread_name_prefix="stop") as stopper:
-        with held(stage, stage.step.participant, Write.BUSINESS) as block:
-            saga_id = stage.start()
-            block.wait_blocked(timeout_s=WAIT_S)
-            stopping = stopper.submit(stop)
-            begins = f"{stage.step.participant} to begin to shut down"
-            wait_until(lambda: stopping.done() or not _listens(stage), timeout_s=WAIT_S, describe=begins)
-            later = time.monotonic() + SHUTS_DOWN_FOR_S
-            wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="it to come to what it has in hand")
-        left = stopping.result()
+    participant, outbox = stage.step.participant, stage.platform.outbox
+    with held(stage, participant, Write.BUSINESS) as block:
+        saga_id = stage.start()
+        block.wait_blocked(timeout_s=WAIT_S)
+        left = shut_down_over(stage, participant, block.release, lambda: outbox.held_back(participant, stage.tenant))
     stage.wait_end(saga_id)
     return left
-
-
-def _listens(stage: Stage) -> bool:
-    service = stage.platform.manifest.service(stage.step.participant)
-    try:
-        stage.platform.requests.probe(service.name, service.health_path)
-    except PlatformError:
-        return False
-    return True
 
 
 def killed_when_asked(stage: Stage, saga_id: str, _: NodeFault) -> None:
