@@ -341,4 +341,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB301",
+        category="BUS",
+        what="how often a message is tried again is missing in the metrics",
+        trigger="a message whose handling fails and is repeated",
+        edits=(Edit("kit/messaging/consumer.py", "metrics.RETRIED.labels(topic).inc()", "pass"),),
+    ),
 )
