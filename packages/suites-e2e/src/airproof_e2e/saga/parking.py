@@ -152,8 +152,8 @@ def refused_for_every_reason(stage: Stage) -> None:
         rows = wait_parked(stage, service)
     send_again(stage, service, rows)
     with ExitStack() as stuck:
-        for each in services_of(stage.saga):
-            stuck.enter_context(stuck_on_the_wire(stage, each))
+        for rule in [stuck.enter_context(stuck_on_the_wire(stage, each)) for each in services_of(stage.saga)]:
+            rule.wait_until_fired(WAIT_S)
         stage.wait_end(stage.start())
 
 
