@@ -612,4 +612,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE301",
+        category="SECURITY",
+        what="the welcome mail says it in HTML, too, with the name as its user gave it",
+        trigger="somebody whose name holds markup registers",
+        edits=(
+            Edit(
+                "services/notification_service/domain/mail.py",
+                "    return message\n",
+                '    message.add_alternative(f"<p>Hello {first_name}, your workspace is ready.</p>", subtype="html")\n'
+                "    return message\n",
+            ),
+        ),
+    ),
 )

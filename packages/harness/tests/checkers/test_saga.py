@@ -193,6 +193,14 @@ def test_a_mail_that_greets_somebody_else(completed: Story, names: Names) -> Non
     assert completed.judge(greeted="Ann")
 
 
+def test_a_mail_that_takes_a_name_for_markup(completed: Story, names: Names) -> None:
+    told = {"text": "Hello <b>Ann</b>,", "html": "<p>Hello &lt;b&gt;Ann&lt;/b&gt;,</p>"}
+    completed.mails[0] = replace(completed.mails[0], **told)
+    assert completed.judge(greeted="<b>Ann</b>")
+    completed.mails[0] = replace(completed.mails[0], html="<p>Hello <b>Ann</b>,</p>")
+    assert names(completed.judge(greeted="<b>Ann</b>")) == {"SECURITY/markup-in-a-mail"}
+
+
 def test_a_mail_sent_twice_with_one_id_is_valid(completed: Story) -> None:
     completed.mails.append(completed.mails[0])
     assert completed.judge()
