@@ -332,4 +332,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG301",
+        category="SAGA",
+        what="a step is not kept from being undone while it is being done: its undoing finds nothing to undo",
+        trigger="the command to do a step and the one to undo it are at two instances at the same time",
+        edits=(Edit(PARTICIPANT, '            await work.lock("step", command.saga_id, command.step)\n', ""),),
+    ),
 )
