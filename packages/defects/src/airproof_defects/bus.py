@@ -318,4 +318,34 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB300",
+        category="BUS",
+        what="an event that was handled lately is not looked up, and is noted before the handling is committed",
+        trigger="the connection breaks at the commit",
+        edits=(
+            Edit(
+                "kit/event_consumer.py",
+                "        self._handlers = handlers\n",
+                "        self._handlers = handlers\n        self._lately: set = set()\n",
+            ),
+            Edit(
+                "kit/event_consumer.py",
+                "        if handler is None:\n",
+                "        if handler is None or event.event_id in self._lately:\n",
+            ),
+            Edit(
+                "kit/event_consumer.py",
+                "                await handler(work, event)",
+                "                await handler(work, event)\n            self._lately.add(event.event_id)",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB301",
+        category="BUS",
+        what="how often a message is tried again is missing in the metrics",
+        trigger="a message whose handling fails and is repeated",
+        edits=(Edit("kit/messaging/consumer.py", "metrics.RETRIED.labels(topic).inc()", "pass"),),
+    ),
 )

@@ -483,4 +483,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS300",
+        category="XSERVICE",
+        what="the cause of all that a saga does is the saga itself",
+        trigger="a saga that completes",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "await self._send(work, machine, saga, effects, str(reply.message_id))",
+                "await self._send(work, machine, saga, effects, str(saga.id))",
+            ),
+        ),
+    ),
 )

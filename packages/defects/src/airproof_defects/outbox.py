@@ -516,4 +516,30 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB300",
+        category="OUTBOX",
+        what="a message that came while the one before it was on its way is found at the next poll only",
+        trigger="an aggregate changes twice before the broker has the first event",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "        if claimed.followed or self._full or claim != self._claims:\n",
+                "        if claimed.followed or self._full:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB301",
+        category="OUTBOX",
+        what="a dead letter tells one try less than there were",
+        trigger="the broker refuses a message for good",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "dead_letter_copy(message, error, attempts))",
+                "dead_letter_copy(message, error, max(claimed.attempts, 1)))",
+            ),
+        ),
+    ),
 )

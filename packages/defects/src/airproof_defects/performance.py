@@ -222,4 +222,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF300",
+        category="PERF",
+        what="a command that was refused is counted as done",
+        trigger="a participant refuses its step",
+        edits=(
+            Edit(
+                "kit/participant.py",
+                "labels(command.step, command.action, kept.outcome)",
+                "labels(command.step, command.action, Outcome.DONE)",
+            ),
+        ),
+    ),
 )

@@ -12,6 +12,7 @@ PARTICIPANT = "kit/participant.py"
 ENVELOPE = "kit/envelope.py"
 RESULTS = "kit/command_results.py"
 MAILS = "services/notification_service/adapters/mails.py"
+WELCOME = "services/notification_service/application/welcome.py"
 
 # An answer that is there already is left as it is, so that doing a command again does not fail on its own memory.
 KEPT_ONCE = (
@@ -276,7 +277,7 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="the mail server is away for a minute",
         edits=(
             Edit(
-                "services/notification_service/application/welcome.py",
+                WELCOME,
                 "            error, wait_s = str(failure), delay_s",
                 "            error = str(failure)\n"
                 "            if mail.attempts >= 8:\n"
@@ -310,5 +311,32 @@ DEFECTS: tuple[Defect, ...] = (
                 '            raise MailPostponed(f"{answer.code} {answer.message}", str(answer.code)) from answer\n',
             ),
         ),
+    ),
+    Defect(
+        id="SG300",
+        category="SAGA",
+        what="who sends mails breaks off those in hand when it is told to shut down",
+        trigger="a shutdown when the mail server has a mail and has not said so yet",
+        edits=(
+            Edit(
+                WELCOME,
+                "            if self._sending and not (worker and worker.cancelling()):\n",
+                "            if not worker:\n",
+            ),
+            Edit(
+                WELCOME,
+                "        try:\n            while not stopping.is_set():\n",
+                "        stopped = asyncio.create_task(stopping.wait())\n"
+                "        stopped.add_done_callback(lambda _: self._queued.set())\n"
+                "        try:\n            while not stopping.is_set():\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG301",
+        category="SAGA",
+        what="a step is not kept from being undone while it is being done: its undoing finds nothing to undo",
+        trigger="the command to do a step and the one to undo it are at two instances at the same time",
+        edits=(Edit(PARTICIPANT, '            await work.lock("step", command.saga_id, command.step)\n', ""),),
     ),
 )

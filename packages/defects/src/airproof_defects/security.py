@@ -595,4 +595,35 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE300",
+        category="SECURITY",
+        what="what a saga was started with is shown to whoever asks the orchestrator for it",
+        trigger="somebody asks, past the gateway",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                '@router.get("/{saga_id}", dependencies',
+                '@router.get("/{saga_id}/input")\n'
+                "async def get_input(saga_id: UUID, orchestrator: Application) -> dict[str, Any]:\n"
+                "    saga = await orchestrator.read(saga_id)\n"
+                "    return saga.input if saga else {}\n\n\n"
+                '@router.get("/{saga_id}", dependencies',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE301",
+        category="SECURITY",
+        what="the welcome mail says it in HTML, too, with the name as its user gave it",
+        trigger="somebody whose name holds markup registers",
+        edits=(
+            Edit(
+                "services/notification_service/domain/mail.py",
+                "    return message\n",
+                '    message.add_alternative(f"<p>Hello {first_name}, your workspace is ready.</p>", subtype="html")\n'
+                "    return message\n",
+            ),
+        ),
+    ),
 )

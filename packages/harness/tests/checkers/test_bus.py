@@ -184,6 +184,13 @@ def test_a_reply_caused_by_another_message(completed: Story, names: Names) -> No
     assert "XSERVICE/causation-wrong" in names(completed.judge())
 
 
+def test_an_end_that_does_not_name_the_reply_it_comes_from(completed: Story, names: Names) -> None:
+    end = "trip.completed"
+    completed.events = [replace(e, causation_id="s1") if e.event_type == end else e for e in completed.events]
+    completed.change(f"{end}-s1", causation_id="s1")
+    assert names(completed.judge()) == {"XSERVICE/causation-wrong"}
+
+
 @pytest.mark.parametrize("id_", ["c-book_car-execute-s1", "r-book_car-execute-s1", "car.made-s1"])
 @pytest.mark.parametrize("told", ["post", ""])
 def test_a_message_that_does_not_say_who_has_sent_it(completed: Story, names: Names, id_: str, told: str) -> None:

@@ -193,6 +193,14 @@ def test_a_mail_that_greets_somebody_else(completed: Story, names: Names) -> Non
     assert completed.judge(greeted="Ann")
 
 
+def test_a_mail_that_takes_a_name_for_markup(completed: Story, names: Names) -> None:
+    told = {"text": "Hello <b>Ann</b>,", "html": "<p>Hello &lt;b&gt;Ann&lt;/b&gt;,</p>"}
+    completed.mails[0] = replace(completed.mails[0], **told)
+    assert completed.judge(greeted="<b>Ann</b>")
+    completed.mails[0] = replace(completed.mails[0], html="<p>Hello <b>Ann</b>,</p>")
+    assert names(completed.judge(greeted="<b>Ann</b>")) == {"SECURITY/markup-in-a-mail"}
+
+
 def test_a_mail_sent_twice_with_one_id_is_valid(completed: Story) -> None:
     completed.mails.append(completed.mails[0])
     assert completed.judge()
@@ -254,9 +262,10 @@ def test_a_mail_of_a_saga_that_failed(compensated: Story, names: Names) -> None:
 
 
 def test_a_deadline_that_is_another_than_the_start_says(completed: Story, names: Names) -> None:
-    completed.allowed_s = 120.4
+    completed.allowed_s = 119.6
     assert completed.judge(allowed_s=120.0), completed.judge(allowed_s=120.0)
-    assert names(completed.judge(allowed_s=30.0)) == {"SAGA/deadline-moved"}
+    assert names(completed.judge(allowed_s=119.0)) == {"SAGA/deadline-moved"}
+    assert names(completed.judge(allowed_s=300.0)) == {"SAGA/deadline-moved"}
 
 
 def test_an_event_of_a_saga_without_its_correlation(completed: Story, names: Names) -> None:

@@ -107,7 +107,7 @@ class Http:
     def mails(self) -> tuple[Mail, ...]:
         """The mails that the sink accepted."""
         answer = self._client.get(f"{self._sink()}/mails")
-        names = ("message_id", "recipient", "subject", "text")
+        names = ("message_id", "recipient", "subject", "text", "html")
         return tuple(Mail(*(one[name] for name in names)) for one in _json(answer, 200))
 
     def reject_recipient(self, recipient: str, *, rejected: bool) -> None:

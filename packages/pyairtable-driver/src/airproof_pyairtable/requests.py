@@ -17,7 +17,7 @@ from airproof.environment.topology import CellDescription
 from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityRef
-from airproof.platform.manifest import Access, Route
+from airproof.platform.manifest import Access, Route, Step
 from airproof.platform.observation import SagaState
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof_pyairtable.databases import Databases
@@ -33,6 +33,7 @@ CORRELATION, REQUEST = "X-Correlation-ID", "X-Request-ID"
 PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
+REPEATED, REPLIED = "pyairtable_messages_retried_total", "pyairtable_commands_total"
 SENT, ENDED = "pyairtable_messages_published_total", "pyairtable_sagas_total"
 TOOK = "pyairtable_http_request_seconds_sum"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
@@ -133,6 +134,15 @@ class Requests:
         """What its metrics say of messages, whatever their topic."""
         return self._sum(service, HANDLED)
 
+    def repeated(self, service: str) -> float:
+        """What its metrics say of tries at messages, whatever their topic."""
+        return self._sum(service, REPEATED)
+
+    def replied(self, step: Step, action: str, *, refused: bool) -> float:
+        """What the participant's metrics say of commands."""
+        outcome = "refused" if refused else "done"
+        return self._sum(step.participant, REPLIED, f'action="{action}"', f'outcome="{outcome}"', f'step="{step.name}"')
+
     def sent(self, service: str) -> float:
         """What its metrics say of messages that the broker has, whatever their kind."""
         return self._sum(service, SENT)
@@ -141,9 +151,9 @@ class Requests:
         """What its metrics say of dead letters, whoever made them."""
         return self._sum(service, GIVEN_UP)
 
-    def _sum(self, service: str, name: str, label: str = "") -> float:
-        lines = self.counted(service).splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name}{{") and label in line)
+    def _sum(self, service: str, name: str, *labels: str) -> float:
+        lines = [line for line in self.counted(service).splitlines() if line.startswith(f"{name}{{")]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if all(label in line for label in labels))
 
     def allowed(self, user: EntityRef, about: EntityRef, action: str, *, whom: EntityRef | None = None) -> bool:
         """What permission-service says to the user, who asks about a user of their own tenant."""
@@ -219,10 +229,10 @@ class Requests:
         return value
 
     def _registered_with(self, name: str, tenants: Collection[Tenant]) -> tuple[str, ...]:
-        """That of all registrations, also of those that were undone."""
+        """That of all registrations, also of those that were undone; of one that is forgotten there is none."""
         values = {"name": name, "tenants": [tenant.id for tenant in tenants]}
         rows = self._databases.all(database_of(ORCHESTRATOR), _REGISTERED, values)
-        return tuple(str(row["value"]) for row in rows)
+        return tuple(str(row["value"]) for row in rows if row["value"] is not None)
 
     def _saga_of(self, about: EntityRef) -> str:
         """The registration that made the workspace; none there is for a workspace that is not there."""

@@ -78,6 +78,12 @@ def _causation(view: SagaView) -> Iterator[Anomaly]:
             promise = "an event is caused by the command that asked for what it tells"
             seen = strange[0].causation_id or "none"
             yield Anomaly(XSERVICE, "causation-wrong", promise, f"a command of {step.name}", seen, witness(strange))
+    answers = {reply.message_id for exchange in view.exchanges for reply in exchange.replies}
+    ends = [event for event in view.events(view.saga.completed) if event.causation_id not in answers]
+    if ends and answers:
+        promise = "that a saga is complete is caused by the reply that made it so"
+        seen = ends[0].causation_id or "none"
+        yield Anomaly(XSERVICE, "causation-wrong", promise, "a reply of the same saga", seen, witness(ends))
 
 
 def _senders(view: SagaView) -> Iterator[Anomaly]:

@@ -220,3 +220,7 @@ def _mails(saga: Saga, observation: SagaObservation, expectation: Expectation) -
         for mail in (one for one in mails if greeted and not any(name in one.text for name in greeted)):
             promise, expected = "a mail calls its recipient by their name", " or ".join(sorted(greeted))
             yield Anomaly("CONTRACT", "greets-another", promise, expected, mail.text, (f"mail {mail.message_id}",))
+        markup = {name for name in greeted if "<" in name}
+        for mail in (one for one in mails if any(name in one.html for name in markup)):
+            promise, expected = "what somebody is called is no markup in a mail", "a name that is escaped"
+            yield Anomaly("SECURITY", "markup-in-a-mail", promise, expected, mail.html, (f"mail {mail.message_id}",))

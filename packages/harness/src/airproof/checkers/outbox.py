@@ -16,7 +16,7 @@ ORIGIN = "dlq-topic"
 """The header of a dead letter that says to which topic its message went."""
 PARKER = "dlq-source"
 """The header of a dead letter that says which service made it one."""
-_TRIES = "dlq-attempts"
+TRIED = "dlq-attempts"
 """The header of a dead letter that says how often it was tried, at least once."""
 
 
@@ -56,7 +56,7 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
         yield Anomaly(OUTBOX, "no-dead-letter", promise, f"{wanted} among the dead letters", "not there")
     originals = {m.message_id: m for m in observation.bus if m.kind is not MessageKind.DEAD_LETTER}
     for letter in letters:
-        for header, what in ((CAUSE, "why it is one"), (PARKER, "who made it one"), (_TRIES, "how often it was tried")):
+        for header, what in ((CAUSE, "why it is one"), (PARKER, "who made it one"), (TRIED, "how often it was tried")):
             if letter.headers.get(header, "") in {"", "0"}:
                 promise = f"a dead letter says {what}"
                 yield Anomaly(OUTBOX, "no-cause", promise, f"a {header}", "none", witness([letter]))

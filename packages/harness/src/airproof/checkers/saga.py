@@ -15,8 +15,8 @@ from airproof.platform.manifest import Saga
 from airproof.platform.observation import SagaObservation, SagaState, StepState
 
 SAGA = "SAGA"
-_SET_WITHIN_S = 10.0
-"""How long a start may take to be stored."""
+_SET_WITHIN_S, _LATER_S = 10.0, 0.1
+"""How long a start may take to be stored, which makes its deadline no later than what clocks differ by."""
 _UNDONE = frozenset({StepState.COMPENSATED, StepState.REFUSED, StepState.PENDING})
 
 
@@ -215,9 +215,9 @@ def _saga_events(view: SagaView) -> Iterator[Anomaly]:
 def _deadline(view: SagaView) -> Iterator[Anomaly]:
     """The deadline is set when the saga is started, and stays."""
     wanted, allowed = view.ending.allowed_s, view.readout.allowed_s
-    if wanted is not None and allowed is not None and abs(allowed - wanted) > _SET_WITHIN_S:
+    if wanted is not None and allowed is not None and not -_SET_WITHIN_S <= allowed - wanted <= _LATER_S:
         promise = "a saga has as long as its start says, or as the platform says for all, from its start"
-        yield Anomaly(SAGA, "deadline-moved", promise, f"{wanted:g} s", f"{allowed:.1f} s", (described(view),))
+        yield Anomaly(SAGA, "deadline-moved", promise, f"{wanted:g} s", f"{allowed:.2f} s", (described(view),))
 
 
 def _usable(view: SagaView) -> Iterator[Anomaly]:

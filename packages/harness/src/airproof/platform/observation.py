@@ -208,12 +208,13 @@ class BusMessage:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail that the SMTP sink accepted."""
+    """A mail that the SMTP sink accepted; `html` is what it says to who is shown markup, if that is something else."""
 
     message_id: str
     recipient: str
     subject: str
     text: str = ""
+    html: str = ""
 
 
 @dataclass(frozen=True, slots=True)

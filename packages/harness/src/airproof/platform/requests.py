@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from airproof.platform.driver import Tenant
     from airproof.platform.entities import EntityRef
-    from airproof.platform.manifest import Route
+    from airproof.platform.manifest import Route, Step
     from airproof.platform.observation import SagaState
 
 NO_PLAIN_TEXT = "'*/--;%s{0}"
@@ -226,6 +226,14 @@ class RequestAccess(Protocol):
 
     def handled(self, service: str) -> float:
         """How many messages a service has handled to the end since it was started, as its metrics say."""
+        ...
+
+    def repeated(self, service: str) -> float:
+        """How many tries at messages have failed and were repeated since a service was started, as its metrics say."""
+        ...
+
+    def replied(self, step: Step, action: str, *, refused: bool) -> float:
+        """How many commands to do or to undo a step its participant has refused, or has not, as its metrics say."""
         ...
 
     def sent(self, service: str) -> float:

@@ -15,7 +15,7 @@ from airproof.platform.driver import EffectBlock, SagaInput, Tenant, Write
 from airproof.platform.manifest import Step
 from airproof.platform.observation import BusMessage, OutboxRow
 from airproof.waiting import wait_until
-from airproof.wire import glob, kafka, on
+from airproof.wire import AppliedRule, glob, kafka, on
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 LOOK_AGAIN_S = 0.01
@@ -113,10 +113,11 @@ def refused_on_the_wire(stage: Stage, row: OutboxRow, reason: str) -> Iterator[N
 
 
 @contextmanager
-def stuck_on_the_wire(stage: Stage, service: str) -> Iterator[None]:
+def stuck_on_the_wire(stage: Stage, service: str) -> Iterator[AppliedRule]:
     """A message of the service is on its way: as long as it comes alone the broker says again and again: not now.
 
-    What is sent in the same request would be told the same, so that gets through with all that is in it.
+    What is sent in the same request would be told the same, so that gets through with all that is in it. Yields what
+    tells whether it came.
     """
     stage.disturbances.append("stuck")
     with ExitStack() as stuck:
@@ -124,8 +125,8 @@ def stuck_on_the_wire(stage: Stage, service: str) -> Iterator[None]:
             (message_id,) = stage.platform.outbox.put_stream(service, stage.tenant, [0])
             stage.allowance.foreign.add(message_id)
             alone = on(service, Role.KAFKA.value).when(kafka.produce(containing=message_id, records=1))
-            stuck.enter_context(wire.applied(stage.cell, alone.respond(error="NOT_ENOUGH_REPLICAS")))
-        yield
+            rule = stuck.enter_context(wire.applied(stage.cell, alone.respond(error="NOT_ENOUGH_REPLICAS")))
+        yield rule
 
 
 def unroutable(stage: Stage, service: str) -> str:

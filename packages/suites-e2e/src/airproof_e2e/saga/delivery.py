@@ -162,6 +162,14 @@ MAILS = (
         cell=CellKind.WIRED,
     ),
     Family(
+        "mail-in-hand-at-shutdown",
+        Per.MAIL,
+        mails.stopped_in_hand,
+        "a mail that its server has when the service is told to shut down is not sent once more",
+        CRASH,
+        cell=CellKind.WIRED,
+    ),
+    Family(
         "mail-among-others",
         Per.MAIL,
         mails.among_others,

@@ -79,7 +79,8 @@ def told_in_reverse(stage: Stage) -> None:
 def stopped_while_failing(stage: Stage) -> None:
     """Two events wait, the later one fails again and again, and who keeps the figure is told to shut down over it.
 
-    Before that its database refuses to count the first one, once for each reason that passes.
+    Before that its database refuses to count the first one, once for each reason that passes, and is cut off from it
+    when that is to be committed.
     """
     event_type, keeper = _subscription(stage).event, _subscription(stage).service
     with _about_to_be_told(stage, TWO) as (saga_ids, go_on), stopped(stage, keeper) as down, ExitStack() as rules:
@@ -187,7 +188,10 @@ def _tell_in_reverse(stage: Stage, step: Step, wanted: Sequence[str]) -> None:
 
 
 def _counting_refused(stage: Stage, saga_id: str) -> Iterator[Rule]:
-    """The database refuses to change the figure that the saga's effect carries, once for each reason that passes."""
+    """The database refuses to change the figure that the saga's effect carries, once for each reason that passes.
+
+    When it has not refused, the change gets lost at its commit, once.
+    """
     kept = _kept(stage)
     carrying = stage.access.effect(kept.name, saga_id)
     counted = on(kept.participant, DATABASE).when(postgres.statement(containing=carrying.id if carrying else saga_id))
@@ -195,6 +199,8 @@ def _counting_refused(stage: Stage, saga_id: str) -> Iterator[Rule]:
         refused = counted.times(1).respond(sqlstate=state, message="not now")
         # Who does not try again does not get to the next one.
         yield refused if number == 1 else refused.preventable()
+    uncommitted = postgres.commit(containing=carrying.id if carrying else saga_id)
+    yield on(kept.participant, DATABASE).when(uncommitted).times(1).reset().preventable()
 
 
 def _told(stage: Stage) -> tuple[str, BusMessage]:

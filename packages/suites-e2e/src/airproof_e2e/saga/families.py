@@ -416,6 +416,14 @@ INSTANCES = (
         cell=CellKind.DOUBLED,
     ),
     Family(
+        "instances-do-and-undo",
+        Per.UNDOING,
+        instances.undone_beside,
+        "a step that one instance is still at is undone by no other one before it is done",
+        ("SAGA-1", "EB-2"),
+        cell=CellKind.DOUBLED,
+    ),
+    Family(
         "instance-frozen",
         Per.SAGA,
         instances.frozen_at_commit,

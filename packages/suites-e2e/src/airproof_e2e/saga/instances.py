@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import COMPENSATE
 from airproof.environment.topology import Role
 from airproof.errors import FaultNotObserved
 from airproof.faults.process import NodeFault
@@ -14,13 +15,21 @@ from airproof.platform.driver import Write
 from airproof.platform.manifest import Step
 from airproof.platform.observation import MessageKind, SagaState
 from airproof.waiting import wait_until
-from airproof_e2e.saga.breakage import FREEZES_AT_MOST, commits_held, held, killed, suspended, undo_refused
+from airproof_e2e.saga.breakage import (
+    FREEZES_AT_MOST,
+    commits_held,
+    held,
+    killed,
+    redelivered,
+    suspended,
+    undo_refused,
+)
 from airproof_e2e.saga.moments import answer, at_each_instance, last_refusable, undoable
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
 STREAMS, OF_ONE_KEY, SIZE, MAILS = 8, 3, 10, 3
-LONG_S = 60.0
+LONG_S, DEADLINE_S = 60.0, 1.0
 
 
 def share_an_outbox(stage: Stage) -> None:
@@ -121,6 +130,19 @@ def restarted_beside_claim(stage: Stage) -> None:
         claimer.heal()
         wait_sent(stage, service)
     _demand_each_once(stage, put)
+
+
+def undone_beside(stage: Stage) -> None:
+    """While an instance is at the first step the deadline passes, and another one is asked to undo that step."""
+    step = undoable(stage.saga)[0]
+    undone = (MessageKind.REPLY, f"{step.name}.{COMPENSATE}")
+    with held(stage, step.participant, Write.BUSINESS) as block:
+        saga_id = stage.start(deadline_s=DEADLINE_S, ends=COMPENSATED)
+        block.wait_blocked(timeout_s=WAIT_S)
+        redelivered(stage, stage.command(saga_id, step, COMPENSATE), elsewhere=True)
+        met = "the other instance to wait, or to say that there is nothing to undo"
+        wait_until(lambda: block.waiting() > 1 or stage.has(saga_id, undone), timeout_s=WAIT_S, describe=met)
+    stage.wait_end(saga_id)
 
 
 @contextmanager

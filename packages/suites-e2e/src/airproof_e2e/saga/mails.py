@@ -15,6 +15,7 @@ from airproof.wire import established, on, smtp
 from airproof_e2e.saga.breakage import LOOK_AGAIN_S, held, killed, mails_left, suspended
 from airproof_e2e.saga.messages import MAIL, applied
 from airproof_e2e.saga.moments import demand_silence
+from airproof_e2e.saga.shutdowns import TRIES, shut_down_over
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 PUT_OFF = {"MAIL": 451, "RCPT": 450, "DATA": 452}
@@ -67,6 +68,24 @@ def answer_lost(stage: Stage) -> None:
     """The mail server takes the mail, and the service is never told."""
     with applied(stage, on(stage.step.participant, MAIL).when(smtp.message()).times(1).after("250").lose_reply()):
         stage.wait_end(stage.start())
+
+
+def stopped_in_hand(stage: Stage) -> None:
+    """The service is told to shut down when the mail server has the mail and has not said so, which it does then."""
+    if not any(_sent_once(stage) for _ in range(TRIES)):
+        promise = "a service that is told to shut down hears its mail server out, so that no mail is sent twice"
+        expected, seen = f"one mail, in one of {TRIES} tries", "more, each time"
+        stage.anomalies.append(Anomaly("SAGA", "mail-twice", promise, expected, seen, (stage.step.participant,)))
+
+
+def _sent_once(stage: Stage) -> bool:
+    given, taken = stage.make_input(), on(stage.step.participant, MAIL).when(smtp.message()).times(1).after("250")
+    with applied(stage, taken.hold()) as held_up:
+        saga_id = stage.start(given)
+        held_up.wait_until_held(WAIT_S)
+        shut_down_over(stage, stage.step.participant, held_up.release, lambda: None)
+    stage.wait_end(saga_id)
+    return sum(mail.recipient == given.subject for mail in stage.access.observe(stage.tenant).mails) == 1
 
 
 def put_off(stage: Stage) -> None:

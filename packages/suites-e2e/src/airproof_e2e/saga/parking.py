@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 
-from airproof.checkers.outbox import CAUSE, PARKER
+from airproof.checkers.outbox import CAUSE, PARKER, TRIED
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import witness
 from airproof.errors import PlatformError, WaitTimeout
@@ -152,8 +152,8 @@ def refused_for_every_reason(stage: Stage) -> None:
         rows = wait_parked(stage, service)
     send_again(stage, service, rows)
     with ExitStack() as stuck:
-        for each in services_of(stage.saga):
-            stuck.enter_context(stuck_on_the_wire(stage, each))
+        for rule in [stuck.enter_context(stuck_on_the_wire(stage, each)) for each in services_of(stage.saga)]:
+            rule.wait_until_fired(WAIT_S)
         stage.wait_end(stage.start())
 
 
@@ -258,7 +258,12 @@ def send_again(stage: Stage, service: str, rows: Iterable[OutboxRow]) -> None:
     for row in rows:
         stage.allowance.parked.add(row.message_id)
         with suppress(WaitTimeout):
-            stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
+            letter = stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S)
+            if (told := letter.headers.get(TRIED)) != str(row.attempts):
+                promise, seen = "a dead letter says how often its message was tried", told or "nothing"
+                stage.anomalies.append(
+                    Anomaly("OUTBOX", "wrong-tries", promise, f"{row.attempts}", seen, witness([letter]))
+                )
         try:
             stage.platform.outbox.retry(service, row.message_id)
         except PlatformError as error:

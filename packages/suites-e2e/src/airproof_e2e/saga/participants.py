@@ -6,17 +6,17 @@ Where the participant has to help itself, the orchestrator is frozen: its asking
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import pairwise
 
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE, EXECUTE, witness
-from airproof.errors import NotReady, PlatformError
+from airproof.errors import NotReady
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
+from airproof.platform.manifest import Step
 from airproof.platform.observation import MessageKind, OutboxRow, SagaState
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import (
@@ -33,11 +33,11 @@ from airproof_e2e.saga.breakage import (
 )
 from airproof_e2e.saga.moments import answer, before_deadline, demand_silence, last_refusable
 from airproof_e2e.saga.parking import wait_sent
+from airproof_e2e.saga.shutdowns import TRIES, shut_down_over
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 from airproof_e2e.saga.timers import demand_asked_on
 
 AFTER_DEADLINE_S = 0.1
-TRIES, SHUTS_DOWN_FOR_S = 2, 0.4
 ASKED, LONGER, PATIENT_MS = 4, 1.5, 1200
 
 
@@ -47,7 +47,7 @@ def happy(stage: Stage) -> None:
     if stage.access.usable(given):
         promise, expected = "what a saga gives its user is of no use before", "a refusal"
         stage.anomalies.append(Anomaly("SECURITY", "used-too-early", promise, expected, "that it works"))
-    with _counted(stage, SagaState.COMPLETED):
+    with _counted(stage, SagaState.COMPLETED, [(step, EXECUTE, False) for step in stage.saga.steps]):
         stage.wait_end(stage.start(given))
     if not stage.access.usable(given):
         promise, expected = "that something was refused before it was there is not remembered", "that it works"
@@ -56,22 +56,34 @@ def happy(stage: Stage) -> None:
 
 def refused(stage: Stage) -> None:
     """The participant refuses to do the step, for a reason of its business; not before it has it, nor afterwards."""
-    given = stage.make_input()
+    given, done = stage.make_input(), stage.saga.before(stage.step.name)
+    replies = [*((step, EXECUTE, False) for step in done), (stage.step, EXECUTE, True)]
+    replies += [(step, COMPENSATE, False) for step in done if step.compensation]
     stage.wait_end(stage.start())
-    with stage.access.refuse(stage.step.name, given), _counted(stage, SagaState.COMPENSATED):
+    with stage.access.refuse(stage.step.name, given), _counted(stage, SagaState.COMPENSATED, replies):
         stage.wait_end(stage.start(given, ends=COMPENSATED, refused=stage.step))
     stage.wait_end(stage.start())
 
 
 @contextmanager
-def _counted(stage: Stage, state: SagaState) -> Iterator[None]:
-    """Operators see in the orchestrator's metrics that one saga ends so, once; an anomaly is noted."""
-    ended = partial(stage.platform.requests.ended, stage.orchestrator, state)
-    before = ended()
+def _counted(stage: Stage, state: SagaState, replies: Iterable[tuple[Step, str, bool]]) -> Iterator[None]:
+    """Operators see in the metrics that one saga ends so, and each of its commands is answered so; anomalies are noted.
+
+    Args:
+        replies: of which step, to which action, and whether it is a refusal.
+    """
+    requests = stage.platform.requests
+    figures = {f"saga that is {state}": partial(requests.ended, stage.orchestrator, state)}
+    for step, action, refused in replies:
+        what = f"{step.name}.{action} that {step.participant} has {'refused' if refused else 'done'}"
+        figures[what] = partial(requests.replied, step, action, refused=refused)
+    before = {what: figure() for what, figure in figures.items()}
     yield
-    if (more := ended() - before) != 1:
-        promise, expected = "a saga that ends is counted once where operators look", f"1 more that is {state}"
-        stage.anomalies.append(Anomaly("PERF", "counted-wrong", promise, expected, f"{more:g} more"))
+    promise = "a saga that ends, and a command that is answered, is counted once where operators look"
+    for what, figure in figures.items():
+        if (more := figure() - before[what]) != 1:
+            expected = f"1 more {what}"
+            stage.anomalies.append(Anomaly("PERF", "counted-wrong", promise, expected, f"{more:g} more"))
 
 
 def undoing_refused(stage: Stage) -> None:
@@ -168,33 +180,13 @@ def _demand_told(stage: Stage) -> None:
 
 def _left_untold(stage: Stage) -> tuple[OutboxRow, ...]:
     """What the participant still holds back when it has exited that was let go on as soon as it began to shut down."""
-
-    def stop() -> tuple[OutboxRow, ...]:
-        with stopped(stage, stage.step.participant) as fault:
-            demand_clean_exit(stage, fault)
-            return stage.platform.outbox.held_back(stage.step.participant, stage.tenant)
-
-    with ThreadPoolExecutor(1, thread_name_prefix="stop") as stopper:
-        with held(stage, stage.step.participant, Write.BUSINESS) as block:
-            saga_id = stage.start()
-            block.wait_blocked(timeout_s=WAIT_S)
-            stopping = stopper.submit(stop)
-            begins = f"{stage.step.participant} to begin to shut down"
-            wait_until(lambda: stopping.done() or not _listens(stage), timeout_s=WAIT_S, describe=begins)
-            later = time.monotonic() + SHUTS_DOWN_FOR_S
-            wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="it to come to what it has in hand")
-        left = stopping.result()
+    participant, outbox = stage.step.participant, stage.platform.outbox
+    with held(stage, participant, Write.BUSINESS) as block:
+        saga_id = stage.start()
+        block.wait_blocked(timeout_s=WAIT_S)
+        left = shut_down_over(stage, participant, block.release, lambda: outbox.held_back(participant, stage.tenant))
     stage.wait_end(saga_id)
     return left
-
-
-def _listens(stage: Stage) -> bool:
-    service = stage.platform.manifest.service(stage.step.participant)
-    try:
-        stage.platform.requests.probe(service.name, service.health_path)
-    except PlatformError:
-        return False
-    return True
 
 
 def killed_when_asked(stage: Stage, saga_id: str, _: NodeFault) -> None:

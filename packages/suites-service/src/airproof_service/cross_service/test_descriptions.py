@@ -6,8 +6,9 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly, judged
-from airproof.platform.manifest import Manifest
-from airproof_service.stage import Stage
+from airproof.platform.manifest import Access, Manifest, Route, Service
+from airproof.platform.requests import Request, ServiceToken, Session
+from airproof_service.stage import REFUSALS, Stage
 
 
 @pytest.mark.smoke
@@ -23,6 +24,22 @@ def test_a_service_describes_what_it_can_be_asked_for(cell: Cell) -> None:
     verdict = judged("descriptions", anomalies)
     if not verdict:
         pytest.fail(str(verdict), pytrace=False)
+
+
+@pytest.mark.covers("SEC-1", "SEC-2")
+def test_what_a_service_describes_is_done_for_no_stranger(stage: Stage) -> None:
+    """Whatever a service says that it can be asked for, also what nobody else knows of, it does for no stranger."""
+    requests, entity = stage.cell.platform.requests, stage.routes[0].entity
+    for service in stage.cell.platform.manifest.services:
+        for operation in sorted({_shape(one) for one in requests.described(service.name)} - _open(service)):
+            method, path = operation.replace("{}", "{id}").split()
+            route = Route(operation, method, path, entity, service.name, Access.OPERATOR)
+            answer = requests.ask_service(route, stage.about, ServiceToken.NONE)
+            promise, closed = "what can be asked for is done for no stranger", answer.status in REFUSALS - {404}
+            expected, seen = f"401 or 403 of {service.name}", f"{answer}"
+            request = Request(route, stage.about, Session.NONE)
+            stage.demand(closed, "SECURITY", "stranger-served", promise, expected, seen, request)
+    stage.judge()
 
 
 @pytest.mark.covers("SEC-3")
@@ -44,6 +61,12 @@ def _wanted(manifest: Manifest) -> dict[str, set[str]]:
     for route in (*manifest.routes, *manifest.closed):
         wanted.setdefault(route.service, set()).add(_shape(f"{route.method} {route.path.partition('?')[0]}"))
     return wanted or pytest.skip("the manifest declares no routes")
+
+
+def _open(service: Service) -> set[str]:
+    """What anybody may ask."""
+    paths = service.health_path, service.ready_path, service.metrics_path, service.description_path
+    return {f"GET {path}" for path in paths}
 
 
 def _shape(request: str) -> str:

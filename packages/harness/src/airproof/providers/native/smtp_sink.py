@@ -78,7 +78,7 @@ class Receiver:
         del server, session
         content = envelope.original_content or b""
         mail = message_from_bytes(content, policy=default_policy)
-        text = mail.get_body(("plain",))
+        text, html = mail.get_body(("plain",)), mail.get_body(("html",))
         for recipient in envelope.rcpt_tos:
             self._journal.write(
                 mail={
@@ -86,6 +86,7 @@ class Receiver:
                     "recipient": recipient.lower(),
                     "subject": str(mail["Subject"] or ""),
                     "text": text.get_content() if text else "",
+                    "html": html.get_content() if html else "",
                     "received_at": time.time(),
                 }
             )
