@@ -99,8 +99,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 SESSIONS,
-                "            return bool(await self._redis.delete(*pair))\n",
-                "            await self._redis.delete(*pair)\n            return True\n",
+                "            return bool(await self._redis.eval(_TAKE, len(keys), *keys, _hash(taker), TAKEN_S))\n",
+                "            await self._redis.delete(*keys)\n            return True\n",
             ),
         ),
     ),
@@ -373,10 +373,15 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(
                 ACCOUNTS,
                 "        credential = await self._credential_of(session) if session else None\n",
-                "        taken = session is not None and await self._sessions.take_refresh(refresh_token, session)\n"
+                "        if taken := session is not None:\n"
+                '            taken = await self._sessions.take_refresh(refresh_token, session, "")\n'
                 "        credential = await self._credential_of(session) if session else None\n",
             ),
-            Edit(ACCOUNTS, "if not await self._sessions.take_refresh(refresh_token, session):", "if not taken:"),
+            Edit(
+                ACCOUNTS,
+                "if not await self._sessions.take_refresh(refresh_token, session, tokens.access_token):",
+                "if not taken:",
+            ),
         ),
     ),
     Defect(
@@ -477,9 +482,9 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(
                 ACCOUNTS,
                 "        tokens = await self._sessions.open(credential)\n"
-                "        if not await self._sessions.take_refresh(refresh_token, session):\n"
+                "        if not await self._sessions.take_refresh(refresh_token, session, tokens.access_token):\n"
                 "            await self._sessions.close_session(tokens.access_token)\n",
-                "        if not await self._sessions.take_refresh(refresh_token, session):\n",
+                '        if not await self._sessions.take_refresh(refresh_token, session, ""):\n',
             ),
             Edit(
                 ACCOUNTS,
