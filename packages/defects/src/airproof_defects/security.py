@@ -600,4 +600,74 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE311",
+        category="SECURITY",
+        what="whoever shows a token that was exchanged ends what it was exchanged for",
+        trigger="a user's two pages exchange one token at the same moment",
+        edits=(
+            Edit(
+                SESSIONS,
+                "        async with self._available():\n"
+                '            access = f"access:{_hash(access_token)}"\n'
+                "            session = _session(await self._redis.get(access))\n"
+                "            if session:\n"
+                '                await self._redis.delete(access, f"refresh:{session.partner}")\n',
+                "        async with self._available():\n"
+                "            await self._end(_hash(access_token))\n\n"
+                "    async def remember_successor(self, refresh_token: str, access_token: str) -> None:\n"
+                "        async with self._available():\n"
+                '            used = f"used:{_hash(refresh_token)}"\n'
+                "            await self._redis.set(used, _hash(access_token), ex=REFRESH_S)\n\n"
+                "    async def end_successor(self, refresh_token: str) -> None:\n"
+                "        async with self._available():\n"
+                '            successor = await self._redis.get(f"used:{_hash(refresh_token)}")\n'
+                "            if successor:\n"
+                "                await self._end(successor.decode())\n\n"
+                "    async def _end(self, access: str) -> None:\n"
+                '        session = _session(await self._redis.get(f"access:{access}"))\n'
+                "        if session:\n"
+                '            await self._redis.delete(f"access:{access}", f"refresh:{session.partner}")\n',
+            ),
+            Edit(
+                ACCOUNTS,
+                "        credential = await self._credential_of(session) if session else None\n",
+                "        if session is None:\n"
+                "            await self._sessions.end_successor(refresh_token)\n"
+                "        credential = await self._credential_of(session) if session else None\n",
+            ),
+            Edit(
+                ACCOUNTS,
+                "        return tokens\n",
+                "        await self._sessions.remember_successor(refresh_token, tokens.access_token)\n"
+                "        return tokens\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE312",
+        category="SECURITY",
+        what="which sessions a user has is kept for ever",
+        trigger="a session ends by itself",
+        edits=(
+            Edit(
+                SESSIONS,
+                "        return tokens\n",
+                '            await self._redis.sadd(f"sessions:{credential.id}", access)\n        return tokens\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE313",
+        category="SECURITY",
+        what="whoever hears nothing of having used a token up is told, when asked again, that somebody else has",
+        trigger="the answer of what keeps the sessions to an exchange is lost",
+        edits=(
+            Edit(
+                SESSIONS,
+                "            return bool(await self._redis.eval(_TAKE, len(keys), *keys, _hash(taker), TAKEN_S))\n",
+                "            return bool(await self._redis.delete(*keys[:2]))\n",
+            ),
+        ),
+    ),
 )
