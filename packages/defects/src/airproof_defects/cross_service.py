@@ -483,4 +483,29 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS310",
+        category="XSERVICE",
+        what="a call may take as long as it likes, as long as something comes now and then",
+        trigger="a service's answer comes in little pieces, for longer than anybody may wait",
+        edits=(Edit("kit/service_client.py", "asyncio.timeout(in_all_s)", "asyncio.timeout(None)"),),
+    ),
+    Defect(
+        id="XS311",
+        category="XSERVICE",
+        what="whoever finds all connections to Redis in use waits for one as long as it takes",
+        trigger="Redis hangs, and many are to be told so",
+        edits=(
+            Edit(
+                "kit/redis.py",
+                "import Connection, ConnectionPool, Redis",
+                "import BlockingConnectionPool, Connection, Redis",
+            ),
+            Edit(
+                "kit/redis.py",
+                "ConnectionPool.from_url(url, ",
+                "BlockingConnectionPool.from_url(url, max_connections=10, ",
+            ),
+        ),
+    ),
 )

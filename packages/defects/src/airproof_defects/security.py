@@ -601,6 +601,38 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="SE310",
+        category="SECURITY",
+        what="who somebody is is asked once for all requests that they have under way",
+        trigger="a request is made while an earlier one is looked up, and the account was locked in between",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "from fastapi import APIRouter, Request, Response\n",
+                "import asyncio\n\nimport httpx\nfrom fastapi import APIRouter, Request, Response\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '    authorization = {"authorization": request.headers.get("authorization", "")}\n'
+                '    answer = await client.call("auth-service", "POST", "/auth/validate", headers=authorization)\n',
+                '    answer = await _validated(client, request.headers.get("authorization", ""))\n',
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "async def _body(",
+                "_asked: dict[str, asyncio.Task[httpx.Response]] = {}\n\n\n"
+                "async def _validated(client: ServiceClient, authorization: str) -> httpx.Response:\n"
+                "    if authorization not in _asked:\n"
+                '        call = client.call("auth-service", "POST", "/auth/validate", '
+                'headers={"authorization": authorization})\n'
+                "        _asked[authorization] = asyncio.create_task(call)\n"
+                "        _asked[authorization].add_done_callback(lambda _: _asked.pop(authorization))\n"
+                "    return await asyncio.shield(_asked[authorization])\n\n\n"
+                "async def _body(",
+            ),
+        ),
+    ),
+    Defect(
         id="SE311",
         category="SECURITY",
         what="whoever shows a token that was exchanged ends what it was exchanged for",
