@@ -67,16 +67,15 @@ def test_however_many_wait_at_once_each_is_served(stage: Stage, wire: Wire) -> N
 
 def _demand_all_served(stage: Stage, route: Route, slow: Rule) -> None:
     request = stage.rightful(route)
-    with ThreadPoolExecutor(USERS, thread_name_prefix="user") as users, applied(stage.cell, slow) as held:
-        asked = [users.submit(stage.ask, request) for _ in range(USERS)]
-        # Who is given no connection waits elsewhere, or is answered at once.
-        with suppress(WaitTimeout):
+    with ThreadPoolExecutor(USERS, thread_name_prefix="user") as users:
+        with applied(stage.cell, slow) as held, suppress(WaitTimeout):
+            asked = [users.submit(stage.ask, request) for _ in range(USERS)]
+            # Who is given no connection waits elsewhere, or is answered at once.
             wait_until(
                 lambda: held.fired + sum(one.done() for one in asked) >= USERS,
                 timeout_s=MEET_S,
                 describe=f"{USERS} requests to wait",
             )
-        held.release()
         answers = [one.result(WAIT_S) for one in asked]
     refused = [answer for answer in answers if answer is None or answer.status >= 400]
     promise, expected = f"however many wait for {slow.target} at once, each is served", f"{USERS} served"
