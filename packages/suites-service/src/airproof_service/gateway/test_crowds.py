@@ -58,8 +58,7 @@ def test_however_many_wait_at_once_each_is_served(stage: Stage, wire: Wire) -> N
     known, route = stage.cell.platform.manifest, stage.reading[0]
     stage.demand_served(route)
     looked_up = on(known.identity, Role.REDIS.value).when(redis.command("GET*"))
-    asked = [on(known.gateway, service).when(http.request()) for service in (known.identity, route.service)]
-    for slow in (looked_up, *asked):
+    for slow in (looked_up, on(known.gateway, known.identity).when(http.request())):
         # The answer is what is held: who sees no request for a while closes its connection.
         _demand_all_served(stage, route, slow.times(USERS).after().hold())
     stage.judge()
