@@ -39,19 +39,27 @@ class FakeHttp:
 
     Args:
         prolonged: keys that live as long again when the session is used.
+        good: whether the session can be used.
     """
 
     def __init__(
-        self, redis: FakeRedis, *exchanges: httpx.Response, prolonged: tuple[str, ...] = (), **left_ms: int
+        self,
+        redis: FakeRedis,
+        *exchanges: httpx.Response,
+        prolonged: tuple[str, ...] = (),
+        good: bool = True,
+        **left_ms: int,
     ) -> None:
         self.redis, self.exchanges, self.left_ms = redis, list(exchanges), left_ms
-        self.prolonged = prolonged
+        self.prolonged, self.good = prolonged, good
         self.exchanged: list[str] = []
 
     def ask(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
         if path == "/auth/refresh":
             self.exchanged.append(more["json"]["refresh_token"])
             return self.exchanges.pop(0)
+        if path == "/auth/me" and not self.good:
+            return REFUSED
         living = self.prolonged if path == "/auth/me" else self.left_ms
         self.redis.left_ms |= {name.encode(): self.left_ms[name] for name in living}
         return httpx.Response(200, json=PAIR)
@@ -88,6 +96,11 @@ def test_a_token_for_another_purpose_is_shown_or_what_one_gets_for_it(answer: ht
 def test_exchanges_at_once_are_counted() -> None:
     http = FakeHttp(FakeRedis(), REFUSED, httpx.Response(200, json=PAIR), REFUSED)
     assert make_doors(http).exchange_at_once(REF, 3) == 1
+
+
+def test_an_exchange_for_what_lets_nobody_in_does_not_count() -> None:
+    http = FakeHttp(FakeRedis(), REFUSED, httpx.Response(200, json=PAIR), good=False)
+    assert make_doors(http).exchange_at_once(REF, 2) == 0
 
 
 def test_what_was_shown_is_remembered() -> None:

@@ -348,4 +348,20 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="a message whose handling fails and is repeated",
         edits=(Edit("kit/messaging/consumer.py", "metrics.RETRIED.labels(topic).inc()", "pass"),),
     ),
+    Defect(
+        id="EB310",
+        category="BUS",
+        what="what is told of a user who is gone is tried again, for they may be to come yet, and given up",
+        trigger="a workspace's removal is told when its owner is removed, too",
+        edits=(
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                "        await self._connection.execute(update(profiles).where(mine)"
+                ".values(workspaces=profiles.c.workspaces + change))\n",
+                "        counting = update(profiles).where(mine).values(workspaces=profiles.c.workspaces + change)\n"
+                "        if (await self._connection.execute(counting)).rowcount == 0:\n"
+                '            raise LookupError(f"there is no user {user_id} to count workspaces for")\n',
+            ),
+        ),
+    ),
 )

@@ -445,4 +445,22 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="somebody reads a service's OpenAPI document",
         edits=(Edit("kit/http/app.py", "redoc_url=None, lifespan", "redoc_url=None, openapi_url=None, lifespan"),),
     ),
+    Defect(
+        id="CT310",
+        category="CONTRACT",
+        what="a name that is not blank may end with a line feed, which the end of a pattern lets through",
+        trigger="somebody registers under such a name",
+        edits=(
+            Edit(
+                "services/auth_service/entrypoints/http.py",
+                'Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^',
+                'Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^(?!\\s*$)[^',
+            ),
+            Edit(
+                "services/auth_service/entrypoints/http.py",
+                'ConfigDict(extra="forbid")',
+                'ConfigDict(extra="forbid", regex_engine="python-re")',
+            ),
+        ),
+    ),
 )

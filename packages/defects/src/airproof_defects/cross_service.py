@@ -171,13 +171,13 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/service_client.py",
-                "        self._client = httpx.AsyncClient(\n"
+                "        self._client = _Client(\n"
                 "            verify=trusted_roots(), timeout=settings.delivery_timeout_s, "
                 "limits=limits, trust_env=False\n"
                 "        )\n",
                 "        transport = httpx.AsyncHTTPTransport("
                 "verify=trusted_roots(), limits=limits, trust_env=False, retries=3)\n"
-                "        self._client = httpx.AsyncClient(\n"
+                "        self._client = _Client(\n"
                 "            transport=transport, timeout=settings.delivery_timeout_s, trust_env=False\n"
                 "        )\n",
             ),
@@ -465,9 +465,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="XS110",
         category="XSERVICE",
-        what="whoever finds the only connection to Redis in use is told that sessions are away",
-        trigger="many requests at once",
-        edits=(Edit("kit/redis.py", "from_url(url, ", "from_url(url, max_connections=1, "),),
+        what="whoever finds all of some connections to Redis in use is told that sessions are away",
+        trigger="more requests at once than there are, while Redis is slow",
+        edits=(Edit("kit/redis.py", "from_url(url, ", "from_url(url, max_connections=16, "),),
     ),
     Defect(
         id="XS220",
@@ -493,6 +493,31 @@ DEFECTS: tuple[Defect, ...] = (
                 "kit/saga/orchestrator.py",
                 "await self._send(work, machine, saga, effects, str(reply.message_id))",
                 "await self._send(work, machine, saga, effects, str(saga.id))",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS310",
+        category="XSERVICE",
+        what="a call may take as long as it likes, as long as something comes now and then",
+        trigger="a service's answer comes in little pieces, for longer than anybody may wait",
+        edits=(Edit("kit/service_client.py", "asyncio.timeout(in_all_s)", "asyncio.timeout(None)"),),
+    ),
+    Defect(
+        id="XS311",
+        category="XSERVICE",
+        what="whoever finds all connections to Redis in use waits for one as long as it takes",
+        trigger="Redis hangs, and many are to be told so",
+        edits=(
+            Edit(
+                "kit/redis.py",
+                "import Connection, ConnectionPool, Redis",
+                "import BlockingConnectionPool, Connection, Redis",
+            ),
+            Edit(
+                "kit/redis.py",
+                "ConnectionPool.from_url(url, ",
+                "BlockingConnectionPool.from_url(url, max_connections=10, ",
             ),
         ),
     ),

@@ -169,4 +169,43 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW310",
+        category="GATEWAY",
+        what="an answer is passed on piece by piece, its status before the rest of it has come",
+        trigger="a service's answer breaks off in the middle",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "from fastapi import APIRouter, Request, Response\n",
+                "from fastapi import APIRouter, Request, Response\n"
+                "from fastapi.responses import StreamingResponse\n"
+                "from starlette.background import BackgroundTask\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "        content=await _body(request),\n",
+                "        content=await _body(request),\n        stream=True,\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    return Response(answer.content, answer.status_code, outward)\n",
+                "    closed = BackgroundTask(answer.aclose)\n"
+                "    return StreamingResponse(answer.aiter_bytes(), answer.status_code, outward, background=closed)\n",
+            ),
+            Edit(
+                "kit/service_client.py",
+                "        json: Any = None,\n",
+                "        json: Any = None,\n        stream: bool = False,\n",
+            ),
+            Edit(
+                "kit/service_client.py",
+                "            return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n",
+                "            request = self._client.build_request("
+                "method, url, headers=sent, content=content, json=json)\n"
+                "            return await self._client.send(request, stream=stream)\n",
+            ),
+        ),
+    ),
 )

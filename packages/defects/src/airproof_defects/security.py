@@ -99,8 +99,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 SESSIONS,
-                "            return bool(await self._redis.delete(*pair))\n",
-                "            await self._redis.delete(*pair)\n            return True\n",
+                "            return bool(await self._redis.eval(_TAKE, len(keys), *keys, _hash(taker), TAKEN_S))\n",
+                "            await self._redis.delete(*keys)\n            return True\n",
             ),
         ),
     ),
@@ -373,10 +373,15 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(
                 ACCOUNTS,
                 "        credential = await self._credential_of(session) if session else None\n",
-                "        taken = session is not None and await self._sessions.take_refresh(refresh_token, session)\n"
+                "        if taken := session is not None:\n"
+                '            taken = await self._sessions.take_refresh(refresh_token, session, "")\n'
                 "        credential = await self._credential_of(session) if session else None\n",
             ),
-            Edit(ACCOUNTS, "if not await self._sessions.take_refresh(refresh_token, session):", "if not taken:"),
+            Edit(
+                ACCOUNTS,
+                "if not await self._sessions.take_refresh(refresh_token, session, tokens.access_token):",
+                "if not taken:",
+            ),
         ),
     ),
     Defect(
@@ -477,9 +482,9 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(
                 ACCOUNTS,
                 "        tokens = await self._sessions.open(credential)\n"
-                "        if not await self._sessions.take_refresh(refresh_token, session):\n"
+                "        if not await self._sessions.take_refresh(refresh_token, session, tokens.access_token):\n"
                 "            await self._sessions.close_session(tokens.access_token)\n",
-                "        if not await self._sessions.take_refresh(refresh_token, session):\n",
+                '        if not await self._sessions.take_refresh(refresh_token, session, ""):\n',
             ),
             Edit(
                 ACCOUNTS,
@@ -613,6 +618,38 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="SE310",
+        category="SECURITY",
+        what="who somebody is is asked once for all requests that they have under way",
+        trigger="a request is made while an earlier one is looked up, and the account was locked in between",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "from fastapi import APIRouter, Request, Response\n",
+                "import asyncio\n\nimport httpx\nfrom fastapi import APIRouter, Request, Response\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '    authorization = {"authorization": request.headers.get("authorization", "")}\n'
+                '    answer = await client.call("auth-service", "POST", "/auth/validate", headers=authorization)\n',
+                '    answer = await _validated(client, request.headers.get("authorization", ""))\n',
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "async def _body(",
+                "_asked: dict[str, asyncio.Task[httpx.Response]] = {}\n\n\n"
+                "async def _validated(client: ServiceClient, authorization: str) -> httpx.Response:\n"
+                "    if authorization not in _asked:\n"
+                '        call = client.call("auth-service", "POST", "/auth/validate", '
+                'headers={"authorization": authorization})\n'
+                "        _asked[authorization] = asyncio.create_task(call)\n"
+                "        _asked[authorization].add_done_callback(lambda _: _asked.pop(authorization))\n"
+                "    return await asyncio.shield(_asked[authorization])\n\n\n"
+                "async def _body(",
+            ),
+        ),
+    ),
+    Defect(
         id="SE301",
         category="SECURITY",
         what="the welcome mail says it in HTML, too, with the name as its user gave it",
@@ -623,6 +660,76 @@ DEFECTS: tuple[Defect, ...] = (
                 "    return message\n",
                 '    message.add_alternative(f"<p>Hello {first_name}, your workspace is ready.</p>", subtype="html")\n'
                 "    return message\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE311",
+        category="SECURITY",
+        what="whoever shows a token that was exchanged ends what it was exchanged for",
+        trigger="a user's two pages exchange one token at the same moment",
+        edits=(
+            Edit(
+                SESSIONS,
+                "        async with self._available():\n"
+                '            access = f"access:{_hash(access_token)}"\n'
+                "            session = _session(await self._redis.get(access))\n"
+                "            if session:\n"
+                '                await self._redis.delete(access, f"refresh:{session.partner}")\n',
+                "        async with self._available():\n"
+                "            await self._end(_hash(access_token))\n\n"
+                "    async def remember_successor(self, refresh_token: str, access_token: str) -> None:\n"
+                "        async with self._available():\n"
+                '            used = f"used:{_hash(refresh_token)}"\n'
+                "            await self._redis.set(used, _hash(access_token), ex=REFRESH_S)\n\n"
+                "    async def end_successor(self, refresh_token: str) -> None:\n"
+                "        async with self._available():\n"
+                '            successor = await self._redis.get(f"used:{_hash(refresh_token)}")\n'
+                "            if successor:\n"
+                "                await self._end(successor.decode())\n\n"
+                "    async def _end(self, access: str) -> None:\n"
+                '        session = _session(await self._redis.get(f"access:{access}"))\n'
+                "        if session:\n"
+                '            await self._redis.delete(f"access:{access}", f"refresh:{session.partner}")\n',
+            ),
+            Edit(
+                ACCOUNTS,
+                "        credential = await self._credential_of(session) if session else None\n",
+                "        if session is None:\n"
+                "            await self._sessions.end_successor(refresh_token)\n"
+                "        credential = await self._credential_of(session) if session else None\n",
+            ),
+            Edit(
+                ACCOUNTS,
+                "        return tokens\n",
+                "        await self._sessions.remember_successor(refresh_token, tokens.access_token)\n"
+                "        return tokens\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE312",
+        category="SECURITY",
+        what="which sessions a user has is kept for ever",
+        trigger="a session ends by itself",
+        edits=(
+            Edit(
+                SESSIONS,
+                "        return tokens\n",
+                '            await self._redis.sadd(f"sessions:{credential.id}", access)\n        return tokens\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE313",
+        category="SECURITY",
+        what="whoever hears nothing of having used a token up is told, when asked again, that somebody else has",
+        trigger="the answer of what keeps the sessions to an exchange is lost",
+        edits=(
+            Edit(
+                SESSIONS,
+                "            return bool(await self._redis.eval(_TAKE, len(keys), *keys, _hash(taker), TAKEN_S))\n",
+                "            return bool(await self._redis.delete(*keys[:2]))\n",
             ),
         ),
     ),

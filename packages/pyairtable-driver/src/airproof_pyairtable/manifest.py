@@ -96,11 +96,11 @@ REGISTRATION = Saga(
     sends_within_s=10,
     sends_at_once=8,
     invalid={
-        "email": ("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", f"{'x' * 250}@c.example"),
+        "email": ("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", "a@c.example\n", f"{'x' * 250}@c.example"),
         "password": ("", "short", "x" * 257, "nul\x00nul"),
-        "first_name": ("", "x" * 101, "a\nb", "\x00"),
-        "last_name": ("", "x" * 101),
-        "tenant_id": ("", "a/b", "x" * 65),
+        "first_name": ("", "x" * 101, "a\nb", "a\n", "\x00"),
+        "last_name": ("", "x" * 101, "a\n"),
+        "tenant_id": ("", "a/b", "a\n", "x" * 65),
         "role": ("admin",),
         "deadline_s": (0, -1, LONGEST_DEADLINE_S + 1, "x", 1e300, [1]),
     },
@@ -168,14 +168,14 @@ _CHECK = {
 _RENAMING = {"name": "renamed", "expected_version": 1}
 _LOGIN = {"email": "{email}", "password": "{password}"}
 _NO_TEXT: tuple[object, ...] = (None, 5, True, ["x"], {"x": "y"})
-_NO_WORD = (*_NO_TEXT, "", "a\x00b", "x" * 101)
+_NO_WORD = (*_NO_TEXT, "", "a\x00b", "a\n", "x" * 101)
 _INVALID_CHECK = {
     "user_id": (*_NO_TEXT, "", "nobody"),
     **dict.fromkeys(("resource_type", "resource_id", "action", "tenant_id"), _NO_WORD),
     "role": ("owner",),
 }
 _INVALID_RENAMING = {
-    "name": (*_NO_TEXT, "", "x" * 101, "a\x00b", "a\nb"),
+    "name": (*_NO_TEXT, "", "x" * 101, "a\x00b", "a\nb", "a\n"),
     "expected_version": (None, "one", "", 0, -1, 1.5, 2**31, 2**63, 2**70, [1]),
     "tenant_id": ("{tenant}-other",),
     "owner_id": ("{owner}",),
@@ -190,7 +190,7 @@ _INVALID_PAGE = {
     "page": ("0", "-1", "x", "", "1000001", "1" + "0" * 19, "%00", "%e9"),
     "limit": ("0", "-1", "x", "101", "1" + "0" * 19),
 }
-_NO_TENANT = ("", "a%20b", "x" * 65, "%00", "%e9")
+_NO_TENANT = ("", "a%20b", "a%0a", "x" * 65, "%00", "%e9")
 _SHOWN = {"id": "{id}", "owner_id": "{owner}", "tenant_id": "{tenant}"}
 _KINDS = {"name": str, "version": int}
 _SHOWN_PAGE = {

@@ -79,9 +79,9 @@ class Sessions:
         age(self._redis(), self._keys[login.token], round(by_s * 1000))
 
     def endless(self) -> tuple[str, ...]:
-        """The kinds of keys of logins whose time is not limited."""
+        """The kinds of keys whose time is not limited; what else there is than sessions, the cache, has an end too."""
         redis: Any = self._redis()
-        kinds = {kind for kind in ("access", "refresh") for key in redis.scan_iter(f"{kind}:*") if redis.ttl(key) == -1}
+        kinds = {bytes(key).partition(b":")[0].decode() for key in redis.scan_iter() if redis.ttl(key) == -1}
         return tuple(sorted(kinds))
 
     @contextmanager

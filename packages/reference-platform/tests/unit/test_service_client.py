@@ -18,8 +18,9 @@ from pyairtable_reference.kit.settings import Settings
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-def client_of(port: int) -> ServiceClient:
+def client_of(port: int, *, delivery_timeout_s: float = 10.0) -> ServiceClient:
     environment = {
+        "DELIVERY_TIMEOUT_S": str(delivery_timeout_s),
         "SERVICE_NAME": "api-gateway",
         "PORT": "1",
         "SERVICE_SECRET": "s" * 40,
@@ -49,6 +50,31 @@ def test_a_service_that_dies_as_it_is_reached_is_unavailable() -> None:
             await client.close()
             dying.cancel()
             await asyncio.wait({dying})
+
+    uvloop.run(scenario())
+
+
+def test_an_answer_that_comes_too_slowly_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        ended = asyncio.Event()
+
+        async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+            gone = asyncio.create_task(reader.read())
+            while not gone.done():
+                writer.write(b".")
+                await asyncio.wait({gone}, timeout=0.05)
+            writer.close()
+            ended.set()
+
+        async with await asyncio.start_server(dribble, "127.0.0.1", 0) as server:
+            client = client_of(server.sockets[0].getsockname()[1], delivery_timeout_s=0.2)
+            with pytest.raises(ApiError) as answer:
+                await client.call("user-service", "GET", "/api/v1/users/1")
+            assert (answer.value.status, answer.value.code) == (504, "upstream-timeout")
+            await client.close()
+            await ended.wait()
 
     uvloop.run(scenario())
 

@@ -178,7 +178,10 @@ class RequestAccess(Protocol):
         ...
 
     def exchange_at_once(self, user: EntityRef, times: int) -> int:
-        """Logs the user in and exchanges what they got so often at the same time; returns how often that succeeded."""
+        """Logs the user in and exchanges what they got so often at the same time.
+
+        Returns how many logins that are good when all is over came of it.
+        """
         ...
 
     def secrets(self, *tenants: Tenant) -> tuple[str, ...]:

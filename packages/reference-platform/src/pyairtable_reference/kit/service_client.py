@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,26 @@ def trusted_roots() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+class _Client(httpx.AsyncClient):
+    """A client whose time limit is for an answer as a whole, however slowly it comes, and not for each piece of it."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Sends a request, and returns what is answered."""
+        in_all_s = self.timeout.read
+        try:
+            async with asyncio.timeout(in_all_s):
+                return await super().send(request, **options)
+        except TimeoutError as late:
+            raise httpx.ReadTimeout(f"no whole answer within {in_all_s} s", request=request) from late
+
+
 class ServiceClient:
     """Calls the services that UPSTREAMS names. No call is repeated: that is for who knows whether it is safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=4)
-        self._client = httpx.AsyncClient(
+        self._client = _Client(
             verify=trusted_roots(), timeout=settings.delivery_timeout_s, limits=limits, trust_env=False
         )
 

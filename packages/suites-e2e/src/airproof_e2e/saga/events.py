@@ -32,7 +32,7 @@ from airproof_e2e.saga.breakage import (
 from airproof_e2e.saga.messages import DATABASE, PASSING, applied
 from airproof_e2e.saga.moments import last_refusable, undoable
 from airproof_e2e.saga.parking import send_again, wait_parked
-from airproof_e2e.saga.stage import FAILED, WAIT_S, Stage
+from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
 TWO = 2
 
@@ -69,11 +69,16 @@ def broken_off(stage: Stage) -> None:
 
 
 def told_in_reverse(stage: Stage) -> None:
-    """Where figures are kept from what was done and undone, who keeps them learns that it was undone first."""
+    """Where figures are kept from what was done and undone, who keeps them learns that it was undone first.
+
+    So it is where what carries the figure is there still, and where it is gone by then.
+    """
     for step in undoable(stage.saga):
         for one in stage.platform.manifest.subscriptions:
             if step.compensation and one.event == step.compensation.event:
-                _tell_in_reverse(replace(stage, subject=one), step, (step.compensation.event, step.event))
+                about = replace(stage, subject=one)
+                for kept in ([_kept(about)], []):
+                    _tell_in_reverse(about, step, (step.compensation.event, step.event), kept)
 
 
 def stopped_while_failing(stage: Stage) -> None:
@@ -168,15 +173,19 @@ def _kept(stage: Stage) -> Step:
     return next(step for step in stage.saga.steps if step.participant == _subscription(stage).service)
 
 
-def _tell_in_reverse(stage: Stage, step: Step, wanted: Sequence[str]) -> None:
+def _tell_in_reverse(stage: Stage, step: Step, wanted: Sequence[str], kept: Sequence[Step]) -> None:
     """The broker refuses what the participant tells; an operator has it sent again in the order that is wanted."""
-    refuser, given, kept = last_refusable(stage), stage.make_input(), _kept(stage)
+    refuser, given, keeper = last_refusable(stage), stage.make_input(), _subscription(stage).service
+    before = stage.platform.requests.given_up(keeper)
     with (
+        ExitStack() as undoing,
         stage.access.refuse(refuser.name, given),
-        undo_refused(stage, kept, given),
         publishing_refused(stage, step.participant, step.event),
     ):
-        saga_id = stage.start(given, ends=FAILED, refused=refuser, kept=[kept])
+        for one in kept:
+            undoing.enter_context(undo_refused(stage, one, given))
+        ends = FAILED if kept else COMPENSATED
+        saga_id = stage.start(given, ends=ends, refused=refuser, kept=kept)
         stage.wait_end(saga_id)
         rows = wait_parked(stage, step.participant)
     letters = [stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S).type for row in rows]
@@ -185,6 +194,11 @@ def _tell_in_reverse(stage: Stage, step: Step, wanted: Sequence[str]) -> None:
             stage, step.participant, [row for row, told in zip(rows, letters, strict=True) if told == event_type]
         )
         stage.wait_for(saga_id, (MessageKind.EVENT, event_type))
+    stage.cell.barrier(WAIT_S)
+    if more := stage.platform.requests.given_up(keeper) - before:
+        promise = "who keeps a figure takes whatever is told, also of what is gone by then"
+        seen = f"{more:g} dead letters of {keeper}"
+        stage.anomalies.append(Anomaly("BUS", "given-up", promise, "none", seen, (f"saga {saga_id}",)))
 
 
 def _counting_refused(stage: Stage, saga_id: str) -> Iterator[Rule]:

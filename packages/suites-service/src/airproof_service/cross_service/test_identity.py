@@ -11,7 +11,7 @@ from airproof.platform.requests import ServiceToken
 from airproof_service.stage import REFUSALS, Stage
 
 OUT_OF_TIME = frozenset({ServiceToken.EXPIRED, ServiceToken.ENDLESS, ServiceToken.NOT_YET})
-NO_TENANTS = ("a%20b", "x" * 65, "%00", "%e9")
+NO_TENANTS = ("a%20b", "a%0a", "x" * 65, "%00", "%e9")
 NO_IDS = ("x", "-1", "x" * 36, "%00", "%e9")
 NOT_RIGHT = frozenset({400, 404, 422})
 

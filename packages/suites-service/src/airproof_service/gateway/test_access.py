@@ -147,12 +147,13 @@ def test_what_somebody_may_do_is_said_truly(stage: Stage) -> None:
 
 @pytest.mark.covers("SEC-1")
 def test_a_token_is_exchanged_once(stage: Stage) -> None:
-    """Of all who exchange one token at the same time, one gets another for it."""
+    """Of all who exchange one token at the same time, one gets another for it, which the others do not spoil."""
     for _ in range(IN_A_ROW):
         got = stage.cell.platform.requests.exchange_at_once(stage.about, AT_ONCE)
         if got != 1:
-            promise = "a token is exchanged for another one once"
-            stage.anomalies.append(Anomaly("SECURITY", "exchanged-twice", promise, "once", f"{got} times"))
+            promise, seen = "a token is exchanged once, for another one that is good", f"{got} that are good"
+            name = "exchanged-twice" if got else "exchanged-for-nothing"
+            stage.anomalies.append(Anomaly("SECURITY", name, promise, "one that is good", seen))
             break
     stage.judge()
 

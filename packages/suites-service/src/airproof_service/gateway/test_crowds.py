@@ -1,14 +1,23 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
-from airproof_service.stage import Stage
+from airproof.environment.topology import Role
+from airproof.errors import WaitTimeout
+from airproof.faults.wire import applied
+from airproof.platform.manifest import Route
+from airproof.waiting import wait_until
+from airproof.wire import Rule, Wire, http, on, postgres, redis
+from airproof_service.stage import PERSONAL, WAIT_S, Stage
 
 USERS, REQUESTS = 24, 96
+OVERTAKES_S, MEET_S = 0.5, 1.0
+"""How long somebody is given to overtake what is held; and many to meet, sooner than any of them may give up."""
 
 
 @pytest.mark.covers("XS-4", "GW-2")
@@ -39,3 +48,65 @@ def test_requests_at_once_keep_their_own_correlation_ids(stage: Stage) -> None:
         expected = f"{usual.status}, as if alone" if usual else "an answer"
         stage.demand(served, "XSERVICE", "crowded-out", promise, expected, answer, request)
     stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("XS-3", "GW-2")
+def test_however_many_wait_at_once_each_is_served(stage: Stage, wire: Wire) -> None:
+    """However many wait at the same time for what is slow, be it what keeps the sessions, each is served in the end."""
+    del wire
+    known, route = stage.cell.platform.manifest, stage.reading[0]
+    stage.demand_served(route)
+    looked_up = on(known.identity, Role.REDIS.value).when(redis.command("GET*"))
+    for slow in (looked_up, on(known.gateway, known.identity).when(http.request())):
+        # The answer is what is held: who sees no request for a while closes its connection.
+        _demand_all_served(stage, route, slow.times(USERS).after().hold())
+    stage.judge()
+
+
+def _demand_all_served(stage: Stage, route: Route, slow: Rule) -> None:
+    request = stage.rightful(route)
+    with ThreadPoolExecutor(USERS, thread_name_prefix="user") as users:
+        with applied(stage.cell, slow) as held, suppress(WaitTimeout):
+            asked = [users.submit(stage.ask, request) for _ in range(USERS)]
+            # Who is given no connection waits elsewhere, or is answered at once.
+            wait_until(
+                lambda: held.fired + sum(one.done() for one in asked) >= USERS,
+                timeout_s=MEET_S,
+                describe=f"{USERS} requests to wait",
+            )
+        answers = [one.result(WAIT_S) for one in asked]
+    refused = [answer for answer in answers if answer is None or answer.status >= 400]
+    promise, expected = f"however many wait for {slow.target} at once, each is served", f"{USERS} served"
+    seen = f"{len(refused)} not: {refused[0] or 'no answer'}" if refused else ""
+    stage.demand(not refused, "XSERVICE", "crowded-out", promise, expected, seen, request)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "SEC-1")
+def test_what_was_found_out_before_lets_nobody_in(stage: Stage, wire: Wire) -> None:
+    """An account is locked while it is looked up for one request: another one, made after that, is not served."""
+    del wire
+    identity = stage.cell.platform.manifest.identity
+    for route in (one for one in stage.reading if one.access in PERSONAL and one.service != identity):
+        stage.demand_served(route)
+        _demand_asked_anew(stage, route)
+    stage.judge()
+
+
+def _demand_asked_anew(stage: Stage, route: Route) -> None:
+    request, identity = stage.rightful(route), stage.cell.platform.manifest.identity
+    found = on(identity, "postgres-*").when(postgres.query(containing=stage.about.owner)).times(1).after()
+    with ThreadPoolExecutor(2, thread_name_prefix="user") as users, applied(stage.cell, found.hold()) as held:
+        early = users.submit(stage.ask, request)
+        held.wait_until_held(WAIT_S)
+        with stage.cell.platform.sessions.locked(stage.about):
+            late = users.submit(stage.ask, request)
+            # Who waits for what is held instead is caught by what they are answered then.
+            wait([late], OVERTAKES_S)
+            held.release()
+            answer = late.result(WAIT_S)
+        early.result(WAIT_S)
+    closed, promise = answer is not None and answer.status in {401, 403}, "who is locked out is not served"
+    promise += ", whatever was found out for an earlier request"
+    stage.demand(closed, "SECURITY", "served-to-nobody", promise, "401 or 403", answer, request)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -17,11 +18,14 @@ from airproof.platform.requests import Answer, Request
 from airproof.wire import Rule, Wire, http, on, postgres
 from airproof_service.gateway.mails import hanging
 from airproof_service.gateway.sending import unacknowledged
-from airproof_service.stage import PERSONAL, UNAVAILABLE, Stage
+from airproof_service.stage import PERSONAL, UNAVAILABLE, WAIT_S, Stage
 
 AT_ONCE_S, SOON_S, LATEST_S = 1.0, 8.0, 18.0
-WAITING, TRIES = 40, 3
+WAITING, MANY, TRIES = 40, 60, 3
 AT_ONCE, IN_VAIN = 8, 20
+Timed = tuple[Answer | None, float]
+SOME_BYTES, BYTES_A_S = 190, 10
+"""Of an answer: its head and the beginning of what it says; and so little that it would be there much too late."""
 PASSING = ("40001", "40P01", "55P03", "53300")
 """With which PostgreSQL says that the same may succeed later: not serialisable, deadlock, no lock, no connection."""
 
@@ -51,15 +55,16 @@ def test_a_service_that_is_away_is_told_as_such_and_concerns_nobody_else(stage: 
 @pytest.mark.destructive
 @pytest.mark.covers("GW-2", "XS-4")
 def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> None:
-    """While nobody can say who a user is they are not let in, nor told that they are nobody; then they are served."""
+    """While nobody can say who users are, however many, they are not let in, nor told that they are nobody."""
     for route in stage.reading:
         stage.demand_served(route)
     with killed(stage.cell, stage.cell.platform.manifest.identity):
         for route in stage.reading:
             _demand_unavailable(stage, route)
     with suspended(stage.cell, Role.REDIS.value):
-        began = time.monotonic()
-        _demand_unavailable(stage, stage.reading[0], or_served=True)
+        began, told = time.monotonic(), partial(_demand_unavailable, stage, or_served=True)
+        with ThreadPoolExecutor(MANY, thread_name_prefix="user") as users:
+            list(users.map(told, [stage.reading[0]] * MANY))
         _demand_within(stage, stage.reading[0], SOON_S, time.monotonic() - began)
     for route in stage.reading:
         stage.demand_served(route)
@@ -79,18 +84,20 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
     """What hangs is given up, be it a service or a mail server, and others are served; a broker is waited for."""
     del wire
     slow = next(route for route in stage.reading if route.access is Access.TENANT)
-    users = ThreadPoolExecutor(WAITING, thread_name_prefix="user")
-    with unacknowledged(stage), hanging(stage), users, suspended(stage.cell, slow.service):
-        waiting = [users.submit(_timed, stage, slow) for _ in range(WAITING)]
+    users = ThreadPoolExecutor(WAITING + 1, thread_name_prefix="user")
+    with unacknowledged(stage), hanging(stage), users, suspended(stage.cell, slow.service), ExitStack() as rules:
+        waiting = [(slow, users.submit(_timed, stage, slow)) for _ in range(WAITING)]
+        waiting.append(_dribbling(stage, users, rules, but=slow.service))
         for route in (one for one in stage.reading if one.service != slow.service):
             began = time.monotonic()
             stage.demand_served(route)
             took, promise = time.monotonic() - began, "a service that hangs keeps no other waiting"
             request = stage.rightful(route)
             stage.demand(took < SOON_S, "XSERVICE", "starved", promise, f"{SOON_S:g} s", f"{took:.1f} s", request)
-        ended = [one.result() for one in waiting]
-    promise, request = "a service that hangs is given up on", stage.rightful(slow)
-    for answer, took in ended:
+        ended = [(route, *one.result()) for route, one in waiting]
+    promise = "a service that hangs is given up on"
+    for route, answer, took in ended:
+        request = stage.rightful(route)
         told = answer is not None and answer.status in UNAVAILABLE and took < LATEST_S
         seen = f"{answer or 'no answer'} after {took:.1f} s"
         stage.demand(told, "XSERVICE", "waits-for-ever", promise, f"503 or 504 within {LATEST_S:g} s", seen, request)
@@ -101,7 +108,7 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
 @pytest.mark.destructive
 @pytest.mark.covers("XS-3")
 def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: Wire) -> None:
-    """What a service cannot answer is asked of it so often as the manifest says, and then told as it is."""
+    """What a service does not answer, or not to the end, is asked for so often as the manifest says, then told so."""
     del wire
     known = stage.cell.platform.manifest
     for route in stage.reading:
@@ -110,7 +117,8 @@ def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: W
         if route.access in PERSONAL and route.service != known.identity:
             asked.append(on(known.gateway, known.identity).when(http.request()))
         for call in asked:
-            for failing in (call.respond(status=503, body="{}"), call.reset()):
+            broken_off = call.after("2*").truncate(SOME_BYTES)
+            for failing in (call.respond(status=503, body="{}"), call.reset(), broken_off):
                 _demand_few_calls(stage, route, call.observe(), failing)
     stage.judge()
 
@@ -183,6 +191,18 @@ def test_what_nobody_expects_is_told_as_such_and_logged_as_an_error(stage: Stage
     stage.judge()
 
 
+def _dribbling(stage: Stage, users: Executor, rules: ExitStack, *, but: str) -> tuple[Route, Future[Timed]]:
+    """Somebody asks another service, whose answer comes so slowly that it would be there much too late."""
+    gateway, others = stage.cell.platform.manifest.gateway, (one for one in stage.reading if one.service != but)
+    route = next(others)
+    path = stage.cell.platform.requests.path(route, stage.about).partition("?")[0]
+    answered = on(gateway, route.service).when(http.request(path=path)).times(1).after()
+    slowly = rules.enter_context(applied(stage.cell, answered.throttle(BYTES_A_S)))
+    asking = users.submit(_timed, stage, route)
+    slowly.wait_until_fired(WAIT_S)
+    return route, asking
+
+
 def _demand_bug_told(stage: Stage, answer: Answer | None, request: Request) -> None:
     told = answer is not None and answer.status >= 500
     promise = "what nobody expects is told as such, and not what it is"
@@ -202,7 +222,7 @@ def _demand_bug_told(stage: Stage, answer: Answer | None, request: Request) -> N
     stage.demand(logged, "GATEWAY", "unlogged", promise, expected, seen, request)
 
 
-def _timed(stage: Stage, route: Route) -> tuple[Answer | None, float]:
+def _timed(stage: Stage, route: Route) -> Timed:
     began = time.monotonic()
     return stage.ask(stage.rightful(route)), time.monotonic() - began
 

@@ -97,7 +97,7 @@ def test_an_exchange_that_failed_can_be_tried_again(stage: Stage, wire: Wire) ->
     del wire
     sessions = stage.cell.platform.sessions
     asked = on(stage.cell.platform.manifest.identity, "postgres-*").when(postgres.query(containing=stage.about.owner))
-    for what, breaks in {"a look at the account": asked.reset(), **_refusals(stage)}.items():
+    for what, breaks in {"a look at the account": asked.reset(), **_breaks(stage)}.items():
         login, got = _logged_in(stage), None
         with applied(stage.cell, breaks.preventable()), suppress(PlatformError):
             got = sessions.exchange(login)
@@ -114,7 +114,7 @@ def test_a_logout_that_failed_can_be_tried_again(stage: Stage, wire: Wire) -> No
     """Whoever is told that they are logged out is, of all; who cannot be now, wherever that breaks, can ask again."""
     del wire
     sessions = stage.cell.platform.sessions
-    for what, breaks in _refusals(stage).items():
+    for what, breaks in _breaks(stage).items():
         login = _logged_in(stage)
         try:
             with applied(stage.cell, breaks.preventable()):
@@ -186,10 +186,11 @@ def test_who_is_gone_does_not_get_in(cell: Cell, tenant: Tenant, wire: Wire) -> 
     stage.judge()
 
 
-def _refusals(stage: Stage) -> dict[str, Rule]:
-    """That what keeps the sessions refuses one of the commands that it gets, by which that is."""
-    asked = on(stage.cell.platform.manifest.identity, Role.REDIS.value).when(redis.command(SAID))
-    return {f"command {number}": asked.nth(number).respond(error=FULL) for number in range(1, IN_TURN + 1)}
+def _breaks(stage: Stage) -> dict[str, Rule]:
+    """That what keeps the sessions refuses a command that it gets, or its answer is lost, by which command that is."""
+    asked, numbers = on(stage.cell.platform.manifest.identity, Role.REDIS.value).when(redis.command(SAID)), IN_TURN + 1
+    refused = {f"command {number}": asked.nth(number).respond(error=FULL) for number in range(1, numbers)}
+    return refused | {f"the answer to command {number}": asked.nth(number).lose_reply() for number in range(1, numbers)}
 
 
 def _logged_in(stage: Stage) -> Login:

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 TIMEOUT_S = 2.0
 ACCESS_S = 24 * 3600
 REFRESH_S = 7 * 24 * 3600
+TAKEN_S = 60
+
+_TAKE = """
+if redis.call('DEL', KEYS[1], KEYS[2]) > 0 then
+    redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[2])
+    return 1
+end
+return redis.call('GET', KEYS[3]) == ARGV[1] and 1 or 0
+"""
+"""The command is sent again where its answer was lost, and has to be answered then as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +97,16 @@ class Sessions:
         async with self._available():
             return _session(await self._redis.get(f"refresh:{_hash(refresh_token)}"))
 
-    async def take_refresh(self, refresh_token: str, session: Session) -> bool:
-        """Uses a refresh token up, with the access token of its pair. Of two users at once one is told that it did."""
+    async def take_refresh(self, refresh_token: str, session: Session, taker: str) -> bool:
+        """Uses up a refresh token and the access token of its pair. Of several takers at once one is told that it did.
+
+        Args:
+            taker: the access token that the pair is exchanged for.
+        """
+        refresh = _hash(refresh_token)
+        keys = f"refresh:{refresh}", f"access:{session.partner}", f"taken:{refresh}"
         async with self._available():
-            pair = f"refresh:{_hash(refresh_token)}", f"access:{session.partner}"
-            return bool(await self._redis.delete(*pair))
+            return bool(await self._redis.eval(_TAKE, len(keys), *keys, _hash(taker), TAKEN_S))
 
     async def close_session(self, access_token: str) -> None:
         """Ends a session: neither token works any more."""

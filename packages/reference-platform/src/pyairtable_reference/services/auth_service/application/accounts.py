@@ -108,7 +108,7 @@ class Accounts:
         if session is None or credential is None:
             raise ApiError(401, "invalid-token", "the refresh token is not valid")
         tokens = await self._sessions.open(credential)
-        if not await self._sessions.take_refresh(refresh_token, session):
+        if not await self._sessions.take_refresh(refresh_token, session, tokens.access_token):
             await self._sessions.close_session(tokens.access_token)
             raise ApiError(401, "invalid-token", "the refresh token has just been used")
         return tokens
