@@ -79,10 +79,10 @@ class Sessions:
         age(self._redis(), self._keys[login.token], round(by_s * 1000))
 
     def endless(self) -> tuple[str, ...]:
-        """The kinds of keys whose time is not limited; what else there is than sessions, the cache, has an end too."""
+        """The kinds of keys, other than those of the cache, whose time is not limited."""
         redis: Any = self._redis()
-        kinds = {bytes(key).partition(b":")[0].decode() for key in redis.scan_iter() if redis.ttl(key) == -1}
-        return tuple(sorted(kinds))
+        endless = (bytes(key).partition(b":")[0].decode() for key in redis.scan_iter() if redis.ttl(key) == -1)
+        return tuple(sorted({*endless} - {"cache"}))
 
     @contextmanager
     def locked(self, user: EntityRef) -> Iterator[None]:
