@@ -116,7 +116,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order(items)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
     """Waits for the environment when tests run in this process, and shows what it waits for."""
     reporter = session.config.stash.get(REPORTER, None)
     if reporter and session.items and reporter.run.tests_here:

@@ -87,25 +87,40 @@ def test_in_the_middle_of_a_test(project: Project, start: Started, workers: list
     assert not (project.report / ".run").exists()
 
 
+STUCK = """
+    import airproof_fake
+    from pathlib import Path
+    from threading import Event
+
+    def stuck(*_, **__):
+        Path("running").touch()
+        Event().wait(60)
+
+    airproof_fake.FakeProvider.open = stuck
+"""
+
+
 def test_while_the_environment_comes_up(project: Project, start: Started) -> None:
-    conftest = """
-        import airproof_fake
-        from pathlib import Path
-        from threading import Event
-
-        def stuck(*_, **__):
-            Path("running").touch()
-            Event().wait(60)
-
-        airproof_fake.FakeProvider.open = stuck
-    """
-    project.pytester.makeconftest(conftest)
+    project.pytester.makeconftest(STUCK)
     project.pytester.makepyfile(test_toy=WAITING)
     process = start()
     output = interrupt(process)
     assert process.returncode == 2, output
     assert "Traceback" not in output
     assert not (project.report / ".run").exists()
+
+
+def test_while_tests_are_collected_nobody_waits_for_the_environment(project: Project, start: Started) -> None:
+    interrupted = """
+    def pytest_collection_modifyitems():
+        raise KeyboardInterrupt
+    """
+    project.pytester.makeconftest(STUCK + interrupted)
+    project.pytester.makepyfile(test_toy=WAITING)
+    process = start()
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 2, output
+    assert "INTERNALERROR" not in output
 
 
 def test_the_next_run_has_the_directory_again(project: Project) -> None:
