@@ -72,6 +72,9 @@ class http:  # noqa: N801 - reads as the protocol's name
 class postgres:  # noqa: N801
     """PostgreSQL."""
 
+    TRANSIENT = ("40001", "40P01", "55P03", "53100", "53300")
+    """SQLSTATEs that say the same may succeed later: not serialisable, deadlock, no lock, no room, no connection."""
+
     @staticmethod
     def query(containing: Content | Iterable[Content] = (), **fields: Wanted | None) -> Match:
         """Any request that executes something, a commit too."""

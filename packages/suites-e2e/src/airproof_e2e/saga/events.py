@@ -29,7 +29,7 @@ from airproof_e2e.saga.breakage import (
     stopped,
     undo_refused,
 )
-from airproof_e2e.saga.messages import DATABASE, PASSING, applied
+from airproof_e2e.saga.messages import DATABASE, applied
 from airproof_e2e.saga.moments import last_refusable, undoable
 from airproof_e2e.saga.parking import send_again, wait_parked
 from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
@@ -209,7 +209,7 @@ def _counting_refused(stage: Stage, saga_id: str) -> Iterator[Rule]:
     kept = _kept(stage)
     carrying = stage.access.effect(kept.name, saga_id)
     counted = on(kept.participant, DATABASE).when(postgres.statement(containing=carrying.id if carrying else saga_id))
-    for number, state in enumerate(PASSING, 1):
+    for number, state in enumerate(postgres.TRANSIENT, 1):
         refused = counted.times(1).respond(sqlstate=state, message="not now")
         # Who does not try again does not get to the next one.
         yield refused if number == 1 else refused.preventable()

@@ -28,8 +28,6 @@ DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMT
 ONE_REPLICA = 1
 STATEMENTS_AT_MOST = 12
 STARTS_AT_MOST = 30
-PASSING = ("40001", "40P01", "55P03", "53100", "53300")
-"""With which PostgreSQL says that the same may succeed later: not serialisable, deadlock, no lock, room, connection."""
 ROUNDS = 3
 """So many failures that who waits longer after each would not be there any more in time, nor who counts some."""
 LOOKS, LOOKS_WITHIN_S = 3, 2.0
@@ -175,18 +173,18 @@ def statements_refused(stage: Stage) -> None:
     with ExitStack() as rules:
         refusals = [
             rules.enter_context(applied(stage, statement.nth(number).respond(sqlstate=state, message="not now")))
-            for number, state in enumerate(PASSING * ROUNDS, 1)
+            for number, state in enumerate(postgres.TRANSIENT * ROUNDS, 1)
         ]
         try:
             stage.wait_end(stage.start())
         except WaitTimeout:
-            if (tries := sum(one.fired for one in refusals)) > len(PASSING):
+            if (tries := sum(one.fired for one in refusals)) > len(postgres.TRANSIENT):
                 promise = "who fails for what passes tries again soon, however often that was"
                 expected, seen = f"{len(refusals)} tries and one in {WAIT_S:g} s", str(tries)
                 stage.anomalies.append(Anomaly("BUS", "tries-too-rarely", promise, expected, seen))
             raise
-    if (more := repeated(service) - before) < len(PASSING):
-        promise, expected = "what fails and is tried again is counted where operators look", f"{len(PASSING)} or more"
+    if (more := repeated(service) - before) < len(postgres.TRANSIENT):
+        promise, expected = "what fails and is tried again is counted where operators look", "one more for each reason"
         stage.anomalies.append(Anomaly("BUS", "not-counted", promise, expected, f"{more:g} more of {service}"))
 
 

@@ -26,9 +26,6 @@ AT_ONCE, IN_VAIN = 8, 20
 Timed = tuple[Answer | None, float]
 SOME_BYTES, BYTES_A_S = 190, 10
 """Of an answer: its head and the beginning of what it says; and so little that it would be there much too late."""
-PASSING = ("40001", "40P01", "55P03", "53300")
-"""With which PostgreSQL says that the same may succeed later: not serialisable, deadlock, no lock, no connection."""
-
 UNEXPECTED, BROKEN = "XX001", "page of nobody-knows-what is broken"
 
 
@@ -154,7 +151,7 @@ def test_a_database_that_breaks_off_is_no_fault_of_the_service(stage: Stage, wir
     for route in (one for one in stage.routes if one.changes):
         request = stage.rightful(route)
         broken = on(route.service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.about.id)).times(1)
-        answered = (broken.respond(sqlstate=state, message="not now") for state in PASSING)
+        answered = (broken.respond(sqlstate=state, message="not now") for state in postgres.TRANSIENT)
         for failing in (*answered, broken.reset()):
             with applied(stage.cell, failing):
                 answer = stage.ask(request)
