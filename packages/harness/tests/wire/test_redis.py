@@ -31,6 +31,16 @@ def answered(session: RedisSession, data: bytes) -> list[tuple[str, str | None]]
     return [(segment.exchange.event, segment.exchange.outcome) for segment in segments if segment.exchange]
 
 
+@pytest.mark.parametrize("value", [b"", b"\r\n", b"a\r\n", b"\r\nb", b"a\r\n$1\r\nb", b"\r\n\r\n", b"\n", b"\r"])
+def test_arguments_may_hold_line_ends(value: bytes) -> None:
+    session = watched_session()
+    for _ in range(2):  # known commands are followed in another way than new ones
+        [exchange] = asked(session, command("HSET", "key", value, "end"))
+        assert exchange.content == b"HSET key " + value + b" end"
+        assert exchange.fields["args"] == 3
+        answered(session, b"+OK\r\n")
+
+
 def test_a_command_and_its_reply_are_one_exchange_and_the_very_bytes_pass() -> None:
     session = watched_session()
     request, reply = command("set", "user:1", "Ann Lee"), b"+OK\r\n"

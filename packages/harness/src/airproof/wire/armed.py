@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
 
-from airproof.wire.rules import BYTES, CONNECT, ESTABLISHED, Condition, Moment, Needle, Rule, Scope, Test
+from airproof.wire.rules import BYTES, CONNECT, ESTABLISHED, Condition, Needle, Rule, Scope, Test
 from airproof.wire.session import Exchange
 
 _FORGET_AFTER = 10_000
@@ -265,11 +265,3 @@ class Candidates:
         if len(found) > 1:
             found.sort(key=self.rules.index)
         return found
-
-
-def sort_by_moment(rules: list[Armed]) -> tuple[Candidates, Candidates]:
-    """Those that act before, and those that act after."""
-    before, after = (
-        Candidates(one for one in rules if one.rule.moment is moment) for moment in (Moment.BEFORE, Moment.AFTER)
-    )
-    return before, after

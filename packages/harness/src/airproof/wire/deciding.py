@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from airproof.wire.armed import Armed, Candidates
-from airproof.wire.rules import BYTES
+from airproof.wire.armed import Armed
+from airproof.wire.rules import BYTES, Moment
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender
 
 if TYPE_CHECKING:
@@ -47,28 +47,27 @@ class Decider:
         if exchange is self.latest:
             return segment.data, exchange, []
         self.previous, self.latest = self.latest, exchange
-        before, after = self._connection.link.rules_for(exchange.event)
-        late = exchange.event in self._connection.session.told_by_replies
-        if after.rules and not late and (waiting := self._waiting(after, exchange)):
-            self._connection.after[exchange.number] = waiting
-        if before.rules and (meant := before.meant_by(exchange)):
-            return segment.data, exchange, self.acting(meant, exchange)
+        candidates = self._connection.link.rules_for(exchange.event)
+        if candidates.rules and (meant := candidates.meant_by(exchange)):
+            return segment.data, exchange, self._acting_now(meant, exchange)
         return segment.data, exchange, []
 
-    def _waiting(self, after: Candidates, exchange: Exchange) -> list[Armed]:
-        """The rules that may act on the reply to this request."""
-        identity = self._connection.id
-        return [
-            armed for armed in after.meant_by(exchange) if not armed.exhausted and armed.matches(exchange, identity)
-        ]
+    def _acting_now(self, meant: Sequence[Armed], exchange: Exchange) -> list[Armed]:
+        """Those of the rules that act on the request; those that may act on its reply wait for it."""
+        connection = self._connection
+        if exchange.event not in connection.session.told_by_replies:
+            after = [one for one in meant if one.rule.moment is Moment.AFTER and not one.exhausted]
+            if waiting := [one for one in after if one.matches(exchange, connection.id)]:
+                connection.after[exchange.number] = waiting
+        return self.acting([one for one in meant if one.rule.moment is Moment.BEFORE], exchange)
 
     def _look_at_bytes(self, data: bytes) -> Seen:
-        before, _ = self._connection.link.rules_for(BYTES)
-        if not before.rules or not data:
+        candidates = self._connection.link.rules_for(BYTES)
+        if not candidates.rules or not data:
             return data, _NO_EXCHANGE, []
         fields: dict[str, str | int] = {"sender": self._sender.name.lower(), "size": len(data)}
         exchange = Exchange(0, BYTES, fields, data)
-        return data, exchange, self.acting(before.meant_by(exchange), exchange)
+        return data, exchange, self.acting(candidates.meant_by(exchange), exchange)
 
     def _look_at_reply(self, segment: Segment, exchange: Exchange) -> Seen | None:
         if exchange.event == REPEATED:
@@ -79,8 +78,8 @@ class Decider:
         after = self._connection.after
         begins, self.latest = exchange is not self.latest, exchange
         if begins and exchange.event in self._connection.session.told_by_replies:
-            _, told = self._connection.link.rules_for(exchange.event)
-            if rules := [armed for armed in told.rules if not armed.exhausted]:
+            told = self._connection.link.rules_for(exchange.event).rules
+            if rules := [one for one in told if one.rule.moment is Moment.AFTER and not one.exhausted]:
                 after[exchange.number] = rules
         rules = after.get(exchange.number, []) if after else []
         if not rules:

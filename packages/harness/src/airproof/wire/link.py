@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
 
-from airproof.wire.armed import Armed, Candidates, sort_by_moment
+from airproof.wire.armed import Armed, Candidates
 from airproof.wire.connection import Connection
 from airproof.wire.greeting import admit
 from airproof.wire.journal import Journal
@@ -52,7 +52,7 @@ class Link:
         self._numbers = numbers
         self._loop = asyncio.get_running_loop()
         self._rules: list[Armed] = []
-        self._by_event: dict[str, tuple[Candidates, Candidates]] = {}
+        self._by_event: dict[str, Candidates] = {}
         self._arriving: dict[asyncio.Task[None], Stream] = {}
         self._listener: socket.socket | None = None
         self._probe: asyncio.Task[None] | None = None
@@ -75,11 +75,11 @@ class Link:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._looked.wait(), timeout_s)
 
-    def rules_for(self, event: str) -> tuple[Candidates, Candidates]:
-        """The rules that such an exchange may match, those that act before and those that act after."""
+    def rules_for(self, event: str) -> Candidates:
+        """The rules that such an exchange may match."""
         found = self._by_event.get(event)
         if found is None:
-            found = sort_by_moment([armed for armed in self._rules if armed.concerns(self.spec.protocol, event)])
+            found = Candidates(armed for armed in self._rules if armed.concerns(self.spec.protocol, event))
             if len(self._by_event) > 1000:  # a client that makes up its own events
                 self._by_event.clear()
             self._by_event[event] = found
@@ -102,7 +102,7 @@ class Link:
 
     def strike(self, armed: Armed) -> None:
         """Lets a new rule act on the connections that are there."""
-        if armed in self.rules_for(ESTABLISHED)[0].rules:
+        if armed in self.rules_for(ESTABLISHED).rules:
             for connection in list(self.connections.values()):
                 connection.strike(armed)
 
@@ -169,9 +169,9 @@ class Link:
     async def _serve(self, client: Stream, peer: tuple[str, int]) -> None:
         identity = next(self._numbers)
         try:
-            rules, _ = self.rules_for(CONNECT)
-            struck, _ = self.rules_for(ESTABLISHED)
-            if rules.rules and not await admit(self, identity, client, peer, rules.rules):
+            rules = self.rules_for(CONNECT).rules
+            struck = self.rules_for(ESTABLISHED).rules
+            if rules and not await admit(self, identity, client, peer, rules):
                 return
             session = self._session()
             server = Stream(self._loop, await self._dial())
@@ -185,8 +185,8 @@ class Link:
         if self.recording:
             self.journal.happened("opened", self.spec.name, identity, peer=f"{peer[0]}:{peer[1]}")
         self.connections[identity] = connection = Connection(self, identity, session, client, server)
-        for armed in self.rules_for(ESTABLISHED)[0].rules:
-            if armed not in struck.rules:  # it came while the server was dialled
+        for armed in self.rules_for(ESTABLISHED).rules:
+            if armed not in struck:  # it came while the server was dialled
                 connection.strike(armed)
 
     async def _dial(self) -> socket.socket:

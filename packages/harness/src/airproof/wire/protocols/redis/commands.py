@@ -82,6 +82,9 @@ def arguments_of(request: bytes) -> list[bytes]:
     """The arguments of a command as it was sent, its name first; of a command cut short, those that are there."""
     if not request.startswith(b"*"):
         return inline_arguments(request) or []
+    lines = request.split(CRLF)
+    if len(lines) == 2 * int(lines[0][1:]) + 2 and not lines[-1]:  # no argument holds a line end
+        return lines[2::2]
     found: list[bytes] = []
     at = request.find(CRLF) + 2
     while (stop := request.find(CRLF, at)) > 0 and request[at + 1 : stop].isdigit():
