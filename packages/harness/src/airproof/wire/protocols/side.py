@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from airproof.wire.protocols.framing import Kept, Violation
-from airproof.wire.session import Segment, Sender, Session
+from airproof.wire.protocols.framing import Violation
+from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender, Session
 
 
 class Side(ABC):
     """One direction of a connection.
 
     Attributes:
-        rest: bytes that no segment holds yet, besides those of a request that is kept back.
+        rest: bytes that came and are not followed yet, for they say nothing without those that come next.
         beyond: whether the next byte belongs to another protocol.
     """
 
     def __init__(self) -> None:
         self.rest = b""
         self.beyond = False
-        self._kept = Kept()
 
     def take(self) -> bytes:
-        """Everything kept back, which is forgotten here."""
-        taken, self.rest = self._kept.take() + self.rest, b""
+        """Everything that no segment holds yet, which is forgotten here."""
+        taken, self.rest = self.rest, b""
         return taken
 
     def follow(self, data: bytes, watched: bool, out: list[Segment]) -> bytes | None:
@@ -49,10 +48,43 @@ class Side(ABC):
         """Goes on by one message or a part of it; returns where to go on, the same place for want of bytes."""
 
 
+class RequestSide(Side):
+    """The client's direction: a request that somebody asks about is kept back until it can be described."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._holding = False
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def take(self) -> bytes:
+        return self._take_pieces() + super().take()
+
+    def _released(self, exchange: Exchange, piece: bytes, watched: bool, last: bool) -> bytes | None:
+        """What may go on now that this piece has come, and the exchange described; None while all is kept back."""
+        if not last or self._pieces:
+            self._pieces.append(piece)
+            self._size += len(piece)
+            if watched and not last and self._size <= REQUEST_LIMIT_BYTES:
+                return None
+            piece = self._take_pieces()
+        self._holding = False
+        self._describe(exchange, piece)
+        return piece
+
+    def _take_pieces(self) -> bytes:
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    @abstractmethod
+    def _describe(self, exchange: Exchange, request: bytes) -> None:
+        """Fills in what rules may ask; of a request that is too long to be kept, from its beginning."""
+
+
 class SidedSession(Session):
     """A connection with a side for each sender."""
 
-    def __init__(self, requests: Side, replies: Side) -> None:
+    def __init__(self, requests: RequestSide, replies: Side) -> None:
         super().__init__()
         self._sides = (requests, replies)
 

@@ -9,8 +9,8 @@ from airproof.wire.protocols.framing import CRLF, Violation
 from airproof.wire.protocols.http.bodies import NO_BODY, Body
 from airproof.wire.protocols.http.contents import describe
 from airproof.wire.protocols.http.heads import reply_head, request_head
-from airproof.wire.protocols.side import Side
-from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
+from airproof.wire.protocols.side import RequestSide, Side
+from airproof.wire.session import Exchange, Segment
 
 _BODILESS = frozenset([b"204", b"304"])
 _segment = tuple.__new__
@@ -34,7 +34,7 @@ class Request(Exchange):
     sent: bool = False
 
 
-class Requests(Side):
+class Requests(RequestSide):
     """The client's side.
 
     Attributes:
@@ -47,7 +47,6 @@ class Requests(Side):
         self._number = 0
         self._current: Request | None = None
         self._body = NO_BODY
-        self._holding = False
 
     def _step(self, data: bytes, at: int, watched: bool, out: list[Segment]) -> int:
         """Goes on by one request or a part of it; returns where to go on, the same place for want of bytes."""
@@ -83,7 +82,7 @@ class Requests(Side):
         self._current = request
         self._holding = watched
         if watched and head.waits:
-            request.fields, request.content = describe(data[at:after])
+            self._describe(request, data[at:after])
             self._holding = False
         return after
 
@@ -91,18 +90,16 @@ class Requests(Side):
         request, last = self._current, self._body.done
         if request is None:
             return
-        if self._holding:
-            if not last or self._kept.size:
-                self._kept.add(piece)
-                if watched and not last and self._kept.size <= REQUEST_LIMIT_BYTES:
-                    return
-                piece = self._kept.take()
-            request.fields, request.content = describe(piece)
-            self._holding = False
-        out.append(_segment(Segment, (piece, request, last)))
+        free = self._released(request, piece, watched, last) if self._holding else piece
+        if free is None:
+            return
+        out.append(_segment(Segment, (free, request, last)))
         if last:
             request.sent = True
             self._current = None
+
+    def _describe(self, exchange: Exchange, request: bytes) -> None:
+        exchange.fields, exchange.content = describe(request)
 
 
 class Replies(Side):

@@ -20,8 +20,8 @@ from airproof.wire.protocols.redis.commands import (
 )
 from airproof.wire.protocols.redis.conversation import SPECIAL, Conversation
 from airproof.wire.protocols.redis.lines import SIZES, sized_line
-from airproof.wire.protocols.side import Side
-from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
+from airproof.wire.protocols.side import RequestSide
+from airproof.wire.session import Exchange, Segment
 
 LONGEST_INLINE = 64 * 1024
 """Redis refuses longer inline commands."""
@@ -35,7 +35,7 @@ _segment = tuple.__new__
 """Makes a `Segment` in half the time that its own `__new__` takes, which counts at 3 µs a command."""
 
 
-class Requests(Side):
+class Requests(RequestSide):
     """The client's side of one connection.
 
     Attributes:
@@ -50,7 +50,6 @@ class Requests(Side):
         self._conversation = conversation
         self._left = 0
         self._skip = 0
-        self._holding = False
 
     def is_one(self, data: bytes) -> bool:
         """Whether this piece is one command, whole, that changes nothing of the connection."""
@@ -204,13 +203,10 @@ class Requests(Side):
         exchange, last = self.current, not self._left
         if exchange is None or not (piece or last):
             return
-        if self._holding:
-            self._kept.add(piece)
-            if watched and not last and self._kept.size <= REQUEST_LIMIT_BYTES:
-                return
-            piece, self._holding = self._kept.take(), False
-            self._describe(exchange, piece)
-        out.append(Segment(piece, exchange, last))
+        free = self._released(exchange, piece, watched, last) if self._holding else piece
+        if free is None:
+            return
+        out.append(Segment(free, exchange, last))
         if last:
             self.current = None
 

@@ -7,9 +7,9 @@ from collections import deque
 from enum import Enum, auto
 
 from airproof.wire.protocols.framing import CRLF, Violation
-from airproof.wire.protocols.side import Side
+from airproof.wire.protocols.side import RequestSide
 from airproof.wire.protocols.smtp.mail import describe_command, describe_mail, event_of, path_of, unstuffed
-from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment
+from airproof.wire.session import Exchange, Segment
 
 MESSAGE = "message"
 LONGEST_LINE = 16 * 1024
@@ -29,7 +29,7 @@ class Expects(Enum):
     CREDENTIALS = auto()
 
 
-class Requests(Side):
+class Requests(RequestSide):
     """The client's side.
 
     Attributes:
@@ -48,7 +48,6 @@ class Requests(Side):
         self._line = b""
         self._tail = b""
         self._left = 0
-        self._holding = False
 
     def answered(self, exchange: Exchange, code: int) -> None:
         """Takes the reply to an exchange, which decides what the client sends next.
@@ -142,13 +141,10 @@ class Requests(Side):
         exchange = self.current
         if exchange is None:
             return
-        if self._holding:
-            self._kept.add(piece)
-            if watched and not last and self._kept.size <= REQUEST_LIMIT_BYTES:
-                return
-            piece, self._holding = self._kept.take(), False
-            self._describe(exchange, piece)
-        out.append(Segment(piece, exchange, last))
+        free = self._released(exchange, piece, watched, last) if self._holding else piece
+        if free is None:
+            return
+        out.append(Segment(free, exchange, last))
         if last:
             self.current = None
             if exchange.event in {MESSAGE, "BDAT"}:
