@@ -207,6 +207,12 @@ class Story:
 
 
 @pytest.fixture
+def run() -> Callable[..., Story]:
+    """Tells of a saga with a step refused, and perhaps one that could not be undone."""
+    return lambda **ending: Story().run(**ending)
+
+
+@pytest.fixture
 def completed() -> Story:
     """A saga that completed."""
     return Story().run()

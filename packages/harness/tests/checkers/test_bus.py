@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airproof.checkers.verdict import Verdict
+from airproof.checkers.bus import check_bus
+from airproof.checkers.verdict import Validity, Verdict
 from airproof.platform.observation import BusMessage, MessageKind, OutboxRow
 
 Story = Any
@@ -43,6 +44,23 @@ def test_an_event_that_the_harness_made_up_is_no_ghost(completed: Story) -> None
     assert completed.judge(foreign=frozenset({"ghost"}))
 
 
+def test_what_the_harness_put_into_an_outbox_never_arrives(completed: Story, names: Names) -> None:
+    assert names(completed.judge(foreign=frozenset({"ghost"}))) == {"OUTBOX/lost-message"}
+
+
+def test_what_the_harness_sends_is_held_against_nobody(completed: Story) -> None:
+    completed.again("car.made-s1", message_id="ghost", key="random", injected=True)
+    assert completed.judge()
+
+
+@pytest.mark.parametrize("unread", ["bus", "events", "mails"])
+def test_the_bus_is_unknown_when_it_or_the_events_could_not_be_read(completed: Story, unread: str) -> None:
+    completed.changes["unread"] = (unread,)
+    sight = completed.readout()
+    validity = Validity.VALID if unread == "mails" else Validity.UNKNOWN
+    assert check_bus(sight.observation, sight.expectation).validity is validity
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -63,6 +81,13 @@ def test_events_that_overtake_each_other(compensated: Story, names: Names) -> No
     compensated.change("car.made-s1", offset=second.offset)
     compensated.change("car.gone-s1", offset=first.offset)
     assert "OUTBOX/reordered" in names(compensated.judge())
+
+
+def test_events_may_overtake_one_that_was_parked(compensated: Story, names: Names) -> None:
+    first, second = compensated.find("car.made-s1"), compensated.find("car.gone-s1")
+    compensated.change("car.made-s1", offset=second.offset)
+    compensated.change("car.gone-s1", offset=first.offset)
+    assert "OUTBOX/reordered" not in names(compensated.judge(parked=frozenset({"car.made-s1"})))
 
 
 def test_a_stream_with_a_gap(compensated: Story, names: Names) -> None:
@@ -90,10 +115,18 @@ def test_a_key_in_two_partitions(completed: Story, names: Names) -> None:
     assert "BUS/key-spread" in names(completed.judge())
 
 
-@pytest.mark.parametrize("id_", ["car.made-s1", "c-book_car-execute-s1"])
-def test_a_record_with_another_key(completed: Story, names: Names, id_: str) -> None:
-    completed.change(id_, key="random")
-    assert "BUS/wrong-key" in names(completed.judge())
+@pytest.mark.parametrize("id_", ["car.made-s1", "c-book_car-execute-s1", "r-book_car-execute-s1"])
+@pytest.mark.parametrize("key", ["random", ""])
+def test_a_record_with_another_key(completed: Story, names: Names, id_: str, key: str) -> None:
+    completed.change(id_, key=key)
+    verdict = completed.judge()
+    assert "BUS/wrong-key" in names(verdict)
+    assert (key or "none") in {anomaly.seen for anomaly in verdict.anomalies}
+
+
+def test_an_event_of_a_saga_has_the_key_of_its_aggregate(completed: Story) -> None:
+    completed.change("car.made-s1", saga_id="s1")
+    assert completed.judge()
 
 
 def test_a_record_that_contradicts_itself(completed: Story, names: Names) -> None:
@@ -109,6 +142,7 @@ def test_a_record_with_something_of_another_kind(completed: Story, names: Names)
 def test_a_secret_in_a_message(completed: Story, names: Names) -> None:
     completed.change("c-book_car-execute-s1", body={"password": "sesame-1"})
     assert "SECURITY/secret-on-the-bus" in names(completed.judge(secrets=("sesame-1",)))
+    assert "SECURITY/secret-on-the-bus" not in names(completed.judge(secrets=("sesame-2",)))
 
 
 def test_a_row_that_stays_in_the_outbox(completed: Story, names: Names) -> None:

@@ -11,6 +11,7 @@ from airproof.checkers.view import witness
 from airproof.platform.observation import BusMessage, MessageKind, SagaObservation, StoredEvent
 
 OUTBOX, BUS, EVENT_STORE = "OUTBOX", "BUS", "EVENT_STORE"
+_OF_SAGAS = frozenset([MessageKind.COMMAND, MessageKind.REPLY])
 
 
 def check_bus(observation: SagaObservation, expectation: Expectation) -> Verdict:
@@ -135,14 +136,10 @@ def _keys(messages: list[BusMessage]) -> Iterator[Anomaly]:
             promise = "the records of one key lie in one partition"
             yield Anomaly(BUS, "key-spread", promise, "one partition", f"{topic} {key} in {sorted(where)}")
     wrong = [one for one in messages if one.kind is MessageKind.EVENT and one.key != one.aggregate_id]
-    wrong += [one for one in messages if one.saga_id and one.kind is not MessageKind.EVENT and not _keyed(one)]
+    wrong += [one for one in messages if one.kind in _OF_SAGAS and one.key != one.saga_id]
     if wrong:
         promise = "events are keyed by their aggregate, commands and replies by their saga"
         yield Anomaly(BUS, "wrong-key", promise, "the id as key", wrong[0].key or "none", witness(wrong))
-
-
-def _keyed(message: BusMessage) -> bool:
-    return message.kind is MessageKind.DEAD_LETTER or message.key == message.saga_id
 
 
 def _contradictions(messages: list[BusMessage]) -> Iterator[Anomaly]:
