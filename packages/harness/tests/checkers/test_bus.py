@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airproof.checkers.bus import check_bus
-from airproof.checkers.verdict import Validity, Verdict
+from airproof.checkers.verdict import Anomaly, Validity, Verdict
 from airproof.platform.observation import BusMessage, MessageKind, OutboxRow
 
 Story = Any
@@ -197,14 +197,36 @@ def test_what_belongs_to_another_tenant(completed: Story, names: Names) -> None:
     assert names(completed.judge()) == {"TENANCY/wrong-tenant"}
 
 
-def test_a_message_that_lost_its_correlation(completed: Story, names: Names) -> None:
-    completed.change("c-book_car-execute-s1", correlation_id="")
-    assert "XSERVICE/correlation-lost" in names(completed.judge())
+@pytest.mark.parametrize("told", ["key-s2", ""])
+def test_a_message_that_lost_its_correlation(completed: Story, told: str) -> None:
+    completed.change("c-book_car-execute-s1", correlation_id=told)
+    anomaly = _anomaly(completed.judge(), "correlation-lost")
+    assert (anomaly.expected, anomaly.seen) == ("key-s1", told or "none")
 
 
-def test_a_message_that_lost_its_cause(completed: Story, names: Names) -> None:
-    completed.change("c-book_car-execute-s1", causation_id="")
-    assert "XSERVICE/causation-lost" in names(completed.judge())
+def test_a_saga_without_a_correlation(completed: Story) -> None:
+    [saga] = completed.observation().sagas
+    completed.changes["sagas"] = (replace(saga, correlation_id=""),)
+    completed.bus = [replace(message, correlation_id="") for message in completed.bus]
+    anomaly = _anomaly(completed.judge(), "correlation-lost")
+    assert (anomaly.expected, anomaly.seen) == ("an id", "none")
+
+
+@pytest.mark.parametrize("told", ["elsewhere", ""])
+def test_a_message_that_lost_its_cause(completed: Story, told: str) -> None:
+    completed.change("c-book_car-execute-s1", causation_id=told)
+    assert _anomaly(completed.judge(), "causation-lost").seen == (told or "none")
+
+
+def test_who_was_asked_nothing_has_no_cause_to_name(completed: Story, names: Names) -> None:
+    for id_ in ("c-book_car-execute-s1", "c-book_room-execute-s1", "c-send_ticket-execute-s1"):
+        completed.drop(id_)
+    assert "XSERVICE/causation-wrong" not in names(completed.judge())
+
+
+def test_without_answers_none_is_asked_for_as_the_cause_of_an_end(completed: Story, names: Names) -> None:
+    completed.bus = [message for message in completed.bus if message.kind is not MessageKind.REPLY]
+    assert "XSERVICE/causation-wrong" not in names(completed.judge())
 
 
 def test_an_event_caused_by_no_command_of_its_step(completed: Story, names: Names) -> None:
@@ -235,3 +257,7 @@ def test_a_message_that_does_not_say_who_has_sent_it(completed: Story, names: Na
 def test_what_the_harness_sends_is_nobody_s(completed: Story) -> None:
     completed.again("c-book_car-execute-s1", headers={"source": "airproof"}, injected=True)
     assert completed.judge()
+
+
+def _anomaly(verdict: Verdict, name: str) -> Anomaly:
+    return next(anomaly for anomaly in verdict.anomalies if anomaly.name == name)
