@@ -145,10 +145,11 @@ def _input_agrees(view: SagaView) -> Iterator[Anomaly]:
 
 
 def _alike(name: str, events: Sequence[StoredEvent], promise: str) -> Iterator[Anomaly]:
-    told = [event.payload[name] for event in events if name in event.payload]
-    if other := next((value for value in told if value != told[0]), None):
-        expected = f"{name} {told[0]!r}, as {events[0].event_type} says"
-        yield Anomaly("EVENT_STORE", "events-contradict", promise, expected, f"{name} {other!r}", witness(events))
+    told = [(event.payload[name], event.event_type) for event in events if name in event.payload]
+    first, event_type = told[0]
+    if others := [value for value, _ in told if value != first]:
+        expected = f"{name} {first!r}, as {event_type} says"
+        yield Anomaly("EVENT_STORE", "events-contradict", promise, expected, f"{name} {others[0]!r}", witness(events))
 
 
 def _expected_events(view: SagaView, step: Step) -> set[tuple[int, int]]:
