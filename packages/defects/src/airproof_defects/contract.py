@@ -463,4 +463,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT350",
+        category="CONTRACT",
+        what="that a saga is completed is told without the fields that are empty then",
+        trigger="somebody registers",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                '"saga_type": saga.saga_type, "reason": saga.reason}\n',
+                '"saga_type": saga.saga_type} | ({"reason": saga.reason} if saga.reason else {})\n',
+            ),
+        ),
+    ),
 )

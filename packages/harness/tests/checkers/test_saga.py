@@ -237,6 +237,22 @@ def test_an_event_that_does_not_tell_what_it_is_declared_to(completed: Story, na
     assert replace(completed.readout(), saga=trip).judge()
 
 
+@pytest.mark.parametrize("ending", [{}, {"refused": "send_ticket"}, {"refused": "send_ticket", "kept": "book_car"}])
+def test_each_event_of_a_saga_tells_what_it_is_declared_to(
+    run: Callable[..., Story], names: Names, ending: dict[str, str]
+) -> None:
+    story = run(**ending)
+    own = [event for event in story.events if event.service == "desk"]
+    for event in own:
+        story.tell(event.event_id, {"trip_type": "city"})
+    trip, kept = replace(story.readout().saga, tells=("trip_type",)), frozenset(filter(None, [ending.get("kept")]))
+    assert replace(story.readout(kept=kept), saga=trip).judge()
+    for event in own:
+        story.tell(event.event_id, {})
+        assert names(replace(story.readout(kept=kept), saga=trip).judge()) == {"CONTRACT/event-lacks"}
+        story.tell(event.event_id, {"trip_type": "city"})
+
+
 def test_an_event_of_a_saga_that_names_another(completed: Story, names: Names) -> None:
     completed.tell("trip.completed-s1", {"saga_id": "s2"})
     assert names(completed.judge()) == {"CONTRACT/event-of-another"}

@@ -92,6 +92,7 @@ REGISTRATION = Saga(
     compensated="user.registration.compensated",
     entrance=AUTH,
     needs_attention="user.registration.needs_attention",
+    tells=("saga_id", "saga_type", "reason"),
     sends_mail_in="send_welcome_mail",
     sends_within_s=10,
     sends_at_once=8,

@@ -116,16 +116,16 @@ def _events_agree(view: SagaView) -> Iterator[Anomaly]:
 
 
 def _events_are_whole(view: SagaView) -> Iterator[Anomaly]:
-    """The events of a saga's steps tell all that they are declared to, and its own tell which saga it is."""
+    """The events of a saga and of its steps tell all that they are declared to, and its own tell which saga it is."""
     declared = [(step.event, step.tells) for step in view.saga.steps]
     declared += [(undo.event, undo.tells) for step in view.saga.steps if (undo := step.compensation)]
+    declared += [(event_type, view.saga.tells) for event_type in view.saga.events]
     for event_type, names in declared:
         for event in view.events(event_type):
             if lacking := [name for name in names if name not in event.payload]:
                 promise, expected = "an event tells all that it is declared to", f"{event_type} with {', '.join(names)}"
                 yield Anomaly("CONTRACT", "event-lacks", promise, expected, f"none {lacking}", witness([event]))
-    saga = view.saga
-    for own in (saga.started, saga.completed, saga.failed, saga.compensated, saga.needs_attention):
+    for own in view.saga.events:
         for event in view.events(own):
             told = event.payload.get("saga_id", view.ending.saga_id)
             if told != view.ending.saga_id:
@@ -170,7 +170,7 @@ def _strays(saga: Saga, observation: SagaObservation, expectation: Expectation) 
         promise = "every effect belongs to a saga that was started"
         yield Anomaly(SAGA, "effect-without-saga", promise, "none", str(len(stray)), witness(stray))
     own = {event for step in saga.steps for event in (step.event, step.compensation and step.compensation.event)}
-    own |= {saga.started, saga.completed, saga.failed, saga.compensated, saga.needs_attention}
+    own.update(saga.events)
     correlations = {readout.correlation_id for readout in observation.sagas}
     orphans = [e for e in observation.events if e.event_type in own and e.correlation_id not in correlations]
     if orphans:

@@ -74,6 +74,7 @@ class Saga:
         pivot: the step after whose success the saga can only go forward.
         started, completed, failed, compensated: event types of the saga itself.
         needs_attention: event type that says that a compensation failed for good; None if the platform has none.
+        tells: what each event of the saga itself tells, by name; it may tell more.
         sends_mail_in: the step that sends a mail, if one does.
         sends_within_s: how long one attempt at sending it may take, in seconds.
         sends_at_once: how many an instance sends at a time.
@@ -94,6 +95,7 @@ class Saga:
     compensated: str
     entrance: str = ""
     needs_attention: str | None = None
+    tells: tuple[str, ...] = ()
     sends_mail_in: str | None = None
     sends_within_s: float = 0.0
     sends_at_once: int = 1
@@ -111,6 +113,12 @@ class Saga:
         """The steps that are done before the step of that name."""
         names = [step.name for step in self.steps]
         return self.steps[: names.index(name)]
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The event types of the saga itself."""
+        own = (self.started, self.completed, self.failed, self.compensated, self.needs_attention)
+        return tuple(event for event in own if event)
 
     @property
     def compensable(self) -> tuple[Step, ...]:
