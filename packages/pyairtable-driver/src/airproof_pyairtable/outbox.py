@@ -75,15 +75,14 @@ class Outboxes:
         return ids
 
     def put_stream_in_turn(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
-        """Puts events of one new aggregate in, over two connections."""
+        """Puts events of one new aggregate in, over two connections, two events at a time."""
         database, aggregate = database_of(service), str(uuid.uuid4())
         rows = [_event(str(uuid.uuid4()), tenant.id, aggregate, at, "x" * size) for at, size in enumerate(sizes, 1)]
-        with (
-            self._databases.connect(database, autocommit=True) as one,
-            self._databases.connect(database, autocommit=True) as other,
-        ):
-            for row, connection in zip(rows, cycle((one, other)), strict=False):
-                connection.execute(_INSERT, row)
+        with self._databases.connect(database) as one, self._databases.connect(database) as other:
+            for first, connection in zip(range(0, len(rows), 2), cycle((one, other)), strict=False):
+                for row in rows[first : first + 2]:
+                    connection.execute(_INSERT, row)
+                connection.commit()
         return tuple(row["id"] for row in rows)
 
     def put_unsendable(self, service: str, tenant: Tenant) -> tuple[str, str]:

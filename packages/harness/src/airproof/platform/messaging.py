@@ -79,7 +79,7 @@ class OutboxAccess(Protocol):
         ...
 
     def put_stream_in_turn(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
-        """Does the same over two connections in turn, as two instances may: each event is a transaction of its own."""
+        """Does the same over two connections in turn, as two instances may, in transactions of two events each."""
         ...
 
     def put_unsendable(self, service: str, tenant: Tenant) -> tuple[str, str]:
