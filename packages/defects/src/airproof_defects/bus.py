@@ -364,4 +364,19 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB320",
+        category="BUS",
+        what="what was done already is remembered in tables that a crash of the database server empties",
+        trigger="the database server crashes, and a command or an event is delivered again",
+        edits=tuple(
+            Edit(
+                "kit/schema.py",
+                f'    Column("{column}", DateTime(timezone=True), nullable=False, server_default=func.now()),\n)\n',
+                f'    Column("{column}", DateTime(timezone=True), nullable=False, server_default=func.now()),\n'
+                '    prefixes=["UNLOGGED"],\n)\n',
+            )
+            for column in ("received_at", "executed_at")
+        ),
+    ),
 )

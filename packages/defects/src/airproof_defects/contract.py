@@ -476,4 +476,14 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT320",
+        category="CONTRACT",
+        what="the column of a limit holds less than a limit may be",
+        trigger="an operator sets a limit of more than 32767",
+        edits=(
+            Edit("kit/schema.py", "    MetaData,\n    Table,", "    MetaData,\n    SmallInteger,\n    Table,"),
+            Edit("kit/schema.py", 'Column("value", Integer,', 'Column("value", SmallInteger,'),
+        ),
+    ),
 )

@@ -542,4 +542,40 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB320",
+        category="OUTBOX",
+        what="an instance renews all claims in its name, also those of which it never heard",
+        trigger="the answer to a claim is lost while something else is on its way",
+        edits=(
+            Edit(
+                OUTBOX,
+                '_UPDATE.where(event_outbox.c.claimed_by == bindparam("owner")).values(claimed_until=_LEASE_END)',
+                "update(event_outbox).where("
+                'event_outbox.c.status == PENDING, event_outbox.c.claimed_by == bindparam("owner")'
+                ").values(claimed_until=_LEASE_END)",
+            ),
+            Edit(
+                OUTBOX,
+                "        for message_id in ids:\n"
+                "            lease = timedelta(seconds=lease_s)\n"
+                "            await self._execute(_RENEW, message_id=message_id, owner=self._owner, lease=lease)\n",
+                "        lease = timedelta(seconds=lease_s)\n"
+                "        await self._execute(_RENEW, owner=self._owner, lease=lease)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB321",
+        category="OUTBOX",
+        what="each connection takes several places in the outbox at a time",
+        trigger="messages of one key wait that two connections have written in turn",
+        edits=(
+            Edit(
+                "kit/schema.py",
+                'Identity(always=True), nullable=False, unique=True),\n    Column("tenant_id"',
+                'Identity(always=True, cache=32), nullable=False, unique=True),\n    Column("tenant_id"',
+            ),
+        ),
+    ),
 )

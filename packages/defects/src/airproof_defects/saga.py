@@ -339,4 +339,35 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="the command to do a step and the one to undo it are at two instances at the same time",
         edits=(Edit(PARTICIPANT, '            await work.lock("step", command.saga_id, command.step)\n', ""),),
     ),
+    Defect(
+        id="SG320",
+        category="SAGA",
+        what="why a mail was not sent can be no longer than 255 letters",
+        trigger="a mail server that explains at length why it does not take a mail",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/schema.py",
+                "MetaData, Table, Text,",
+                "MetaData, String, Table, Text,",
+            ),
+            Edit(
+                "services/notification_service/adapters/schema.py",
+                'Column("last_error", Text)',
+                'Column("last_error", String(255))',
+            ),
+        ),
+    ),
+    Defect(
+        id="SG321",
+        category="SAGA",
+        what="the times of a saga are kept without their zone",
+        trigger="the database server is in another time zone than the service",
+        edits=(
+            Edit(
+                "kit/saga/schema.py",
+                'Column("deadline_at", DateTime(timezone=True),',
+                'Column("deadline_at", DateTime,',
+            ),
+        ),
+    ),
 )

@@ -313,4 +313,47 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(STORE, "\n\nclass SagaStore:\n", "_READ: dict = {}\n\n\nclass SagaStore:\n"),
         ),
     ),
+    Defect(
+        id="DB320",
+        category="DBTX",
+        what="whether anything forbids to delete something is asked in the statement that waits for the lock",
+        trigger="an operator's order that forbids it is about to commit when a step is undone",
+        edits=(
+            Edit("kit/tenancy.py", "from sqlalchemy import Table,", "from sqlalchemy import Table, Text,"),
+            Edit(
+                "kit/tenancy.py",
+                'exists().where(legal_holds.c.tenant_id == bindparam("tenant")))',
+                'exists().where(legal_holds.c.tenant_id == bindparam("tenant")).label("held"), '
+                'func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)))',
+            ),
+            Edit(
+                "kit/tenancy.py",
+                "        await self._work.lock(LEGAL_HOLD, tenant_id)\n"
+                '        found = await self._connection.execute(_HELD, {"tenant": tenant_id})\n'
+                "        return bool(found.scalar_one())\n",
+                '        asked = {"tenant": tenant_id, "name": f"{LEGAL_HOLD}/{tenant_id}"}\n'
+                "        return bool((await self._connection.execute(_HELD, asked)).one().held)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="DB321",
+        category="DBTX",
+        what="what guards the event log is made anew with every migration",
+        trigger="databases that are up to date are migrated",
+        edits=(Edit("kit/schema.py", "    event.listen(domain_events,", "    event.listen(kit_metadata,"),),
+    ),
+    Defect(
+        id="DB322",
+        category="DBTX",
+        what="a commit is answered before it is on disk",
+        trigger="the database server is lost just after an answer",
+        edits=(
+            Edit(
+                "kit/database.py",
+                'idle_in_transaction_session_timeout=15000"',
+                'idle_in_transaction_session_timeout=15000 -c synchronous_commit=off"',
+            ),
+        ),
+    ),
 )

@@ -36,6 +36,7 @@ class WiredCell:
     logs: Any = None
     resources: Any = None
     storage: Any = None
+    migration: Any = None
 
     @property
     def capabilities(self) -> WiredCell:

@@ -8,6 +8,7 @@ import pytest
 
 from airproof.environment.capabilities import (
     LogAccess,
+    MigrationControl,
     ProcessControl,
     ProcessState,
     ProcessStatus,
@@ -72,6 +73,7 @@ class FakeCell:
     logs: LogAccess | None = None
     resources: ResourceControl | None = None
     storage: StorageAccess | None = None
+    migration: MigrationControl | None = None
 
     @property
     def capabilities(self) -> FakeCell:

@@ -189,6 +189,15 @@ def test_logs_are_read_from_a_mark(shared_cell: CellDescription, logs: LogAccess
     assert [(line.node, line.level, line.logger) for line in lines] == [("keeper", "info", "toy")]
 
 
+def test_what_becomes_of_a_migration_is_told(provision: Provision, shared_cell: CellDescription) -> None:
+    migration = provision.capabilities(shared_cell).migration
+    if migration is None:
+        pytest.skip("the provider runs no migrations")
+    failed = migration.run(2)
+    assert [one.partition(":")[0] for one in failed] == ["status 1"] * 2
+    assert 'relation "things" already exists' in failed[0]
+
+
 AMOUNTS = {Resource.MEMORY: 2**26, Resource.CPU: 0.5, Resource.OPEN_FILES: 50, Resource.FILE_SIZE: 2**20}
 
 

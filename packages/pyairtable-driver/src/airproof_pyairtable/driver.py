@@ -36,6 +36,7 @@ class PyAirtableDriver:
         argv=(sys.executable, "-m", "pyairtable_reference", "migrate"),
         schema_package="pyairtable_reference",
         schema_glob="**/schema.py",
+        entry="pyairtable_reference.main:migrate",
     )
     topics: tuple[Topic, ...] = TOPICS
 

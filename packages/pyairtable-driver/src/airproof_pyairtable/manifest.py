@@ -312,7 +312,7 @@ def _operators(step: Step) -> Iterator[Route]:
     """What the step's participant does for operators alone."""
     asked: dict[str, dict[str, Any]] = {"POST /api/v1/outbox/{id}/retry": {"answered": 404}}
     if step.refusal and step.refusal.limit:
-        limit = {"value": 1_000}
+        limit = {"value": 10**9}
         asked[f"PUT {_RULES}/limits"] = {"body": limit, "invalid": _INVALID_LIMIT, "shows": limit}
         asked[f"DELETE {_RULES}/limits"] = {"answered": 204}
     if step.compensation:

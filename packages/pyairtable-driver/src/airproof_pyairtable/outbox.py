@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import cycle
 
 from airproof.platform.driver import Tenant
 from airproof.platform.observation import OutboxRow
@@ -25,10 +26,16 @@ _END_CLAIMS = """
 UPDATE event_outbox SET claimed_until = now() + %(in_s)s * interval '1 second'
 WHERE tenant_id = %(tenant)s AND status = 'pending' AND claimed_by IS NOT NULL
 """
+_CLAIM = """
+UPDATE event_outbox AS one SET claimed_by = other.claimed_by, claimed_until = now() + %(in_s)s * interval '1 second'
+FROM event_outbox AS other
+WHERE one.id = %(id)s AND other.tenant_id = %(tenant)s AND other.status = 'pending' AND other.claimed_by IS NOT NULL
+"""
 _UNSENDABLE = "UPDATE event_outbox SET headers = headers || '{\"causation-id\": null}' WHERE id = %(id)s"
 _CLAIMED = """
 SELECT coalesce(extract(epoch FROM max(claimed_until) - now()), 0)::float AS for_s FROM event_outbox
 WHERE tenant_id = %(tenant)s AND status = 'pending' AND claimed_by IS NOT NULL
+  AND coalesce(id = %(id)s::uuid, true)
 """
 _KEY = "SELECT key FROM event_outbox WHERE id = %(id)s"
 EVENT_TYPE = "airproof.sent"
@@ -67,6 +74,17 @@ class Outboxes:
                 connection.execute(_INSERT, row if routable else {**row, "topic": NO_TOPIC})
         return ids
 
+    def put_stream_in_turn(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
+        """Puts events of one new aggregate in, over two connections, two events at a time."""
+        database, aggregate = database_of(service), str(uuid.uuid4())
+        rows = [_event(str(uuid.uuid4()), tenant.id, aggregate, at, "x" * size) for at, size in enumerate(sizes, 1)]
+        with self._databases.connect(database) as one, self._databases.connect(database) as other:
+            for first, connection in zip(range(0, len(rows), 2), cycle((one, other)), strict=False):
+                for row in rows[first : first + 2]:
+                    connection.execute(_INSERT, row)
+                connection.commit()
+        return tuple(row["id"] for row in rows)
+
     def put_unsendable(self, service: str, tenant: Tenant) -> tuple[str, str]:
         """Puts two events of one new aggregate in; one of the first's headers has no value."""
         aggregate, first, second = (str(uuid.uuid4()) for _ in range(3))
@@ -76,10 +94,18 @@ class Outboxes:
             connection.execute(_UNSENDABLE, {"id": first})
         return first, second
 
-    def claimed_for_s(self, service: str, tenant: Tenant) -> float:
+    def claimed_for_s(self, service: str, tenant: Tenant, message_id: str | None = None) -> float:
         """When the last of the claims on the tenant's messages ends."""
-        row = self._databases.one(database_of(service), _CLAIMED, {"tenant": tenant.id}) or {}
+        row = self._databases.one(database_of(service), _CLAIMED, {"tenant": tenant.id, "id": message_id}) or {}
         return float(row["for_s"])
+
+    def put_claimed(self, service: str, tenant: Tenant, for_s: float) -> str:
+        """Puts an event in, with the claimer of the tenant's others."""
+        id_ = str(uuid.uuid4())
+        with self._databases.transaction(database_of(service)) as connection:
+            connection.execute(_INSERT, _event(id_, tenant.id, id_, 1, ""))
+            connection.execute(_CLAIM, {"id": id_, "tenant": tenant.id, "in_s": for_s})
+        return id_
 
     def end_claims(self, service: str, tenant: Tenant, in_s: float) -> int:
         """Sets the end of the claims on the tenant's messages."""

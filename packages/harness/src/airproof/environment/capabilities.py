@@ -151,6 +151,17 @@ class StorageAccess(Protocol):
         ...
 
 
+class MigrationControl(Protocol):
+    """What brings the cell's databases up to date, as operators run it at each deployment."""
+
+    def run(self, times: int) -> list[str]:
+        """Runs it so often at the same time and waits until all have ended.
+
+        Returns what became of each that has not ended well: its exit status and its last words.
+        """
+        ...
+
+
 class Capabilities(Protocol):
     """What can be done to the nodes of one cell."""
 
@@ -158,3 +169,4 @@ class Capabilities(Protocol):
     logs: LogAccess | None
     resources: ResourceControl | None
     storage: StorageAccess | None
+    migration: MigrationControl | None

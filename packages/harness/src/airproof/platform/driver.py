@@ -58,11 +58,13 @@ class Migration:
     Attributes:
         argv: a command; `DATABASE_URL_TEMPLATE` in its environment has `{database}` where the name goes.
         schema_package, schema_glob: the source files the schema depends on; their content keys the prepared data.
+        entry: `module:function` that does the same in a process forked from the preloaded parent; empty: none does.
     """
 
     argv: tuple[str, ...]
     schema_package: str
     schema_glob: str
+    entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,10 @@ class OutboxAccess(Protocol):
         """
         ...
 
+    def put_stream_in_turn(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
+        """Does the same over two connections in turn, as two instances may, in transactions of two events each."""
+        ...
+
     def put_unsendable(self, service: str, tenant: Tenant) -> tuple[str, str]:
         """Puts two events of one new aggregate into the service's outbox and returns their ids.
 
@@ -85,8 +89,19 @@ class OutboxAccess(Protocol):
         """
         ...
 
-    def claimed_for_s(self, service: str, tenant: Tenant) -> float:
-        """How long instances of the service have what they claim of the tenant's messages; 0 if that is nothing."""
+    def claimed_for_s(self, service: str, tenant: Tenant, message_id: str | None = None) -> float:
+        """How long instances of the service have what they claim of the tenant's messages; 0 if that is nothing.
+
+        Args:
+            message_id: of the one that is asked about; None: all of them.
+        """
+        ...
+
+    def put_claimed(self, service: str, tenant: Tenant, for_s: float) -> str:
+        """Puts a message in that an instance has claimed which claims others of the tenant's; returns its id.
+
+        The instance does not know of it, as when the answer to a claim was lost.
+        """
         ...
 
     def end_claims(self, service: str, tenant: Tenant, in_s: float) -> int:

@@ -212,7 +212,13 @@ def _ask_again_after_a_kill(stream: Stream, hold: Callable[[], AbstractContextMa
     key = f"again-{stream.ref.id}"
     with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer, hold() as block:
         updating = writer.submit(stream.update, "asked twice", FIRST, key=key)
-        block.wait_blocked(timeout_s=WAIT_S)
+        held = "the update to be held, or answered"
+        wait_until(lambda: block.waiting() or updating.done(), timeout_s=WAIT_S, describe=held)
+        if updating.done():
+            promise, expected = "what is said to be done is on disk", "an answer when its commit is durable"
+            seen = f"an answer before: {updating.result().outcome.value}"
+            stream.anomalies.append(Anomaly("DBTX", "told-too-early", promise, expected, seen, (f"key {key}",)))
+            stream.judge()
         with killed(stream.cell, stream.access.entity.service):
             assert updating.result(WAIT_S).outcome is UpdateOutcome.UNKNOWN
             block.release()

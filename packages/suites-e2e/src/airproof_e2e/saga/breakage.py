@@ -168,11 +168,11 @@ def event_forged(stage: Stage, event: BusMessage, other: Tenant) -> None:
         seen("it is on the bus", topic=sent.topic, offset=sent.offset)
 
 
-def aged(stage: Stage, service: str) -> None:
-    """Has the service's memory, of messages and sagas, be as old as the broker may let the messages become."""
+def aged(stage: Stage, service: str, days: float = KEPT_DAYS) -> None:
+    """Has the service's memory, of messages and sagas, be older: as old as the broker may let the messages become."""
     with _declared(stage, "aged", service) as seen:
-        stage.platform.age(service, KEPT_DAYS)
-        seen(f"it is {KEPT_DAYS} days older")
+        stage.platform.age(service, days)
+        seen(f"it is {days:g} days older")
 
 
 def _unprocessable(stage: Stage, service: str, send: Callable[[], tuple[BusMessage, ...]]) -> tuple[BusMessage, ...]:

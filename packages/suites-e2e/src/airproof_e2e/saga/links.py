@@ -114,6 +114,15 @@ MESSAGES = (
         blames="DBTX",
     ),
     Family(
+        "undoing-forbidden-just-before",
+        Per.UNDOING,
+        holds.set_before_undoing,
+        "who is to undo what an operator is just forbidding waits for that, and does as it says",
+        ("SAGA-1", "DB-1", "FI-1"),
+        cell=CellKind.WIRED,
+        blames="DBTX",
+    ),
+    Family(
         "start-answer-lost",
         Per.SAGA,
         messages.start_answer_lost,

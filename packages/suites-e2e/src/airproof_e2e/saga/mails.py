@@ -19,6 +19,8 @@ from airproof_e2e.saga.shutdowns import TRIES, shut_down_over
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 PUT_OFF = {"MAIL": 451, "RCPT": 450, "DATA": 452}
+EXPLAINED = f"no {'and why that is so ' * 20}"
+"""As much as a mail server may say in one line."""
 OFTEN, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 50, 1.0, 30.0
 NO_LONGER_S = 4.0
 HANGS_UP_WITHIN_S, MORE_WITHIN_S, ENDS_WITHIN_S = 1.0, 0.3, 1.0
@@ -89,11 +91,11 @@ def _sent_once(stage: Stage) -> bool:
 
 
 def put_off(stage: Stage) -> None:
-    """The mail server says at one command after the other that it cannot take the mail just now, and names whose."""
+    """The mail server says at one command after the other, at length, that it cannot take the mail now, and whose."""
     given, link = stage.make_input(), on(stage.step.participant, MAIL)
     with ExitStack() as rules:
         for number, (command, code) in enumerate(PUT_OFF.items()):
-            later = link.when(smtp.command(command)).times(1).respond(code=code, text=f"<{given.subject}>: not now")
+            later = link.when(smtp.command(command)).times(1).respond(code=code, text=f"<{given.subject}>: {EXPLAINED}")
             rules.enter_context(applied(stage, later.preventable() if number else later))
         stage.wait_end(stage.start(given))
     _demand_hung_up(stage)
@@ -101,7 +103,7 @@ def put_off(stage: Stage) -> None:
 
 def text_rejected(stage: Stage) -> None:
     """The mail server takes the recipient and then says that it will never take the mail itself."""
-    never = on(stage.step.participant, MAIL).when(smtp.command("DATA")).times(1).respond(code=554)
+    never = on(stage.step.participant, MAIL).when(smtp.command("DATA")).times(1).respond(code=554, text=EXPLAINED)
     with applied(stage, never):
         stage.wait_end(stage.start(ends=COMPENSATED, refused=stage.step))
     _demand_hung_up(stage)

@@ -15,7 +15,7 @@ from airproof.history import Explanation
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof.wire import on, postgres
-from airproof_e2e.saga.breakage import frozen_at_rest, killed
+from airproof_e2e.saga.breakage import frozen_at_rest, killed, redelivered
 from airproof_e2e.saga.messages import BROKER, DATABASE
 from airproof_e2e.saga.moments import before_deadline, services_of
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
@@ -27,7 +27,10 @@ UNEXPECTED, LOOKS_WITHIN_S = "XX001", 1.2
 
 
 def database_down(stage: Stage) -> None:
-    """All databases are killed and away for a while; one saga waits for a command to be done, one for a reply."""
+    """All databases are killed and away for a while; one saga waits for a command to be done, one for a reply.
+
+    When they are back all that was asked and told for that one before is delivered again.
+    """
     last, other = stage.saga.steps[-1], stage.saga.steps[1 % len(stage.saga.steps)]
     with ExitStack() as frozen:
         replier = frozen.enter_context(frozen_at_rest(stage, last.participant))
@@ -45,6 +48,16 @@ def database_down(stage: Stage) -> None:
             wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="the outage to be a long one")
             _demand_restraint(stage, _logged(stage) - before)
     stage.wait_end(stage.start())
+    stage.wait_end(replied)
+    _deliver_again(stage, replied)
+
+
+def _deliver_again(stage: Stage, saga_id: str) -> None:
+    """Who has lost what it remembered of having done that does it once more, or can do it no more."""
+    followed = {one.event for one in stage.platform.manifest.subscriptions}
+    for message in {one.message_id: one for one in stage.platform.bus.messages(saga_id)}.values():
+        if message.kind is MessageKind.COMMAND or message.type in followed:
+            redelivered(stage, message)
 
 
 def _logged(stage: Stage) -> Counter[str]:

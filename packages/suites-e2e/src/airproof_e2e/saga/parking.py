@@ -36,7 +36,7 @@ from airproof_e2e.saga.stage import WAIT_S, Stage
 
 SHOWS_ITSELF_S, COUNTED_WITHIN_S = 0.1, 2.0
 GETS_THROUGH_S, ASKS_AGAIN_S = 0.5, 1.0
-PARKED = "failed"
+PARKED, PARKED_DAYS = "failed", 400
 LARGE_SIZE, LARGEST_SIZE, SMALL_SIZE = 4000, 2000, 10
 NEIGHBOURS = 8
 FOR_GOOD = ("MESSAGE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED", "INVALID_RECORD", "POLICY_VIOLATION")
@@ -46,8 +46,8 @@ FOR_GOOD = ("MESSAGE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED", "INVALID_RECORD",
 def publishing_is_refused(stage: Stage) -> None:
     """The broker refuses every service's events for good; an operator sends them again when it takes them.
 
-    Meanwhile days go by, the orchestrator is restarted, and something else waits in its outbox. The operator asks for
-    each once more than there is anything to send again.
+    Meanwhile a year goes by, the orchestrator is restarted, and something else waits in its outbox. The operator asks
+    for each once more than there is anything to send again.
     """
     events = {step.participant: step.event for step in stage.saga.steps} | {stage.orchestrator: stage.saga.started}
     with ExitStack() as refused:
@@ -57,7 +57,7 @@ def publishing_is_refused(stage: Stage) -> None:
         parked = {service: wait_parked(stage, service) for service in events}
     with stage.platform.outbox.postponed(stage.orchestrator, stage.tenant) as waiting:
         stage.allowance.foreign.add(waiting)
-        aged(stage, stage.orchestrator)
+        aged(stage, stage.orchestrator, PARKED_DAYS)
         with stopped(stage, stage.orchestrator):
             pass
     for service, rows in parked.items():

@@ -26,15 +26,15 @@ BACKLOG, FEW = 72, 8
 
 
 def order_is_kept(stage: Stage) -> None:
-    """The broker refuses the first of an aggregate's events for a moment, and takes the others.
+    """The broker refuses the first of an aggregate's events for a moment, and takes the others, which come in turn.
 
     A slow machine may heal the broker only when the first was parked; then later ones need not wait, and it is tried
     again with other events.
     """
-    service = stage.orchestrator
+    service, put_in_turn = stage.orchestrator, stage.platform.outbox.put_stream_in_turn
     for _ in range(TRIES):
         with publishing_refused(stage, service, stage.saga.started, larger_than=LARGEST_SIZE):
-            stage.allowance.foreign.update(stage.platform.outbox.put_stream(service, stage.tenant, STREAM_SIZES))
+            stage.allowance.foreign.update(put_in_turn(service, stage.tenant, STREAM_SIZES))
             wait_until(lambda: _attempts(stage, service), timeout_s=WAIT_S, describe="the first to be refused")
         wait_until(lambda: not _waiting(stage, service), timeout_s=WAIT_S, describe="the others to be sent")
         parked = stage.platform.outbox.held_back(service, stage.tenant)
@@ -143,9 +143,14 @@ def killed_before_acknowledgement(stage: Stage) -> None:
 
 
 def _demand_claim_kept(stage: Stage, service: str) -> None:
-    """What is on its way stays the instance's own, however long the broker takes."""
+    """What is on its way stays the instance's own, however long the broker takes, and nothing else does.
+
+    The answer to one of its claims was lost.
+    """
     outbox, claims = stage.platform.outbox, f"{service} to claim what it is about to send"
     wait_until(lambda: outbox.end_claims(service, stage.tenant, ENDS_SOON_S), timeout_s=WAIT_S, describe=claims)
+    unheard = outbox.put_claimed(service, stage.tenant, ENDS_SOON_S)
+    stage.allowance.foreign.add(unheard)
     try:
         renewed = f"{service} to claim that again"
         wait_until(
@@ -154,6 +159,10 @@ def _demand_claim_kept(stage: Stage, service: str) -> None:
     except WaitTimeout as error:
         promise = "an instance keeps its claim to what it is about to send until it knows what became of it"
         stage.anomalies.append(Anomaly("OUTBOX", "claim-ends", promise, "it is renewed before it ends", str(error)))
+    if outbox.claimed_for_s(service, stage.tenant, unheard) > ENDS_SOON_S:
+        promise = "what an instance has claimed and never heard that it has comes free when the claim ends"
+        seen = f"{service} renews it with its other claims"
+        stage.anomalies.append(Anomaly("OUTBOX", "claim-without-end", promise, "it is let be", seen, (unheard,)))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from airproof.environment.capabilities import (
     LogAccess,
     LogLine,
+    MigrationControl,
     ProcessControl,
     ProcessState,
     ProcessStatus,
@@ -38,6 +39,7 @@ class NativeCapabilities:
     logs: LogAccess | None
     resources: ResourceControl | None
     storage: StorageAccess | None
+    migration: MigrationControl | None
 
 
 class NativeProcesses:

@@ -15,6 +15,7 @@ from airproof.errors import ProviderUnavailable
 from airproof.platform.driver import Driver, Migration
 from airproof.providers.native import postgres
 from airproof.providers.native.commands import PLAIN_ENVIRONMENT, pack_tree, run_to_end
+from airproof.providers.native.migration import TIMEOUT_S, migration_spec
 from airproof.providers.native.postgres import PostgresServer
 from airproof.providers.native.prepared import Cache, content_key
 from airproof.providers.native.readiness import await_ready
@@ -31,7 +32,6 @@ NEEDS_BYTES = 256 * 2**20
 ROOM_MB = 512
 INITDB_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 30.0
-MIGRATION_TIMEOUT_S = 120.0
 INITDB = (
     "--no-sync",
     "--no-instructions",
@@ -153,14 +153,8 @@ def _fill(
     await_ready(supervisor, GROUP, {spec.name: postgres.primary_probe(endpoint)}, timeout_s=READY_TIMEOUT_S)
     note_segments(supervisor, GROUP, spec.name)
     _create(endpoint, databases, user)
-    template = f"postgresql://{user}@{endpoint}/{{database}}"
-    migrate = ProcessSpec(
-        name=f"{GROUP}/migration",
-        group=GROUP,
-        argv=migration.argv,
-        environment={**platform_environment, "DATABASE_URL_TEMPLATE": template},
-    )
-    run_to_end(supervisor, migrate, timeout_s=MIGRATION_TIMEOUT_S)
+    migrate = migration_spec(f"{GROUP}/migration", GROUP, migration, endpoint, user, platform_environment)
+    run_to_end(supervisor, migrate, timeout_s=TIMEOUT_S)
     supervisor.signal(spec.name, signal.SIGINT)
     supervisor.wait_exit(spec.name, READY_TIMEOUT_S)
     (data / "postmaster.opts").unlink(missing_ok=True)

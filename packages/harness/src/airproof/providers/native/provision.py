@@ -17,7 +17,9 @@ from airproof.providers.native.description import (
     node_probes,
     process_names,
 )
+from airproof.providers.native.migration import NativeMigration
 from airproof.providers.native.plan import Plan
+from airproof.providers.native.platform_processes import base_environment
 from airproof.providers.native.resources import NativeResources
 from airproof.providers.native.run_limits import remove_left_overs
 from airproof.providers.native.start_archive import Training
@@ -108,12 +110,14 @@ class NativeProvision:
             remove_cell(self._supervisor, cell)
 
     def capabilities(self, cell: CellDescription) -> NativeCapabilities:
-        """Its processes, their logs and what they may use."""
+        """Its processes, their logs, what they may use and keep, and what migrates its databases."""
         names = process_names(cell)
         paths = {node: self._supervisor.log_path(name) for node, name in names.items()}
         processes = NativeProcesses(self._supervisor, cell, names, node_probes(cell, self._driver))
         resources = NativeResources(self._supervisor, cell, names)
-        return NativeCapabilities(processes, NativeLogs(paths), resources, NativeStorage(self._supervisor, names))
+        storage, platform = NativeStorage(self._supervisor, names), base_environment(self._environment)
+        migration = NativeMigration(self._supervisor, cell, self._driver.migration, platform)
+        return NativeCapabilities(processes, NativeLogs(paths), resources, storage, migration)
 
     def cells(self) -> list[CellDescription]:
         """The cells that are up, oldest first."""
