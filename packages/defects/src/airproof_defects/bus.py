@@ -379,4 +379,44 @@ DEFECTS: tuple[Defect, ...] = (
             for column in ("received_at", "executed_at")
         ),
     ),
+    Defect(
+        id="EB330",
+        category="BUS",
+        what="a service that is told to shut down counts a dead letter that it could not send as sent",
+        trigger="no dead letter can be sent when it is told to",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                '                log.warning("dead letter not sent yet: %s", failure)\n'
+                "                if await backoff.wait(stopping):\n"
+                "                    return False\n",
+                '                log.warning("dead letter not sent: %s", failure)\n'
+                "                if await backoff.wait(stopping):\n"
+                "                    return True\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB331",
+        category="BUS",
+        what="a dead letter that an operator sends once more is not taken: it has been given up before",
+        trigger="an operator who has mended what was wrong",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0\n",
+                '        if record.header("dlq-cause"):\n'
+                '            log.warning("message %s of %s was given up", record.header("message-id"), topic)\n'
+                "            return True\n"
+                "        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB332",
+        category="BUS",
+        what="a message is given up when its handling has failed once of what nobody reckons with",
+        trigger="a database that says something unusual, once",
+        edits=(Edit("kit/messaging/consumer.py", "MAX_ATTEMPTS = 3\n", "MAX_ATTEMPTS = 1\n"),),
+    ),
 )

@@ -393,4 +393,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA330",
+        category="CACHE",
+        what="what the cache is told to be the version now is taken for it, though a newer one is known",
+        trigger="the event of an older change comes again while a value from before the last change is filled in",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "if not version or tonumber(version) >= tonumber(ARGV[1]) then return 0 end\n",
+                "if not version then return 0 end\n",
+            ),
+        ),
+    ),
 )

@@ -521,4 +521,98 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS330",
+        category="XSERVICE",
+        what="what runs in the background is given up when it has failed ten times",
+        trigger="a database that is away for some seconds",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                "            await backoff.wait(self._stopping)\n",
+                "            await backoff.wait(self._stopping)\n"
+                "            if backoff.failures == 10:\n"
+                '                log.error("%s has failed too often and is given up", name)\n'
+                "                return\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS331",
+        category="XSERVICE",
+        what="a service whose database is away when it is started exits",
+        trigger="it is started before its database",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                "    def start(self) -> None:\n",
+                "    async def reach(self) -> None:\n"
+                '        """Looks for the database: whoever has started the service starts it again."""\n'
+                "        if self._backing and not await answers(self._backing.engine, 3.0):\n"
+                '            raise SystemExit("the database cannot be reached")\n\n'
+                "    def start(self) -> None:\n",
+            ),
+            Edit(
+                "main.py",
+                "        await super().startup(sockets)\n",
+                "        await self._runtime.reach()\n        await super().startup(sockets)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS332",
+        category="XSERVICE",
+        what="when several mails in a row could not be sent the mail server is left alone for a minute",
+        trigger="a mail server that was away while mails waited",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "        self._timeout_s = timeout_s\n\n",
+                "        self._timeout_s = timeout_s\n        self._failures, self._closed_until = 0, 0.0\n\n",
+            ),
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "        try:\n            await self._deliver(message)\n",
+                "        if time.monotonic() < self._closed_until:\n"
+                '            raise MailPostponed("the mail server is away", "away")\n'
+                "        try:\n            await self._deliver(message)\n            self._failures = 0\n",
+            ),
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "TimeoutError) as failure:\n",
+                "TimeoutError) as failure:\n"
+                "            self._failures += 1\n"
+                "            if self._failures >= 5:\n"
+                "                self._failures, self._closed_until = 0, time.monotonic() + 60\n",
+            ),
+            Edit("services/notification_service/adapters/smtp.py", "import asyncio\n", "import asyncio\nimport time\n"),
+        ),
+    ),
+    Defect(
+        id="XS333",
+        category="XSERVICE",
+        what="the gateway is ready when all services are that it asks",
+        trigger="one of them is away",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                "        if backing is None:\n            return {}\n",
+                "        if backing is None:\n"
+                "            async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:\n"
+                "                upstreams = self.settings.upstreams.items()\n"
+                "                return {name: await _is_alive(client, url) for name, url in upstreams}\n",
+            ),
+            Edit(
+                "kit/runtime.py",
+                "async def _finish(tasks",
+                "async def _is_alive(client: httpx.AsyncClient, url: str) -> bool:\n"
+                "    try:\n"
+                '        return (await client.get(f"{url}/health")).status_code == 200\n'
+                "    except httpx.HTTPError:\n"
+                "        return False\n\n\n"
+                "async def _finish(tasks",
+            ),
+            Edit("kit/runtime.py", "import asyncio\n", "import asyncio\n\nimport httpx\n"),
+        ),
+    ),
 )

@@ -370,4 +370,28 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG330",
+        category="SAGA",
+        what="a mail that its server has taken is sent again where that does not say good-bye as it should",
+        trigger="a mail server that is closing when it has a mail",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "        async with server:\n"
+                "            try:\n"
+                "                await server.send_message(message)\n"
+                "            except asyncio.CancelledError:\n"
+                "                # Left open, it would say QUIT and wait for that answer too.\n"
+                "                server.close()\n"
+                "                raise\n",
+                "        await server.connect()\n"
+                "        try:\n"
+                "            await server.send_message(message)\n"
+                "            await server.quit()\n"
+                "        finally:\n"
+                "            server.close()\n",
+            ),
+        ),
+    ),
 )

@@ -356,4 +356,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="UW330",
+        category="UOW",
+        what="a service that is told to shut down sends all that it has to say first, however long that takes",
+        trigger="the broker does not take a message just then",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                "await asyncio.wait_for(backing.relay.flush(), FLUSH_S)",
+                "await backing.relay.flush()",
+            ),
+        ),
+    ),
 )

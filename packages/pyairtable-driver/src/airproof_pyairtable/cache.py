@@ -64,6 +64,10 @@ class WorkspaceCache:
         self._bus.wait_consumed(CACHE_KEEPER, event, timeout_s=timeout_s)
         return event
 
+    def invalidate_again(self, event: BusMessage, *, timeout_s: float) -> None:
+        """Produces the event's record once more and waits until the same group has handled it."""
+        self._bus.wait_consumed(CACHE_KEEPER, self._bus.send_again(event), timeout_s=timeout_s)
+
     def connection(self) -> Redis:
         """The connection to the cell's Redis."""
         return self._redis

@@ -101,6 +101,23 @@ def test_a_message_is_published_only_after_its_acknowledgement() -> None:
     assert queue.published_ids == [message().id]
 
 
+def test_what_is_on_its_way_stays_claimed_when_the_relay_is_run_again() -> None:
+    class HangingBroker(FakeBroker):
+        async def send(self, message: Message) -> None:
+            await asyncio.Event().wait()
+
+    queue = FakeQueue(message())
+
+    async def scenario() -> None:
+        relay, stopping = make_relay(queue, HangingBroker()), asyncio.Event()
+        await relay.send_due()
+        stopping.set()
+        await relay.run(stopping)
+        assert not queue.recovered
+
+    run(scenario())
+
+
 def test_an_outage_is_waited_out_and_not_counted() -> None:
     queue, broker = FakeQueue(message()), FakeBroker(*[Unreachable("away")] * 10)
     run(make_relay(queue, broker).flush())

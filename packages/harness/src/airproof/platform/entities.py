@@ -133,3 +133,11 @@ class CacheAccess(Protocol):
             WaitTimeout: it is not.
         """
         ...
+
+    def invalidate_again(self, event: BusMessage, *, timeout_s: float) -> None:
+        """Delivers the event to who keeps the cache right once more, and waits until it has been consumed.
+
+        Raises:
+            WaitTimeout: it is not.
+        """
+        ...

@@ -47,6 +47,10 @@ class BusAccess(Protocol):
         """
         ...
 
+    def send_letter(self, letter: BusMessage, to: BusMessage) -> BusMessage:
+        """Sends what the dead letter holds to where its message was, as an operator does; returns what was sent."""
+        ...
+
     def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
         """Waits until the message lies among the dead letters.
 

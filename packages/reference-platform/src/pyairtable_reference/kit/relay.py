@@ -84,8 +84,9 @@ class Relay:
         self._news.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Sends until told to stop."""
-        await self._queue.recover()
+        """Sends until told to stop. Where it is run again, what is on its way stays claimed."""
+        if not self._sending:
+            await self._queue.recover()
         while not stopping.is_set():
             self._news.clear()
             await self.send_due()

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
-from airproof.errors import FaultNotObserved
+from airproof.errors import FaultNotObserved, NotReady
 from airproof.faults import process, wire
 from airproof.faults.process import NodeFault
 from airproof.history import Explanation
@@ -15,9 +15,11 @@ from airproof.platform.driver import EffectBlock, SagaInput, Tenant, Write
 from airproof.platform.manifest import Step
 from airproof.platform.observation import BusMessage, OutboxRow
 from airproof.waiting import wait_until
-from airproof.wire import AppliedRule, glob, kafka, on
+from airproof.wire import AppliedRule, Rule, glob, kafka, on
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
+UNEXPECTED = "XX001"
+"""With which PostgreSQL says what nobody reckons with."""
 LOOK_AGAIN_S = 0.01
 FREEZES_AT_MOST = 100
 KEPT_DAYS = 6
@@ -42,6 +44,21 @@ def demand_clean_exit(stage: Stage, fault: NodeFault) -> None:
         promise = "a service that is told to shut down finishes what it does and exits with 0"
         seen = str(fault.state.exit_code)
         stage.anomalies.append(Anomaly("UOW", "unclean-exit", promise, "exit code 0", seen, (fault.node,)))
+
+
+def stopped_over(stage: Stage, service: str, what: str, then: Callable[[], object] = lambda: None) -> None:
+    """Tells the service to shut down while it waits for something in vain, and starts it; anomalies are noted.
+
+    Args:
+        then: called when it has exited, before it is started again.
+    """
+    try:
+        with stopped(stage, service) as fault:
+            demand_clean_exit(stage, fault)
+            then()
+    except NotReady as stays:
+        promise, facts = "a service that is told to shut down does not wait without a limit", (f"it waits for {what}",)
+        stage.anomalies.append(Anomaly("UOW", "stops-not", promise, "it exits", str(stays).partition(";")[0], facts))
 
 
 def suspended(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
@@ -98,6 +115,14 @@ def publishing_refused(stage: Stage, service: str, what: str, *, larger_than: in
     refusing = stage.platform.bus.refusing(what, larger_than=larger_than)
     with _declared(stage, "publishing refused", service, _parking(service)) as seen, refusing:
         seen(f"the topic of {what} takes no record larger than {larger_than} bytes")
+        yield
+
+
+@contextmanager
+def given_up_over(stage: Stage, service: str, rule: Rule) -> Iterator[None]:
+    """What the service is told over a wire makes it give something up, which is an error."""
+    with _declared(stage, "given up", service, _parking(service)) as seen, wire.applied(stage.cell, rule):
+        seen(f"the rule is in force: {rule.action.kind}")
         yield
 
 
@@ -230,6 +255,13 @@ def redelivered(
         copy = stage.access.redeliver(message, added=added, days=days, elsewhere=elsewhere)
         seen("the copy is on the bus", topic=copy.topic, offset=copy.offset)
     return copy
+
+
+def letter_sent(stage: Stage, letter: BusMessage, to: BusMessage) -> None:
+    """An operator sends what was given up once more to who gave it up."""
+    with _declared(stage, "letter sent", to.type) as seen:
+        copy = stage.platform.bus.send_letter(letter, to)
+        seen("it is on the bus", topic=copy.topic, offset=copy.offset)
 
 
 def break_off_writes(

@@ -19,6 +19,15 @@ EVENTS = (
         cell=CellKind.WIRED,
     ),
     Family(
+        "event-given-up",
+        Per.SAGA,
+        events.given_up,
+        "an event that its keeper has given up is counted when an operator sends the dead letter once more",
+        ("OUT-4", "EB-2", "FI-4"),
+        blames="BUS",
+        cell=CellKind.WIRED,
+    ),
+    Family(
         "events-in-reverse",
         Per.UNDOING,
         events.told_in_reverse,
@@ -230,6 +239,7 @@ OUTAGES = (
         outages.database_down,
         "{subject} completes when the databases are back, and nothing is given up meanwhile",
         (*CRASH, "CHAOS-1"),
+        blames="XSERVICE",
     ),
 )
 

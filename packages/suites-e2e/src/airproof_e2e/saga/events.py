@@ -16,14 +16,17 @@ from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
 from airproof.wire import Rule, on, postgres
 from airproof_e2e.saga.breakage import (
+    UNEXPECTED,
     aged,
     break_off_writes,
     demand_clean_exit,
     event_forged,
     expelled,
     frozen_at_rest,
+    given_up_over,
     held,
     killed,
+    letter_sent,
     publishing_refused,
     redelivered,
     stopped,
@@ -38,12 +41,14 @@ TWO = 2
 
 
 def repeated(stage: Stage) -> None:
-    """An event is delivered again at once, when the saga is over, and after days."""
+    """An event is delivered again at once, when the saga is over, and after days, in which others have come."""
     saga_id, event = _told(stage)
     redelivered(stage, event)
     stage.wait_end(saga_id)
     redelivered(stage, event)
     aged(stage, _subscription(stage).service)
+    stage.wait_end(stage.start())
+    stage.cell.barrier(WAIT_S)
     for _ in range(TWO):
         redelivered(stage, event)
 
@@ -84,8 +89,8 @@ def told_in_reverse(stage: Stage) -> None:
 def stopped_while_failing(stage: Stage) -> None:
     """Two events wait, the later one fails again and again, and who keeps the figure is told to shut down over it.
 
-    Before that its database refuses to count the first one, once for each reason that passes, and is cut off from it
-    when that is to be committed.
+    Before that its database refuses to count the first one, once for each reason that passes and once for one that
+    nobody expects, and is cut off from it when that is to be committed.
     """
     event_type, keeper = _subscription(stage).event, _subscription(stage).service
     with _about_to_be_told(stage, TWO) as (saga_ids, go_on), stopped(stage, keeper) as down, ExitStack() as rules:
@@ -102,6 +107,24 @@ def stopped_while_failing(stage: Stage) -> None:
         with stopped(stage, keeper) as down_again:
             demand_clean_exit(stage, down_again)
             rules.close()
+
+
+def given_up(stage: Stage) -> None:
+    """Who keeps a figure cannot count the event, for a reason that nobody expects, and gives it up.
+
+    When it can again, an operator sends the dead letter once more.
+    """
+    for one in _told_forward(stage):
+        about = replace(stage, subject=one)
+        with _about_to_be_told(about, 1) as ((saga_id,), go_on):
+            counted = postgres.statement(containing=_carrying(about, saga_id))
+            never = on(one.service, DATABASE).when(counted).respond(sqlstate=UNEXPECTED, message="broken")
+            with given_up_over(stage, one.service, never):
+                go_on()
+                event = stage.wait_for(saga_id, (MessageKind.EVENT, one.event))
+                stage.allowance.parked.add(event.message_id)
+                letter = stage.platform.bus.wait_dead_letter(event.message_id, timeout_s=WAIT_S)
+            letter_sent(stage, letter, event)
 
 
 def redelivered_to_each_instance(stage: Stage) -> None:
@@ -204,17 +227,21 @@ def _tell_in_reverse(stage: Stage, step: Step, wanted: Sequence[str], kept: Sequ
 def _counting_refused(stage: Stage, saga_id: str) -> Iterator[Rule]:
     """The database refuses to change the figure that the saga's effect carries, once for each reason that passes.
 
-    When it has not refused, the change gets lost at its commit, once.
+    Then it does so once for a reason that nobody expects, and when it does not, the change gets lost at its commit.
     """
-    kept = _kept(stage)
-    carrying = stage.access.effect(kept.name, saga_id)
-    counted = on(kept.participant, DATABASE).when(postgres.statement(containing=carrying.id if carrying else saga_id))
-    for number, state in enumerate(postgres.TRANSIENT, 1):
+    keeper, carrying = _subscription(stage).service, _carrying(stage, saga_id)
+    counted = on(keeper, DATABASE).when(postgres.statement(containing=carrying))
+    for number, state in enumerate((*postgres.TRANSIENT, UNEXPECTED), 1):
         refused = counted.times(1).respond(sqlstate=state, message="not now")
         # Who does not try again does not get to the next one.
         yield refused if number == 1 else refused.preventable()
-    uncommitted = postgres.commit(containing=carrying.id if carrying else saga_id)
-    yield on(kept.participant, DATABASE).when(uncommitted).times(1).reset().preventable()
+    yield on(keeper, DATABASE).when(postgres.commit(containing=carrying)).times(1).reset().preventable()
+
+
+def _carrying(stage: Stage, saga_id: str) -> str:
+    """The id of the saga's effect that carries the figure."""
+    carrying = stage.access.effect(_kept(stage).name, saga_id)
+    return carrying.id if carrying else saga_id
 
 
 def _told(stage: Stage) -> tuple[str, BusMessage]:

@@ -81,11 +81,11 @@ def mail_of_a_lost_one(stage: Stage) -> None:
                 expected = f"one of {', '.join(instances)}"
                 stage.anomalies.append(Anomaly("OUTBOX", "claims-as-another", promise, expected, repr(claimer)))
                 return
-            left_s = min(mails.held_for(stage.tenant), default=0.0)
-            if left_s < stage.saga.sends_within_s:
-                promise = "what an instance has in hand is its own for as long as it may need"
-                expected, seen = f"at least {stage.saga.sends_within_s:g} s", f"{left_s:.1f} s"
-                stage.anomalies.append(Anomaly("OUTBOX", "claim-too-short", promise, expected, seen, (claimer,)))
+            left_s, least_s = min(mails.held_for(stage.tenant), default=0.0), stage.saga.sends_within_s
+            if not least_s <= left_s <= LONG_S:
+                promise = "what an instance has in hand is its own for as long as it may need, and not for much longer"
+                name, expected = f"claim-too-{'short' if left_s < least_s else 'long'}", f"{least_s:g} to {LONG_S:g} s"
+                stage.anomalies.append(Anomaly("OUTBOX", name, promise, expected, f"{left_s:.1f} s", (claimer,)))
             lost.enter_context(killed(stage, claimer))
         for other in instances:
             if other != claimer:

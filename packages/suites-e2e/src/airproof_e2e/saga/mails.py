@@ -29,10 +29,13 @@ MANY = 20
 
 
 def server_down(stage: Stage) -> None:
-    """The mail server is not there when the mail is to be sent, and has not been for long, as far as one can tell."""
-    mails = stage.platform.mails
+    """The mail server is not there when the mail is to be sent, and has not been for long, as far as one can tell.
+
+    Many other mails have been tried in vain, too.
+    """
+    mails, others = stage.platform.mails, Tenant(f"{stage.tenant.id}-others")
     with killed(stage, Role.SMTP.value):
-        stage.start()
+        saga_id = stage.start()
         _wait_put_off(stage)
         mails.tried_often(stage.tenant, OFTEN)
         pause_s = _wait_put_off(stage)
@@ -43,7 +46,15 @@ def server_down(stage: Stage) -> None:
         if (tries := mails.tries(stage.tenant)) and max(tries) <= OFTEN:
             promise, seen = "whatever is tried again and again is counted", f"{max(tries)} tries after {OFTEN} and one"
             stage.anomalies.append(Anomaly("XSERVICE", "tries-not-counted", promise, f"{OFTEN + 1} or more", seen))
+        with mails_left(stage, others, MANY, known=True):
+            in_vain = f"{MANY} mails to be tried in vain"
+            wait_until(lambda: all(mails.tries(others)), timeout_s=WAIT_S, describe=in_vain)
     mails.make_due(stage.tenant)
+    try:
+        stage.wait_for(saga_id, (MessageKind.EVENT, stage.step.event), timeout_s=NO_LONGER_S)
+    except WaitTimeout as error:
+        promise, expected = "an outage that is over delays no mail any more", f"it is sent within {NO_LONGER_S:g} s"
+        stage.anomalies.append(Anomaly("XSERVICE", "slow-ever-after", promise, expected, str(error)))
 
 
 def _wait_put_off(stage: Stage) -> float:
@@ -146,11 +157,14 @@ def lost(stage: Stage) -> None:
 
 
 def hangs(stage: Stage) -> None:
-    """The mail server hangs at one mail, which is asked for again, and takes another one meanwhile."""
-    first, second = stage.make_input(), stage.make_input()
-    recipient = smtp.rcpt(containing=first.subject)
+    """The mail server hangs at one mail, which is asked for again; another one it takes, and is closing just then."""
+    first, second, link = stage.make_input(), stage.make_input(), on(stage.step.participant, MAIL)
+    closing = link.when(smtp.command("QUIT")).times(1).respond(code=421).preventable()
     stage.allowance.mails_once = True
-    with applied(stage, on(stage.step.participant, MAIL).when(recipient).hold()) as held_up:
+    with (
+        applied(stage, link.when(smtp.rcpt(containing=first.subject)).hold()) as held_up,
+        applied(stage, closing),
+    ):
         waiting = stage.start(first)
         held_up.wait_until_held(WAIT_S)
         stage.command(waiting, stage.step, count=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 from airproof.checkers.outbox import CAUSE, PARKER, TRIED
@@ -18,6 +19,7 @@ from airproof.waiting import wait_until
 from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import (
     aged,
+    demand_clean_exit,
     forged,
     forged_commands,
     frozen_at_rest,
@@ -26,6 +28,7 @@ from airproof_e2e.saga.breakage import (
     publishing_refused,
     refused_on_the_wire,
     stopped,
+    stopped_over,
     stuck_on_the_wire,
     unroutable,
     unsendable,
@@ -140,7 +143,7 @@ def refused_for_every_reason(stage: Stage) -> None:
     """The broker refuses a message for each of the reasons for which it never takes one; then a saga goes on.
 
     Not earlier: what is sent in the same request as a refused message is refused with it. While the saga goes on each
-    of its services has a message on the way that the broker does not take just now.
+    of its services has a message on the way that the broker does not take just now. One is told to shut down over it.
     """
     service, outbox = stage.orchestrator, stage.platform.outbox
     with ExitStack() as refusing:
@@ -154,7 +157,11 @@ def refused_for_every_reason(stage: Stage) -> None:
     with ExitStack() as stuck:
         for rule in [stuck.enter_context(stuck_on_the_wire(stage, each)) for each in services_of(stage.saga)]:
             rule.wait_until_fired(WAIT_S)
-        stage.wait_end(stage.start())
+        late, waits_for = stage.saga.steps[-2:][0].participant, "a message that the broker does not take"
+        with ThreadPoolExecutor(1, thread_name_prefix="stop") as stopper:
+            stopping = stopper.submit(stopped_over, stage, late, waits_for)
+            stage.wait_end(stage.start())
+            stopping.result()
 
 
 def killed_while_parking(stage: Stage) -> None:
@@ -173,7 +180,10 @@ def killed_while_parking(stage: Stage) -> None:
 
 
 def letters_are_refused(stage: Stage) -> None:
-    """A service gets what it cannot process while no dead letter can be sent; others follow."""
+    """A service gets what it cannot process while no dead letter can be sent, and is told to shut down over it.
+
+    Others follow.
+    """
     step = stage.saga.steps[0]
     handled = stage.platform.requests.handled(step.participant)
     with publishing_refused(stage, step.participant, MessageKind.DEAD_LETTER):
@@ -181,6 +191,10 @@ def letters_are_refused(stage: Stage) -> None:
         saga_id = stage.start()
         with suppress(WaitTimeout):
             stage.wait_for(saga_id, (MessageKind.REPLY, f"{step.name}.{stage.action}"), timeout_s=GETS_THROUGH_S)
+        # Who is started again counts anew.
+        handled -= stage.platform.requests.handled(step.participant)
+        with stopped(stage, step.participant) as fault:
+            demand_clean_exit(stage, fault)
     _demand_letters(stage, step.participant, messages)
     stage.wait_end(saga_id)
     _demand_handled(stage, saga_id, step, handled)

@@ -115,14 +115,15 @@ def step_overtaken(stage: Stage) -> None:
 
 
 def commands_rewound(stage: Stage) -> None:
-    """The participant's place on the topic of its commands is set back while it is down."""
+    """The participant's place on the topic of its commands is set back, days later, while it is down."""
     step = stage.step
     saga_id = stage.start()
     stage.wait_end(saga_id)
     command = stage.command(saga_id, step)
+    aged(stage, step.participant)
+    stage.wait_end(stage.start())
     _wait_sent(stage, step)
     with stopped(stage, step.participant):
-        aged(stage, step.participant)
         stage.access.rewind(step.participant, command.topic, command)
     stage.reply(saga_id, step, count=2)
 
@@ -144,12 +145,19 @@ def newer_sender(stage: Stage) -> None:
 
 
 def replies_rewound(stage: Stage) -> None:
-    """The orchestrator's place on the topic of replies is set back while it is down."""
-    saga_id = stage.start()
+    """The orchestrator's place on the topic of replies is set back, days later, while it is down.
+
+    It remembers the saga all the same, however many others it has been at, and started, since.
+    """
+    given, key = stage.make_input(), str(uuid4())
+    saga_id = stage.start(given, key=key)
     stage.wait_end(saga_id)
     first = stage.reply(saga_id, stage.saga.steps[0])
+    aged(stage, stage.orchestrator)
+    stage.wait_end(stage.start())
     with stopped(stage, stage.orchestrator):
         stage.access.rewind(stage.orchestrator, first.topic, first)
+    _start_again(stage, saga_id, given, key)
 
 
 def start_repeated_at_once(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Platform, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess, EntityRef
 from airproof.platform.manifest import Cached
-from airproof.platform.observation import Snapshot, Update, UpdateOutcome
+from airproof.platform.observation import BusMessage, Snapshot, Update, UpdateOutcome
 from airproof.waiting import wait_until
 
 WAIT_S = 10.0
@@ -127,8 +127,8 @@ class Stage:
             promise, seen = "a change at the last version is made", update.reason or update.outcome.value
             self.fail(Anomaly(blames, "change-fails", promise, f"version {version}", seen))
 
-    def wait_invalidated(self, version: int, *, removed: bool = False) -> None:
-        """Waits until the event of that version has been consumed, and notes when that was seen."""
+    def wait_invalidated(self, version: int, *, removed: bool = False) -> BusMessage:
+        """Waits until the event of that version has been consumed, notes when that was seen, and returns it."""
         event = self.cache.wait_invalidated(self.ref, version, timeout_s=WAIT_S)
         self.invalidations.append(Invalidation(version, self._now(), removed))
         if (expected := self.asked.get(version, event.correlation_id)) != event.correlation_id:
@@ -136,6 +136,7 @@ class Stage:
             seen = event.correlation_id or "none"
             self.anomalies.append(Anomaly("XSERVICE", "correlation-lost", promise, expected, seen))
         self.cell.history.note(f"version {version} of {self.cached.entity} {self.ref.id} was invalidated")
+        return event
 
     def demand_truth(self, access: EntityAccess | None = None, *, blames: str = CATEGORY) -> None:
         """A read that the cache cannot answer shows what the database holds."""

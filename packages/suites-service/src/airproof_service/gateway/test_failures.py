@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from airproof.cells.logs import ERRORS
+from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
 from airproof.faults.process import killed, suspended
 from airproof.faults.wire import applied
@@ -44,6 +45,7 @@ def test_a_service_that_is_away_is_told_as_such_and_concerns_nobody_else(stage: 
             else:
                 stage.demand_served(route)
         _ask_in_vain(stage, next(route for route in stage.reading if route.service == gone))
+        _demand_others_ready(stage, gone)
     for route in stage.reading:
         stage.demand_served(route)
     stage.judge()
@@ -252,6 +254,17 @@ def _demand_within(stage: Stage, route: Route, most_s: float, took_s: float) -> 
     promise, expected = "that something is away is told without waiting for it", f"within {most_s:g} s"
     request = stage.rightful(route)
     stage.demand(took_s < most_s, "XSERVICE", "told-late", promise, expected, f"after {took_s:.1f} s", request)
+
+
+def _demand_others_ready(stage: Stage, gone: str) -> None:
+    """All other services say that they are ready: who is taken out of use for another one's sake helps nobody."""
+    probe, services = stage.cell.platform.requests.probe, stage.cell.platform.manifest.services
+    said = {one.name: probe(one.name, one.ready_path) for one in services if one.name != gone}
+    unready = [f"{name} says {status}" for name, status in said.items() if status != 200]
+    if unready:
+        promise, expected = "a service is ready though one that it asks is away", f"200 of all but {gone}"
+        anomaly = Anomaly("XSERVICE", "not-ready", promise, expected, "; ".join(unready), (f"{gone} is down",))
+        stage.anomalies.append(anomaly)
 
 
 def _demand_unavailable(stage: Stage, route: Route, *, or_served: bool = False, blames: str = "GATEWAY") -> None:
