@@ -486,4 +486,17 @@ DEFECTS: tuple[Defect, ...] = (
             Edit("kit/schema.py", 'Column("value", Integer,', 'Column("value", SmallInteger,'),
         ),
     ),
+    Defect(
+        id="CT340",
+        category="CONTRACT",
+        what="a mail's head names its user, and not every letter of a name may stand there",
+        trigger="a name with a line separator",
+        edits=(
+            Edit(
+                "services/notification_service/domain/mail.py",
+                '    message["Subject"] = "Welcome to PyAirtable"\n',
+                '    message["Subject"] = f"Welcome to PyAirtable, {first_name}"\n',
+            ),
+        ),
+    ),
 )

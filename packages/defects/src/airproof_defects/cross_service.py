@@ -589,30 +589,80 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
-        id="XS333",
+        id="XS340",
         category="XSERVICE",
-        what="the gateway is ready when all services are that it asks",
-        trigger="one of them is away",
+        what="whoever comes when a hundred are connected is turned away, whatever those do",
+        trigger="many are connected and say nothing",
         edits=(
             Edit(
-                "kit/runtime.py",
-                "        if backing is None:\n            return {}\n",
-                "        if backing is None:\n"
-                "            async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:\n"
-                "                upstreams = self.settings.upstreams.items()\n"
-                "                return {name: await _is_alive(client, url) for name, url in upstreams}\n",
+                "main.py",
+                "        timeout_graceful_shutdown=1,\n",
+                "        timeout_graceful_shutdown=1,\n        limit_concurrency=100,\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS341",
+        category="XSERVICE",
+        what="the gateway is ready only if all are that it passes requests on to",
+        trigger="one service is away",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/service.py",
+                "from pyairtable_reference.kit.runtime",
+                "import asyncio\n\n"
+                "from pyairtable_reference.kit.http.errors import ApiError\n"
+                "from pyairtable_reference.kit.runtime",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/service.py",
+                "    return Parts(client, closing=(client.close,))\n",
+                "\n"
+                "    async def is_ready(service: str) -> bool:\n"
+                "        try:\n"
+                '            return (await client.call(service, "GET", "/ready")).is_success\n'
+                "        except ApiError:\n"
+                "            return False\n\n"
+                "    async def checks() -> dict[str, bool]:\n"
+                "        return dict(zip(UPSTREAMS, await asyncio.gather(*map(is_ready, UPSTREAMS)), strict=True))\n\n"
+                "    return Parts(client, closing=(client.close,), checks=checks)\n",
             ),
             Edit(
                 "kit/runtime.py",
-                "async def _finish(tasks",
-                "async def _is_alive(client: httpx.AsyncClient, url: str) -> bool:\n"
-                "    try:\n"
-                '        return (await client.get(f"{url}/health")).status_code == 200\n'
-                "    except httpx.HTTPError:\n"
-                "        return False\n\n\n"
-                "async def _finish(tasks",
+                "    apart: Mapping[str, Mapping[str, Handler]] = field(default_factory=dict)\n",
+                "    apart: Mapping[str, Mapping[str, Handler]] = field(default_factory=dict)\n"
+                "    checks: Callable[[], Awaitable[dict[str, bool]]] | None = None\n",
             ),
-            Edit("kit/runtime.py", "import asyncio\n", "import asyncio\n\nimport httpx\n"),
+            Edit(
+                "kit/runtime.py",
+                "            return {}\n",
+                "            return await self._parts.checks() if self._parts.checks else {}\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS342",
+        category="XSERVICE",
+        what="a request's body is passed on as it comes, over a connection that others need meanwhile",
+        trigger="many do not say all that they have begun",
+        edits=(
+            Edit("services/api_gateway/entrypoints/http.py", "content=await _body(request)", "content=_body(request)"),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "async def _body(request: Request) -> bytes:\n    body = bytearray()\n",
+                "async def _body(request: Request) -> AsyncIterator[bytes]:\n    length = 0\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "        body += chunk\n        if len(body) > MAX_BODY_BYTES:\n",
+                "        length += len(chunk)\n        if length > MAX_BODY_BYTES:\n",
+            ),
+            Edit("services/api_gateway/entrypoints/http.py", "    return bytes(body)\n", "        yield chunk\n"),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "from fastapi import APIRouter, Request, Response\n",
+                "from collections.abc import AsyncIterator\n\nfrom fastapi import APIRouter, Request, Response\n",
+            ),
         ),
     ),
 )

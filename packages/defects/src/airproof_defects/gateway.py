@@ -208,4 +208,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW340",
+        category="GATEWAY",
+        what="whose a message is, is known where it is handled, and not where that fails",
+        trigger="a message is tried in vain, or given up",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                '        with logs.bound(correlation_id=record.header("correlation-id"), '
+                'tenant_id=record.header("tenant-id")):\n'
+                "            while True:\n",
+                "        with nullcontext():\n            while True:\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "                    await self._handlers[topic](record)\n",
+                '                    about = record.header("correlation-id"), record.header("tenant-id")\n'
+                "                    with logs.bound(*about):\n"
+                "                        await self._handlers[topic](record)\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "from collections.abc import Awaitable, Callable, Mapping\n",
+                "from collections.abc import Awaitable, Callable, Mapping\nfrom contextlib import nullcontext\n",
+            ),
+        ),
+    ),
 )

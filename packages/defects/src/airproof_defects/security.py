@@ -733,4 +733,20 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE340",
+        category="SECURITY",
+        what="whoever exchanges a token first gets another one for it, be it that its user has logged out meanwhile",
+        trigger="a login is exchanged while its user logs out",
+        edits=(
+            Edit(
+                SESSIONS,
+                "if redis.call('DEL', KEYS[1], KEYS[2]) > 0 then\n"
+                "    redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[2])\n"
+                "    return 1\n"
+                "end\n",
+                "redis.call('DEL', KEYS[1], KEYS[2])\nredis.call('SET', KEYS[3], ARGV[1], 'NX', 'EX', ARGV[2])\n",
+            ),
+        ),
+    ),
 )

@@ -121,6 +121,15 @@ def test_a_file_reads_back_as_it_was_recorded(tmp_path: Path) -> None:
     assert read.notes[0].facts == {"rows": 3}
 
 
+def test_what_was_said_may_hold_any_separator_of_lines(tmp_path: Path) -> None:
+    path, said = tmp_path / "one.jsonl", "a\u2028b\x85c\r\nd"
+    history = History(file=to_file(path))
+    with history.operation("say") as operation:
+        operation.ok(said)
+    history.close()
+    assert [one.result for one in read_history(path).operations] == [said]
+
+
 def test_a_file_holds_no_secrets(tmp_path: Path) -> None:
     path = tmp_path / "one.jsonl"
     history = History(file=to_file(path, "canary-1234"))

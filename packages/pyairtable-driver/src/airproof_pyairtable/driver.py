@@ -73,7 +73,6 @@ class PyAirtableDriver:
             "UPSTREAMS": json.dumps(upstreams),
             "SERVICE_SECRET": cell.secrets["service_secret"],
             "ADMIN_KEY": cell.secrets["admin_key"],
-            "LOG_LEVEL": "info",
         }
         return ServiceLaunch("pyairtable_reference.main:serve", {**environment, **urls, **TUNABLES})
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import selectors
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +19,7 @@ from airproof.errors import PlatformError, StartRefused
 from airproof.platform.observation import Mail, SagaState
 from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR
 
-TIMEOUT_S = 20.0
+TIMEOUT_S, ASKED_WITHIN_S = 20.0, 1.0
 SAGAS_A_PAGE = 4
 """Few, so that pages follow one another in most tests that list sagas."""
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4)
@@ -68,6 +73,25 @@ class Http:
             PlatformError: it does not answer.
         """
         return self._send(method, service, path, **more)
+
+    @contextmanager
+    def unfinished(self, method: str, service: str, path: str, times: int, **more: Any) -> Iterator[None]:
+        """Sends the head of a request over so many connections, half of its body when asked for it, and no more.
+
+        Whoever is not asked for a body soon sends it all the same.
+        """
+        request, endpoint = self._request(method, service, path, **more), self._cell.node(service).endpoint
+        heads = b"".join(b"%b: %b\r\n" % header for header in (*request.headers.raw, (b"Expect", b"100-continue")))
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method.encode(), request.url.raw_path, heads)
+        with ExitStack() as stack:
+            address = endpoint.host, endpoint.port
+            begun = [stack.enter_context(socket.create_connection(address, TIMEOUT_S)) for _ in range(times)]
+            for connection in begun:
+                connection.sendall(head)
+            _wait_answered(begun)
+            for connection in begun:
+                connection.sendall(request.content[: len(request.content) // 2])
+            yield
 
     def saga(self, saga_id: str) -> dict[str, Any]:
         """A saga, as the orchestrator reports it."""
@@ -130,12 +154,26 @@ class Http:
         if not answer.is_success:
             raise PlatformError(f"{method} {path} of {service} was answered {told(answer)}")
 
-    def _send(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
+    def _request(self, method: str, service: str, path: str, **more: Any) -> httpx.Request:
         url = httpx.URL(f"http://{self._cell.node(service).endpoint}").copy_with(raw_path=path.encode())
+        return self._client.build_request(method, url, **more)
+
+    def _send(self, method: str, service: str, path: str, **more: Any) -> httpx.Response:
         try:
-            return self._client.request(method, url, **more)
+            return self._client.send(self._request(method, service, path, **more))
         except httpx.TransportError as error:
             raise PlatformError(f"{method} {path} of {service} was not answered: {error!r}") from error
+
+
+def _wait_answered(connections: Iterable[socket.socket]) -> None:
+    """Until something has come over each of them, or for a while."""
+    until = time.monotonic() + ASKED_WITHIN_S
+    with selectors.DefaultSelector() as silent:
+        for connection in connections:
+            silent.register(connection, selectors.EVENT_READ)
+        while silent.get_map() and time.monotonic() < until:
+            for key, _ in silent.select(until - time.monotonic()):
+                silent.unregister(key.fileobj)
 
 
 def _started(answer: httpx.Response) -> str:

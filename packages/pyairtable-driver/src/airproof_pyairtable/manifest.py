@@ -122,6 +122,7 @@ REGISTRATION = Saga(
             " x  y ",
             "e\u0301",
             "\ufb01",
+            "Ann,\u2028Bob\x85 <x>",
         ),
         "last_name": ("x", "de la Cruz-Müller, Jr.", "名前"),
         "tenant_id": ("{tenant}_A.b-C", f"{{tenant}}-{'x' * 48}"),
@@ -177,7 +178,7 @@ _INVALID_CHECK = {
 }
 _INVALID_RENAMING = {
     "name": (*_NO_TEXT, "", "x" * 101, "a\x00b", "a\nb", "a\n"),
-    "expected_version": (None, "one", "", 0, -1, 1.5, 2**31, 2**63, 2**70, [1]),
+    "expected_version": (None, "one", "", 0, -1, 1.5, 2**31 - 1, 2**31, 2**63, 2**70, [1]),
     "tenant_id": ("{tenant}-other",),
     "owner_id": ("{owner}",),
     "version": (7,),

@@ -102,19 +102,19 @@ def encoded(message: BusMessage) -> tuple[bytes | None, bytes | None, list[tuple
 
 
 def _message(kind: MessageKind, topic: str, type_: str, tenant_id: str, body: dict[str, Any]) -> BusMessage:
-    id_, about = str(uuid.uuid4()), str(uuid.uuid4())
-    metadata = {"correlation_id": id_, "causation_id": id_, "source": SOURCE}
+    id_, about, talk = (str(uuid.uuid4()) for _ in range(3))
+    metadata = {"correlation_id": talk, "causation_id": id_, "source": SOURCE}
     named = {"event_id": id_, "aggregate_id": about, "metadata": metadata} if kind is MessageKind.EVENT else {}
-    named = named or {"message_id": id_, "saga_id": about, "correlation_id": id_}
+    named = named or {"message_id": id_, "saga_id": about, "correlation_id": talk}
     whole = {**named, "tenant_id": tenant_id, "timestamp": datetime.now(UTC).isoformat()}
     headers = {
         "message-id": id_,
         "kind": kind.value,
         "type": type_,
         "tenant-id": tenant_id,
-        "correlation-id": id_,
+        "correlation-id": talk,
         "causation-id": id_,
         "source": SOURCE,
     }
     text = body if "nonsense" in body else {**whole, **body}
-    return BusMessage(kind, topic, 0, -1, about, id_, type_, tenant_id, id_, headers=headers, body=text, injected=True)
+    return BusMessage(kind, topic, 0, -1, about, id_, type_, tenant_id, talk, headers=headers, body=text, injected=True)

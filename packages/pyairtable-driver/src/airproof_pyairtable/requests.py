@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import httpx
@@ -34,7 +34,7 @@ PIECE_BYTES = 65_536
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
 REPEATED, REPLIED = "pyairtable_messages_retried_total", "pyairtable_commands_total"
-SENT, ENDED = "pyairtable_messages_published_total", "pyairtable_sagas_total"
+SENT, ENDED, READ = "pyairtable_messages_published_total", "pyairtable_sagas_total", "pyairtable_cache_reads_total"
 TOOK = "pyairtable_http_request_seconds_sum"
 ANSWERED = re.compile(r'^pyairtable_http_requests_total\{.*status="(\d+)".*\} (\S+)$', re.MULTILINE)
 LASTS = re.compile(r"(?:max-age|s-maxage|stale-while-revalidate)=(\d+)")
@@ -59,20 +59,12 @@ class Requests:
 
     def ask(self, request: Request) -> Answer:
         """Makes the request at the gateway."""
-        headers: dict[str, Any] = self._session(request.session, request.user or request.about)
-        headers["Origin"] = ANOTHER_SITE
-        if request.method == "OPTIONS":
-            headers["Access-Control-Request-Method"] = request.route.method
-        if request.pretended:
-            said = {"X-User-ID": request.pretended.owner, "X-Tenant-ID": request.pretended.tenant.id}
-            headers |= {**said, "X-User-Roles": "admin", "X-Forwarded-User": request.pretended.owner}
-        if request.correlation_id:
-            # Under either name: those with a body have it under the one that other platforms use.
-            headers[REQUEST if request.route.body else CORRELATION] = request.correlation_id.encode("latin-1")
-        if request.key:
-            headers["Idempotency-Key"] = request.key.encode("latin-1")
-        path = request.path or self.path(request.route, request.about)
-        return self._ask(request, GATEWAY, path, headers)
+        return self._ask(request, GATEWAY, self._path(request), self._headers(request))
+
+    def unfinished(self, request: Request, count: int) -> AbstractContextManager[None]:
+        """Begins it at the gateway."""
+        more = {"headers": self._headers(request), **self._content(request)}
+        return self._http.unfinished(request.route.method, GATEWAY, self._path(request), count, **more)
 
     def ask_service(
         self,
@@ -147,6 +139,11 @@ class Requests:
         """What its metrics say of messages that the broker has, whatever their kind."""
         return self._sum(service, SENT)
 
+    def looked_up(self, service: str, *, found: bool) -> float:
+        """What its metrics say of reads of caches, whatever they are called."""
+        hits = self._sum(service, READ, 'outcome="hit"')
+        return hits if found else self._sum(service, READ) - hits
+
     def given_up(self, service: str) -> float:
         """What its metrics say of dead letters, whoever made them."""
         return self._sum(service, GIVEN_UP)
@@ -195,16 +192,38 @@ class Requests:
         """What is known of the route's answer for that entity."""
         return {place: self._filled(value, about) for place, value in route.shows.items()}
 
-    def _ask(self, request: Request, service: str, path: str, headers: dict[str, Any]) -> Answer:
-        route = request.route
-        body: dict[str, Any] = {}
+    def _path(self, request: Request) -> str:
+        return request.path or self.path(request.route, request.about)
+
+    def _headers(self, request: Request) -> dict[str, Any]:
+        headers: dict[str, Any] = self._session(request.session, request.user or request.about)
+        headers["Origin"] = ANOTHER_SITE
+        if request.method == "OPTIONS":
+            headers["Access-Control-Request-Method"] = request.route.method
+        if request.pretended:
+            said = {"X-User-ID": request.pretended.owner, "X-Tenant-ID": request.pretended.tenant.id}
+            headers |= {**said, "X-User-Roles": "admin", "X-Forwarded-User": request.pretended.owner}
+        if request.correlation_id:
+            # Under either name: those with a body have it under the one that other platforms use.
+            headers[REQUEST if request.route.body else CORRELATION] = request.correlation_id.encode("latin-1")
+        if request.key:
+            headers["Idempotency-Key"] = request.key.encode("latin-1")
         if request.raw is not None:
-            content = _pieces(request.raw) if request.chunked else request.raw
-            headers, body = {**headers, "Content-Type": "application/json"}, {"content": content}
-        elif route.body is not None:
-            fields = {**self.body(route, request.about), **request.fields}
-            body = {"json": {name: value for name, value in fields.items() if name != request.left_out}}
-        answer = self._http.ask(request.method or route.method, service, path, headers=headers, **body)
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def _content(self, request: Request) -> dict[str, Any]:
+        """The body, as the client takes it."""
+        if request.raw is not None:
+            return {"content": _pieces(request.raw) if request.chunked else request.raw}
+        if request.route.body is None:
+            return {}
+        fields = {**self.body(request.route, request.about), **request.fields}
+        return {"json": {name: value for name, value in fields.items() if name != request.left_out}}
+
+    def _ask(self, request: Request, service: str, path: str, headers: dict[str, Any]) -> Answer:
+        method, body = request.method or request.route.method, self._content(request)
+        answer = self._http.ask(method, service, path, headers=headers, **body)
         return Answer(
             answer.status_code,
             answer.text,

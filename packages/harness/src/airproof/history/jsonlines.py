@@ -43,9 +43,8 @@ def read_history(path: Path) -> Recording:
     Raises:
         UsageError: the file is not a history.
     """
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()
+    # Not `splitlines`: what was said may hold separators of lines that are none of the file's.
+    *lines, _ = path.read_text(encoding="utf-8").split("\n")
     try:
         header, *entries = [json.loads(line) for line in lines]
         if header.pop("format") != FORMAT:

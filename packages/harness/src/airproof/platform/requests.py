@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -150,6 +151,10 @@ class RequestAccess(Protocol):
         """Makes the request at the gateway, once, as browsers do for a page of another site."""
         ...
 
+    def unfinished(self, request: Request, count: int) -> AbstractContextManager[None]:
+        """So many clients are connected to the gateway and have said half of the request, until the context ends."""
+        ...
+
     def ask_service(
         self,
         route: Route,
@@ -241,6 +246,10 @@ class RequestAccess(Protocol):
 
     def sent(self, service: str) -> float:
         """How many messages of its own a service has sent since it was started, as its metrics say."""
+        ...
+
+    def looked_up(self, service: str, *, found: bool) -> float:
+        """How many reads a service has answered from its caches, or has not, as its metrics say."""
         ...
 
     def given_up(self, service: str) -> float:

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from pyairtable_reference.kit import metrics
+from pyairtable_reference.kit import logs, metrics
 from pyairtable_reference.kit.backoff import Backoff, delay_s, pause
 from pyairtable_reference.kit.database import is_transient
 
@@ -107,9 +107,10 @@ class Relay:
         self._claims += 1
         self._full = len(claimed) >= free
         for one in claimed:
-            task = asyncio.create_task(self._deliver(one), name=f"send {one.message.id}")
+            with logs.bound(one.message.headers.get("correlation-id", ""), one.message.tenant_id):
+                task = asyncio.create_task(self._deliver(one), name=f"send {one.message.id}")
+                task.add_done_callback(partial(self._finished, one, self._claims))
             self._sending[one.message.id] = task
-            task.add_done_callback(partial(self._finished, one, self._claims))
         return len(claimed)
 
     def _finished(self, claimed: Claimed, claim: int, task: asyncio.Task[None]) -> None:

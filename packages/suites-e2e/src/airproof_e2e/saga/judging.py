@@ -16,7 +16,8 @@ from airproof.checkers.view import witness
 from airproof.environment.capabilities import LogLine
 from airproof.errors import NotReady, PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
-from airproof.platform.observation import MessageKind, SagaReadout, SagaState
+from airproof.platform.observation import BusMessage, MessageKind, SagaReadout, SagaState
+from airproof_e2e.saga.moments import services_of
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 
@@ -68,17 +69,18 @@ def _secrets_on_the_bus(stage: Stage, readouts: Sequence[ReadOut]) -> Iterator[A
 def _logs(stage: Stage, readouts: Sequence[ReadOut]) -> Iterator[Anomaly]:
     lines = stage.log_lines()
     seen = [readout.observation for readout in readouts]
-    letters = {one.message_id for one in chain(*(one.bus for one in seen)) if one.kind is MessageKind.DEAD_LETTER} - {
-        ""
-    }
+    dead = [one for one in chain(*(one.bus for one in seen)) if one.kind is MessageKind.DEAD_LETTER and one.message_id]
+    letters = {one.message_id for one in dead}
     sagas = list(chain(*(one.sagas for one in seen)))
     if lines:
         services = {node.name for node in stage.cell.description.services()}
-        own = [line for line in lines if line.node in services and not any(one in line.text for one in letters)]
+        own = [line for line in lines if line.node in services]
         errors = " ".join(line.text for line in lines if parse(line).is_error)
         yield from _untold("SAGA", {one.saga_id for one in sagas if one.state is SagaState.FAILED}, errors)
         yield from _untold("OUTBOX", letters, errors)
-        yield from _lost(sagas, own)
+        yield from _lost(sagas, [line for line in own if not any(one in line.text for one in letters)])
+        yield from _lost_letters(dead, own)
+        yield from _silent(stage, [one for one in sagas if one.state is SagaState.COMPLETED], own)
     yield from _secrets_in_logs(stage, lines)
 
 
@@ -91,15 +93,39 @@ def _untold(category: str, ids: Collection[str], errors: str) -> Iterator[Anomal
 
 
 def _lost(sagas: Sequence[SagaReadout], lines: Sequence[LogLine]) -> Iterator[Anomaly]:
-    for saga in sagas:
-        about = [line for line in lines if saga.saga_id in line.text]
-        known = (("GATEWAY", "correlation id", saga.correlation_id), ("TENANCY", "tenant", saga.tenant_id))
-        for category, what, sought in known:
-            if lost := [line for line in about if sought not in line.text]:
-                promise, expected = f"a log tells of a saga under its {what}", "it in each line about the saga"
-                nodes = ", ".join(sorted({line.node for line in lost}))
-                seen, told = f"{len(lost)} of {len(about)} lines without it, of {nodes}", (line.text for line in lost)
-                yield Anomaly(category, "not-to-be-found", promise, expected, seen, witness(told))
+    about = [(line, one.correlation_id, one.tenant_id) for one in sagas for line in lines if one.saga_id in line.text]
+    yield from _not_under("a saga", about)
+
+
+def _silent(stage: Stage, completed: Sequence[SagaReadout], lines: Sequence[LogLine]) -> Iterator[Anomaly]:
+    """Who has taken part in a saga has said something of it in its log."""
+    for service in services_of(stage.saga):
+        nodes = {node.name for node in stage.cell.description.instances(service)}
+        said = " ".join(line.text for line in lines if line.node in nodes)
+        if untold := [one.saga_id for one in completed if one.saga_id not in said]:
+            promise, seen = "a saga is told of in the log of each who takes part", f"nothing of {len(untold)} sagas"
+            expected = f"a line of {service} about each"
+            yield Anomaly("GATEWAY", "not-to-be-found", promise, expected, seen, witness(untold))
+
+
+def _lost_letters(letters: Sequence[BusMessage], lines: Sequence[LogLine]) -> Iterator[Anomaly]:
+    """Not of a letter whose head is no text."""
+    known = [one for one in letters if one.correlation_id.isascii()]
+    about = [
+        (line, one.correlation_id, one.tenant_id) for one in known for line in lines if one.message_id in line.text
+    ]
+    yield from _not_under("a dead letter", about)
+
+
+def _not_under(whom: str, about: Sequence[tuple[LogLine, str, str]]) -> Iterator[Anomaly]:
+    """Lines that do not name the conversation, or the tenant, of what they are about."""
+    for number, (category, what) in enumerate((("GATEWAY", "correlation id"), ("TENANCY", "tenant"))):
+        lost = [(line, known[number]) for line, *known in about if known[number] not in line.text]
+        if lost:
+            promise, expected = f"a log tells of {whom} under its {what}", f"{lost[0][1]} in each line about it"
+            nodes = ", ".join(sorted({line.node for line, _ in lost}))
+            seen, told = f"{len(lost)} of {len(about)} lines without it, of {nodes}", (line.text for line, _ in lost)
+            yield Anomaly(category, "not-to-be-found", promise, expected, seen, witness(told))
 
 
 def _secrets_in_logs(stage: Stage, lines: Sequence[LogLine]) -> Iterator[Anomaly]:

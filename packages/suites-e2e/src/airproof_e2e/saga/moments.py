@@ -8,7 +8,9 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import zip_longest
 
-from airproof.checkers.view import EXECUTE
+from airproof.cells.logs import ERRORS, parse
+from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import EXECUTE, witness
 from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
@@ -18,6 +20,7 @@ from airproof_e2e.saga.breakage import frozen_at_rest, held, suspended
 from airproof_e2e.saga.stage import COMPENSATED, Stage, Talk
 
 DEADLINES_S = (0.3, 2.0, 8.0)
+TROUBLES = ERRORS | {"warning"}
 Body = Callable[[Stage, str, NodeFault], None]
 """What happens at a step: gets the stage at that step, the saga's id and the participant, frozen and asked."""
 
@@ -167,3 +170,16 @@ def demand_silence(stage: Stage, saga_id: str) -> None:
     undone = step.compensation.event if step.compensation else ""
     event = (MessageKind.EVENT, undone if stage.undoing else step.event)
     stage.demand_silence(saga_id, [event, answer(stage)], f"while {step.participant} has not committed")
+
+
+def demand_logged(stage: Stage, saga_id: str) -> None:
+    """That the participant has tried in vain is found in its log by who looks for the saga there."""
+    participant, command = stage.step.participant, stage.command(saga_id, stage.step, stage.action)
+    lines = [line for line in stage.log_lines() if line.node == participant]
+    troubles = [line.text for line in lines if parse(line).level in TROUBLES]
+    known = {"GATEWAY": ("correlation id", command.correlation_id), "TENANCY": ("tenant", stage.tenant.id)}
+    for category, (what, sought) in known.items():
+        if lines and not any(sought in text for text in troubles):
+            promise, expected = f"that a try has failed is logged under the {what} of its saga", f"a line with {sought}"
+            seen, facts = f"none of {len(troubles)} of {participant} about troubles", witness(troubles[-1:])
+            stage.anomalies.append(Anomaly(category, "not-to-be-found", promise, expected, seen, facts))

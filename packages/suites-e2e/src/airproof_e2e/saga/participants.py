@@ -31,7 +31,7 @@ from airproof_e2e.saga.breakage import (
     suspended,
     undo_refused,
 )
-from airproof_e2e.saga.moments import answer, before_deadline, demand_silence, last_refusable
+from airproof_e2e.saga.moments import answer, before_deadline, demand_logged, demand_silence, last_refusable
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.shutdowns import TRIES, shut_down_over
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
@@ -209,15 +209,24 @@ def killed_at_commit(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
 
 def transaction_broken_off(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
     """The participant's connection to its database is cut in its transaction."""
+    repeated, participant = stage.platform.requests.repeated, stage.step.participant
+    before = list[float]()
+
+    def begin() -> None:
+        frozen.heal()
+        before.append(repeated(participant))
+
     with suspended(stage, stage.orchestrator):
         break_off_writes(
             stage,
-            stage.step.participant,
-            begin=frozen.heal,
+            participant,
+            begin=begin,
             look=lambda: demand_silence(stage, saga_id),
             done=lambda: stage.has(saga_id, answer(stage)),
         )
         stage.wait_for(saga_id, answer(stage))
+    if repeated(participant) > sum(before):
+        demand_logged(stage, saga_id)
 
 
 def _kill_at(stage: Stage, saga_id: str, block: EffectBlock) -> None:

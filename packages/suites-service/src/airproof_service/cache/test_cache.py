@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import NoReturn
 from uuid import uuid4
@@ -120,11 +122,26 @@ def test_what_was_not_there_is_read_once_it_is_made(cell: Cell, cached: Cached, 
 def test_an_entry_that_cannot_be_read_is_as_good_as_none(stage: Stage) -> None:
     """What another version of the service has left in the cache, in a form of its own, disturbs nobody."""
     stage.read_from_the_cache()
-    stage.cache.spoil(stage.ref)
-    for _ in range(2):
-        stage.demand_truth()
+    for found in (False, True):
+        if not found:
+            stage.cache.spoil(stage.ref)
+        with _counted(stage, found=found):
+            stage.demand_truth()
     stage.read_from_the_cache()
     stage.judge()
+
+
+@contextmanager
+def _counted(stage: Stage, *, found: bool) -> Iterator[None]:
+    """Operators see in the metrics that one read is answered from the cache, or is not; an anomaly is noted."""
+    service, told = stage.access.entity.service, stage.platform.requests.looked_up
+    before = [told(service, found=one) for one in (True, False)]
+    yield
+    more = [told(service, found=one) - was for one, was in zip((True, False), before, strict=True)]
+    if more != [found, not found]:
+        promise = "a read is counted as answered from a cache if it was, and only then"
+        expected, seen = (f"{hits:g} answered from it, {others:g} not" for hits, others in ([found, not found], more))
+        stage.anomalies.append(Anomaly("PERF", "counted-wrong", promise, expected, seen))
 
 
 @pytest.mark.covers("CA-3")

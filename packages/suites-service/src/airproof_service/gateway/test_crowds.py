@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -10,19 +13,21 @@ import pytest
 from airproof.environment.topology import Role
 from airproof.errors import WaitTimeout
 from airproof.faults.wire import applied
-from airproof.platform.manifest import Route
+from airproof.platform.manifest import Access, Route
 from airproof.waiting import wait_until
 from airproof.wire import Rule, Wire, http, on, postgres, redis
 from airproof_service.stage import PERSONAL, WAIT_S, Stage
 
-USERS, REQUESTS = 24, 96
+USERS, REQUESTS, CONNECTED = 24, 96, 250
+SOON_S = 6.0
 OVERTAKES_S, MEET_S = 0.5, 1.0
 """How long somebody is given to overtake what is held; and many to meet, sooner than any of them may give up."""
 
 
+@pytest.mark.destructive
 @pytest.mark.covers("XS-4", "GW-2")
 def test_requests_at_once_keep_their_own_correlation_ids(stage: Stage) -> None:
-    """However many ask at once, each is answered as if alone, under its own correlation id in every hop."""
+    """However many ask, and however many more say nothing, each is answered as if alone, under its correlation id."""
     missing = replace(stage.about, id=str(uuid4()), owner=str(uuid4()))
     reading = [route for route in stage.reading if not route.changes]
     requests = [
@@ -35,19 +40,40 @@ def test_requests_at_once_keep_their_own_correlation_ids(stage: Stage) -> None:
         for number in range(REQUESTS)
     ]
     alone = {request.route.name: stage.ask(request) for request in requests[: len(reading)]}
-    with ThreadPoolExecutor(USERS, thread_name_prefix="user") as users:
-        answers = list(users.map(stage.ask, requests))
+    with ThreadPoolExecutor(USERS, thread_name_prefix="user") as users, _saying_nothing(stage):
+        began = time.monotonic()
+        answers = list(users.map(partial(stage.ask, invented=True), requests))
+        took_s = time.monotonic() - began
+    promise, expected = "whoever says nothing keeps nobody waiting", f"{REQUESTS} answers within {SOON_S:g} s"
+    stage.demand(took_s < SOON_S, "XSERVICE", "kept-waiting", promise, expected, f"after {took_s:.1f} s", requests[0])
     for request, answer in zip(requests, answers, strict=True):
-        mine = request.correlation_id
-        alike = answer is not None and set(answer.correlation_ids) == {mine}
-        promise = "requests that are made at once have nothing to do with each other"
-        seen = ", ".join(answer.correlation_ids) or "none" if answer else "no answer"
-        stage.demand(alike, "XSERVICE", "correlation-mixed", promise, mine, seen, request)
-        usual = alone[request.route.name]
-        served = answer is not None and usual is not None and answer.status == usual.status
+        promise, usual = "requests that are made at once have nothing to do with each other", alone[request.route.name]
         expected = f"{usual.status}, as if alone" if usual else "an answer"
+        served = answer is not None and usual is not None and answer.status == usual.status
         stage.demand(served, "XSERVICE", "crowded-out", promise, expected, answer, request)
+        if not served:
+            break
+        if answer:
+            mine, seen = request.correlation_id, ", ".join(answer.correlation_ids) or "none"
+            alike = set(answer.correlation_ids) == {mine}
+            stage.demand(alike, "XSERVICE", "correlation-mixed", promise, mine, seen, request)
+            stage.demand_shape(answer, request)
     stage.judge()
+
+
+@contextmanager
+def _saying_nothing(stage: Stage) -> Iterator[None]:
+    """Many clients have begun to say something to the gateway that anybody may, and do not go on."""
+    public = next((one for one in stage.reading if one.access is Access.ANYBODY and one.body), None)
+    if public is None:
+        yield
+        return
+    begun = stage.cell.platform.requests.unfinished(stage.rightful(public), CONNECTED)
+    with stage.cell.history.fault("clients say nothing", stage.cell.platform.manifest.gateway) as fault:
+        with begun:
+            fault.evidence(f"{CONNECTED} are connected and have said half of a request")
+            yield
+        fault.healed("they have hung up")
 
 
 @pytest.mark.destructive

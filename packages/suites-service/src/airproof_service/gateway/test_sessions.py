@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
@@ -19,7 +20,8 @@ from airproof.platform.manifest import Access
 from airproof.platform.requests import Request
 from airproof.platform.sessions import Login, SessionAccess
 from airproof.wire import Rule, Wire, on, postgres, redis
-from airproof_service.stage import FULL, PERSONAL, Stage
+from airproof.wire.holding import Hold, outcome_of
+from airproof_service.stage import FULL, PERSONAL, WAIT_S, Stage
 
 COMMANDS = 12
 """More than keep a login, and open a connection for it."""
@@ -126,6 +128,29 @@ def test_a_logout_that_failed_can_be_tried_again(stage: Stage, wire: Wire) -> No
         for means, attempt in (("its token", sessions.ends_in_s), ("a login in exchange", sessions.exchange)):
             promise, seen = "whoever is told that they are logged out is", f"let in with {means}"
             out, seen = attempt(login) is None, f"{seen}, after {what} was broken off"
+            _demand(stage, out, "not-logged-out", promise, "a refusal", seen)
+    stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("GW-2", "SEC-1")
+def test_a_logout_ends_what_is_just_being_exchanged(stage: Stage, wire: Wire) -> None:
+    """Whoever logs out while their login is being exchanged, however far that is, is let in with neither of the two."""
+    del wire
+    sessions, asked = stage.cell.platform.sessions, on(stage.cell.platform.manifest.identity, Role.REDIS.value)
+    for number in range(1, IN_TURN + 1):
+        login, command = _logged_in(stage), asked.when(redis.command(SAID)).nth(number).hold().preventable()
+        with ThreadPoolExecutor(1, thread_name_prefix="page") as pages, applied(stage.cell, command) as held:
+            exchanging = pages.submit(sessions.exchange, login)
+            if outcome_of(held, lambda: False, exchanging.done, WAIT_S) is not Hold.HELD:
+                break
+            sessions.log_out(login)
+            held.release()
+            got = exchanging.result(WAIT_S)
+        for what, left in (("what it was exchanged for", got), ("its token", login)):
+            out = left is None or sessions.ends_in_s(left) is None
+            promise, seen = "whoever is told that they are logged out is", f"let in with {what}"
+            seen += f", whose exchange was held at command {number}"
             _demand(stage, out, "not-logged-out", promise, "a refusal", seen)
     stage.judge()
 

@@ -147,14 +147,15 @@ class NativeLogs:
             _parsed(node, text)
             for node, path in self._paths.items()
             if path.exists()
-            for text in _read(path, mark.get(node, 0)).splitlines()
+            for text in _read(path, mark.get(node, 0))
         ]
 
 
-def _read(path: Path, offset: int) -> str:
+def _read(path: Path, offset: int) -> list[str]:
+    """The lines behind the offset, split at the ends of lines alone: a message may hold other separators."""
     with path.open("rb") as file:
         file.seek(offset)
-        return file.read().decode(errors="replace")
+        return [line.decode(errors="replace") for line in file.read().splitlines()]
 
 
 def _parsed(node: str, text: str) -> LogLine:
