@@ -200,7 +200,7 @@ def test_what_belongs_to_another_tenant(completed: Story, names: Names) -> None:
 @pytest.mark.parametrize("told", ["key-s2", ""])
 def test_a_message_that_lost_its_correlation(completed: Story, told: str) -> None:
     completed.change("c-book_car-execute-s1", correlation_id=told)
-    anomaly = _anomaly(completed.judge(), "correlation-lost")
+    anomaly = _anomaly(completed.judge(), "XSERVICE/correlation-lost")
     assert (anomaly.expected, anomaly.seen) == ("key-s1", told or "none")
 
 
@@ -208,14 +208,14 @@ def test_a_saga_without_a_correlation(completed: Story) -> None:
     [saga] = completed.observation().sagas
     completed.changes["sagas"] = (replace(saga, correlation_id=""),)
     completed.bus = [replace(message, correlation_id="") for message in completed.bus]
-    anomaly = _anomaly(completed.judge(), "correlation-lost")
+    anomaly = _anomaly(completed.judge(), "XSERVICE/correlation-lost")
     assert (anomaly.expected, anomaly.seen) == ("an id", "none")
 
 
 @pytest.mark.parametrize("told", ["elsewhere", ""])
 def test_a_message_that_lost_its_cause(completed: Story, told: str) -> None:
     completed.change("c-book_car-execute-s1", causation_id=told)
-    assert _anomaly(completed.judge(), "causation-lost").seen == (told or "none")
+    assert _anomaly(completed.judge(), "XSERVICE/causation-lost").seen == (told or "none")
 
 
 def test_who_was_asked_nothing_has_no_cause_to_name(completed: Story, names: Names) -> None:
@@ -260,4 +260,4 @@ def test_what_the_harness_sends_is_nobody_s(completed: Story) -> None:
 
 
 def _anomaly(verdict: Verdict, name: str) -> Anomaly:
-    return next(anomaly for anomaly in verdict.anomalies if anomaly.name == name)
+    return next(one for one in verdict.anomalies if f"{one.category}/{one.name}" == name)
