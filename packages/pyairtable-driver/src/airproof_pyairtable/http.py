@@ -78,7 +78,7 @@ class Http:
     def unfinished(self, method: str, service: str, path: str, times: int, **more: Any) -> Iterator[None]:
         """Sends the head of a request over so many connections, half of its body when asked for it, and no more.
 
-        Whoever is not asked for a body soon sends it all the same.
+        Whoever is not asked for a body soon sends it all the same. Over as many others nothing is sent.
         """
         request, endpoint = self._request(method, service, path, **more), self._cell.node(service).endpoint
         heads = b"".join(b"%b: %b\r\n" % header for header in (*request.headers.raw, (b"Expect", b"100-continue")))
@@ -91,6 +91,8 @@ class Http:
             _wait_answered(begun)
             for connection in begun:
                 connection.sendall(request.content[: len(request.content) // 2])
+            for _ in range(times):
+                stack.enter_context(socket.create_connection(address, TIMEOUT_S))
             yield
 
     def saga(self, saga_id: str) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class RequestAccess(Protocol):
         ...
 
     def unfinished(self, request: Request, count: int) -> AbstractContextManager[None]:
-        """So many clients are connected to the gateway and have said half of the request, until the context ends."""
+        """So many clients of the gateway have said half of the request, and as many nothing, until the context ends."""
         ...
 
     def ask_service(

@@ -63,7 +63,7 @@ def test_requests_at_once_keep_their_own_correlation_ids(stage: Stage) -> None:
 
 @contextmanager
 def _saying_nothing(stage: Stage) -> Iterator[None]:
-    """Many clients have begun to say something to the gateway that anybody may, and do not go on."""
+    """Many clients have begun to say something to the gateway that anybody may, or not even that, and do not go on."""
     public = next((one for one in stage.reading if one.access is Access.ANYBODY and one.body), None)
     if public is None:
         yield
@@ -71,7 +71,7 @@ def _saying_nothing(stage: Stage) -> Iterator[None]:
     begun = stage.cell.platform.requests.unfinished(stage.rightful(public), CONNECTED)
     with stage.cell.history.fault("clients say nothing", stage.cell.platform.manifest.gateway) as fault:
         with begun:
-            fault.evidence(f"{CONNECTED} are connected and have said half of a request")
+            fault.evidence(f"{CONNECTED} are connected and have said half of a request, as many others nothing")
             yield
         fault.healed("they have hung up")
 
