@@ -19,7 +19,7 @@ from airproof.wire import Rule, Wire, http, on, postgres, redis
 from airproof_service.stage import PERSONAL, WAIT_S, Stage
 
 USERS, REQUESTS, CONNECTED = 24, 96, 250
-SOON_S = 6.0
+SOON_S = 9.0
 OVERTAKES_S, MEET_S = 0.5, 1.0
 """How long somebody is given to overtake what is held; and many to meet, sooner than any of them may give up."""
 
