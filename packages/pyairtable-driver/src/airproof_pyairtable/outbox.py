@@ -66,18 +66,15 @@ class Outboxes:
         self, service: str, tenant: Tenant, sizes: Sequence[int], *, routable: bool = True
     ) -> tuple[str, ...]:
         """Puts events of one new aggregate into the service's outbox."""
-        aggregate = str(uuid.uuid4())
-        ids = tuple(str(uuid.uuid4()) for _ in sizes)
+        rows = _stream(tenant, sizes)
         with self._databases.transaction(database_of(service)) as connection:
-            for version, (id_, size) in enumerate(zip(ids, sizes, strict=True), start=1):
-                row = _event(id_, tenant.id, aggregate, version, "x" * size)
+            for row in rows:
                 connection.execute(_INSERT, row if routable else {**row, "topic": NO_TOPIC})
-        return ids
+        return tuple(row["id"] for row in rows)
 
     def put_stream_in_turn(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:
         """Puts events of one new aggregate in, over two connections, two events at a time."""
-        database, aggregate = database_of(service), str(uuid.uuid4())
-        rows = [_event(str(uuid.uuid4()), tenant.id, aggregate, at, "x" * size) for at, size in enumerate(sizes, 1)]
+        database, rows = database_of(service), _stream(tenant, sizes)
         with self._databases.connect(database) as one, self._databases.connect(database) as other:
             for first, connection in zip(range(0, len(rows), 2), cycle((one, other)), strict=False):
                 for row in rows[first : first + 2]:
@@ -153,6 +150,12 @@ class Outboxes:
         finally:
             with self._databases.transaction(database_of(service)) as connection:
                 connection.execute(_DUE, {"id": id_})
+
+
+def _stream(tenant: Tenant, sizes: Sequence[int]) -> list[dict[str, str]]:
+    """Events of one new aggregate, as rows of an outbox."""
+    aggregate = str(uuid.uuid4())
+    return [_event(str(uuid.uuid4()), tenant.id, aggregate, at, "x" * size) for at, size in enumerate(sizes, 1)]
 
 
 def _event(id_: str, tenant_id: str, aggregate: str, version: int, filling: str, topic: str = TOPIC) -> dict[str, str]:

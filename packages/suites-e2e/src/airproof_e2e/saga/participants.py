@@ -210,11 +210,12 @@ def killed_at_commit(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
 def transaction_broken_off(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
     """The participant's connection to its database is cut in its transaction."""
     repeated, participant = stage.platform.requests.repeated, stage.step.participant
-    before = list[float]()
+    before = 0.0
 
     def begin() -> None:
+        nonlocal before
         frozen.heal()
-        before.append(repeated(participant))
+        before = repeated(participant)
 
     with suspended(stage, stage.orchestrator):
         break_off_writes(
@@ -225,7 +226,7 @@ def transaction_broken_off(stage: Stage, saga_id: str, frozen: NodeFault) -> Non
             done=lambda: stage.has(saga_id, answer(stage)),
         )
         stage.wait_for(saga_id, answer(stage))
-    if repeated(participant) > sum(before):
+    if repeated(participant) > before:
         demand_logged(stage, saga_id)
 
 
