@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from operator import itemgetter
 
 from airproof.wire.protocols.framing import CRLF
 
@@ -48,14 +50,28 @@ _NO_KEY = frozenset(
     )
 ) | frozenset(SUBSCRIBING)
 _KEYED_CONTAINERS = frozenset(["MEMORY USAGE", "DEBUG OBJECT"])
-_ALL = frozenset(
-    _words("DEL EXISTS MGET PFCOUNT PFMERGE SDIFF SDIFFSTORE SINTER SINTERSTORE SUNION SUNIONSTORE TOUCH UNLINK WATCH")
-)
-_PAIRS = frozenset(["MSET", "MSETNX"])
-_BUT_LAST = frozenset(["BLPOP", "BRPOP", "BZPOPMAX", "BZPOPMIN"])
-_FIRST_TWO = frozenset(
-    _words("BLMOVE BRPOPLPUSH COPY GEOSEARCHSTORE LCS LMOVE RENAME RENAMENX RPOPLPUSH SMOVE ZRANGESTORE")
-)
+
+
+def _arguments(*places: int | None) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+    return itemgetter(slice(*places))
+
+
+_PLACES = {
+    **dict.fromkeys(
+        _words(
+            "DEL EXISTS MGET PFCOUNT PFMERGE SDIFF SDIFFSTORE SINTER SINTERSTORE SUNION SUNIONSTORE TOUCH UNLINK WATCH"
+        ),
+        _arguments(1, None),
+    ),
+    **dict.fromkeys(_words("MSET MSETNX"), _arguments(1, None, 2)),
+    **dict.fromkeys(_words("BLPOP BRPOP BZPOPMAX BZPOPMIN"), _arguments(1, -1)),
+    **dict.fromkeys(
+        _words("BLMOVE BRPOPLPUSH COPY GEOSEARCHSTORE LCS LMOVE RENAME RENAMENX RPOPLPUSH SMOVE ZRANGESTORE"),
+        _arguments(1, 3),
+    ),
+    "BITOP": _arguments(2, None),
+}
+"""Which arguments are keys, where it is not the first one alone."""
 _COUNTED = {
     **dict.fromkeys(_words("LMPOP SINTERCARD ZDIFF ZINTER ZINTERCARD ZMPOP ZUNION"), 1),
     **dict.fromkeys(_words("BLMPOP BZMPOP EVAL EVALSHA EVALSHA_RO EVAL_RO FCALL FCALL_RO"), 2),
@@ -112,7 +128,7 @@ def describe(event: str, arguments: Sequence[bytes]) -> tuple[dict[str, str | in
     fields: dict[str, str | int] = {"command": event, "args": len(arguments) - 1}
     if event in _SECRET or (event == "CONFIG SET" and any(map(_SECRET_SETTING.search, arguments[2:]))):
         return fields, event.encode()
-    keys = [text(key) for key in _keys(event, arguments)]
+    keys = [text(key) for key in _keys_of(event)(arguments)]
     if keys:
         fields["key"] = keys[0]
         fields["keys"] = ",".join(keys) if len(keys) > 1 else keys[0]
@@ -128,31 +144,19 @@ def text(data: bytes) -> str:
     return data.decode(errors="backslashreplace")
 
 
-def _keys(event: str, arguments: Sequence[bytes]) -> Sequence[bytes]:
+@lru_cache(maxsize=4096)
+def _keys_of(event: str) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+    """What picks the keys out of the arguments of such a command."""
     if event in _NO_KEY:
-        return ()
+        return _arguments(0, 0)
     if " " in event:
         keyed = event in _KEYED_CONTAINERS or event.startswith(("OBJECT ", "XGROUP ", "XINFO "))
-        return arguments[2:3] if keyed else ()
-    if event in _ALL:
-        return arguments[1:]
+        return _arguments(2, 3) if keyed else _arguments(0, 0)
     if event in _COUNTED:
-        return _counted(event, arguments)
-    return _placed(event, arguments)
-
-
-def _placed(event: str, arguments: Sequence[bytes]) -> Sequence[bytes]:
-    if event in _PAIRS:
-        return arguments[1::2]
-    if event in _BUT_LAST:
-        return arguments[1:-1]
-    if event in _FIRST_TWO:
-        return arguments[1:3]
-    if event == "BITOP":
-        return arguments[2:]
+        return partial(_counted, event)
     if event in {"XREAD", "XREADGROUP"}:
-        return _streams(arguments)
-    return arguments[1:2]
+        return _streams
+    return _PLACES.get(event, _arguments(1, 2))
 
 
 def _counted(event: str, arguments: Sequence[bytes]) -> Sequence[bytes]:
