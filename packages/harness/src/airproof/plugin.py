@@ -5,6 +5,7 @@ Without `--airproof-env` it registers its markers and fixtures and does nothing 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ _MARKERS = (
     "wired: needs wires on the links of its cell; a test with the fixture `wire` has them",
     "smoke: belongs to the quick check of a pull request",
 )
+_KAFKA_PYTHON = "(read|open)_text is deprecated"
+"""kafka-python 3 reads its schemas so on Python 3.11 and 3.12, in the background of whatever pytest does then."""
 
 
 def manifest(config: pytest.Config) -> Manifest | None:
@@ -72,6 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = _settings(config)
     if settings is None:
         return
+    warnings.filterwarnings("ignore", _KAFKA_PYTHON, DeprecationWarning)
+    config.addinivalue_line("filterwarnings", f"ignore:{_KAFKA_PYTHON}:DeprecationWarning")
     from airproof.fixtures.run import Run
 
     given = getattr(config, "workerinput", {}).get("airproof")

@@ -39,6 +39,12 @@ def test_rows_that_the_ledger_does_not_have_are_named() -> None:
     assert build([test_of("a", Outcome.PASSED, "Z-9")], rows=ROWS).unknown == ("Z-9",)
 
 
+def test_a_suite_whose_tests_name_no_row_has_no_ledger_to_show() -> None:
+    assert not build([test_of("a", Outcome.PASSED)], rows=ROWS).is_named
+    assert build([test_of("a", Outcome.SKIPPED, "A-1")], rows=ROWS).is_named
+    assert build([test_of("a", Outcome.PASSED, "Z-9")], rows=ROWS).is_named
+
+
 def test_defects_are_counted_where_a_test_of_the_row_caught_them(tmp_path: Path) -> None:
     path = tmp_path / "proof.json"
     rows = [

@@ -62,6 +62,11 @@ class Ledger:
     rows: tuple[Covered, ...]
     unknown: tuple[str, ...]
 
+    @property
+    def is_named(self) -> bool:
+        """Whether any test of the run names a row; those of other platforms' suites need not."""
+        return bool(self.unknown) or any(row.tests for row in self.rows)
+
     def count(self, coverage: Coverage) -> int:
         """How many rows are so."""
         return sum(row.coverage is coverage for row in self.rows)

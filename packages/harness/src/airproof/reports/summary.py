@@ -23,8 +23,9 @@ def lines(facts: RunFacts, ledger: Ledger, html: Path) -> Iterator[tuple[str, di
         yield f"stand-in, not the real product: {', '.join(facts.stand_ins)}", {"yellow": True, "bold": True}
     for remark in facts.remarks:
         yield remark, {"yellow": True}
-    green, red = ledger.count(Coverage.GREEN), ledger.count(Coverage.RED)
-    yield f"ledger: {green} rows green, {red} red, of {len(ledger.rows)}", {"red": True} if red else {}
+    if ledger.is_named:
+        green, red = ledger.count(Coverage.GREEN), ledger.count(Coverage.RED)
+        yield f"ledger: {green} rows green, {red} red, of {len(ledger.rows)}", {"red": True} if red else {}
     if ledger.unknown:
         yield f"tests name rows that the ledger does not have: {', '.join(ledger.unknown)}", {"yellow": True}
     yield f"report: {os.path.relpath(html)}", {"bold": True}
