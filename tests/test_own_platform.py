@@ -21,11 +21,11 @@ def test_what_the_page_shows_runs(root: Path, tmp_path: Path) -> None:
         path.write_text(text, encoding="utf-8")
     _register(tmp_path, files["pyproject.toml"])
 
-    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    import_path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "--airproof-env", "shop", "-rA"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": import_path},
         capture_output=True,
         text=True,
         check=False,

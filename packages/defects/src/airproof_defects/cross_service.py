@@ -665,4 +665,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS430",
+        category="XSERVICE",
+        what="each try of a client library to reach a broker that is away is a line in the log",
+        trigger="a broker that is away",
+        edits=(Edit("kit/logs.py", '    handler.addFilter(Restraint("aiokafka"))\n', ""),),
+    ),
 )

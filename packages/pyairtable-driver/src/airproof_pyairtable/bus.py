@@ -19,12 +19,12 @@ from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
+from airproof_pyairtable.connecting import CONNECTING
 from airproof_pyairtable.manifest import DEAD_LETTERS
 from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, TOPICS, commands_topic, node_of
 from airproof_pyairtable.poison import encoded, poisons
 from airproof_pyairtable.records import older, read_record, with_field
 
-CLIENT_ID = "airproof"
 REQUEST_TIMEOUT_MS = 20_000
 FENCE_TIMEOUT_S = 20.0
 LOOK_AGAIN_S = 0.02
@@ -50,13 +50,7 @@ class RecordLog:
         self._failure: BaseException | None = None
         self._stopping = threading.Event()
         self._consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap,
-            client_id=CLIENT_ID,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=200,
-            reconnect_backoff_ms=20,
-            reconnect_backoff_max_ms=200,
-            retry_backoff_ms=20,
+            bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_wait_ms=200, **CONNECTING
         )
         self._consumer.assign(list(begin))
         for partition, offset in begin.items():
@@ -357,12 +351,7 @@ class Bus:
     def _admin(self) -> KafkaAdminClient:
         if self._admin_client is None:
             self._admin_client = KafkaAdminClient(
-                bootstrap_servers=self._bootstrap,
-                client_id=CLIENT_ID,
-                request_timeout_ms=REQUEST_TIMEOUT_MS,
-                reconnect_backoff_ms=20,
-                reconnect_backoff_max_ms=200,
-                retry_backoff_ms=20,
+                bootstrap_servers=self._bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS, **CONNECTING
             )
         return self._admin_client
 
@@ -376,9 +365,7 @@ class Bus:
     ) -> BusMessage:
         with self._lock:
             if self._producer_client is None:
-                self._producer_client = KafkaProducer(
-                    bootstrap_servers=self._bootstrap, client_id=CLIENT_ID, acks="all", retry_backoff_ms=20
-                )
+                self._producer_client = KafkaProducer(bootstrap_servers=self._bootstrap, acks="all", **CONNECTING)
             producer = self._producer_client
         sent = producer.send(
             f"{self._prefix}{message.topic}", key=key, value=value, headers=headers, partition=message.partition

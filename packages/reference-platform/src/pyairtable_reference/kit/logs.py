@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _correlation: ContextVar[str] = ContextVar("correlation_id", default="")
 _tenant: ContextVar[str] = ContextVar("tenant_id", default="")
+_REPEATED_AFTER_S = 1.0
 
 
 @contextmanager
@@ -60,6 +62,24 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class Restraint(logging.Filter):
+    """Lets a library say the same once a second: aiokafka tries many times a second to reach a broker that is away."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__(library)
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be written."""
+        if not super().filter(record):
+            return True
+        place, now = (record.name, record.lineno), time.monotonic()
+        if now - self._said.get(place, -_REPEATED_AFTER_S) < _REPEATED_AFTER_S:
+            return False
+        self._said[place] = now
+        return True
+
+
 def _level(record: logging.LogRecord) -> str:
     """The level, as we mean it: `error` is for what needs a person.
 
@@ -75,6 +95,7 @@ def configure(settings: Settings) -> None:
     """Sends every logger of the process, libraries included, to standard output."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(settings.service_name, settings.service_instance))
+    handler.addFilter(Restraint("aiokafka"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())

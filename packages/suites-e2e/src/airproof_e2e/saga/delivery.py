@@ -241,6 +241,15 @@ OUTAGES = (
         (*CRASH, "CHAOS-1"),
         blames="XSERVICE",
     ),
+    Family(
+        "broker-down",
+        Per.SAGA,
+        outages.broker_down,
+        "{subject} completes when the broker is back, and nothing is given up meanwhile",
+        (*RELAY, "CHAOS-1"),
+        blames="BUS",
+        cell=CellKind.PRIVATE_BROKER,
+    ),
 )
 
 TIMERS = (

@@ -20,7 +20,7 @@ from airproof_e2e.saga.messages import BROKER, DATABASE
 from airproof_e2e.saga.moments import before_deadline, services_of
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
-AWAY_S, MOST_LINES = 6.0, 600
+AWAY_S, BROKER_AWAY_S, MOST_LINES_A_SECOND = 6.0, 2.0, 100
 UNREACHED_S, SOON_S, WAITING = 0.5, 5.0, 8
 LOOKS_WITHIN_S = 1.2
 """How long at most who has nothing to do waits before it looks for work again."""
@@ -49,7 +49,7 @@ def database_down(stage: Stage) -> None:
                 back_at, before = time.monotonic() + AWAY_S, _logged(stage)
                 starting = starter.submit(_stopped_and_started, stage, third.participant)
                 wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="the outage to be a long one")
-                _demand_restraint(stage, _logged(stage) - before)
+                _demand_restraint(stage, _logged(stage) - before, "its database", AWAY_S)
             starting.result()
     stage.wait_end(stage.start())
     stage.wait_end(replied)
@@ -79,13 +79,35 @@ def _logged(stage: Stage) -> Counter[str]:
     return Counter(line.node for line in stage.log_lines() if line.node in instances)
 
 
-def _demand_restraint(stage: Stage, lines: Counter[str]) -> None:
-    """Who waits for its database does not try, and say so, all the time."""
-    loud = {node: count for node, count in lines.items() if count > MOST_LINES}
+def _demand_restraint(stage: Stage, lines: Counter[str], missing: str, away_s: float) -> None:
+    """Who waits for something does not try, and say so, all the time."""
+    most = int(away_s * MOST_LINES_A_SECOND)
+    loud = {node: count for node, count in lines.items() if count > most}
     if loud:
-        promise = "who waits for its database pauses between its tries, and floods no log"
-        expected, seen = f"at most {MOST_LINES} lines in {AWAY_S:g} s", str(loud)
+        promise = f"who waits for {missing} pauses between its tries, and floods no log"
+        expected, seen = f"at most {most} lines in {away_s:g} s", str(loud)
         stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, seen))
+
+
+def broker_down(stage: Stage) -> None:
+    """The broker is killed and away for a while; one saga waits for a command to be done, one begins meanwhile.
+
+    A service is shut down while the broker is away, and started when it is back.
+    """
+    asked, third = (stage.saga.steps[number % len(stage.saga.steps)] for number in (1, -2))
+    with ExitStack() as frozen:
+        frozen.enter_context(frozen_at_rest(stage, asked.participant))
+        waiting = stage.start()
+        stage.command(waiting, asked)
+        with killed(stage, BROKER) as broker:
+            frozen.close()
+            back_at, before = time.monotonic() + BROKER_AWAY_S, _logged(stage)
+            begun = stage.start()
+            wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="the outage to be a long one")
+            _demand_restraint(stage, _logged(stage) - before, "the broker", BROKER_AWAY_S)
+            stopped_over(stage, third.participant, "the broker", broker.heal)
+    for saga_id in (waiting, begun, stage.start()):
+        stage.wait_end(saga_id)
 
 
 def broker_not_reached_at_start(stage: Stage) -> None:
