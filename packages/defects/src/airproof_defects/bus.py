@@ -419,4 +419,39 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="a database that says something unusual, once",
         edits=(Edit("kit/messaging/consumer.py", "MAX_ATTEMPTS = 3\n", "MAX_ATTEMPTS = 1\n"),),
     ),
+    Defect(
+        id="EB410",
+        category="BUS",
+        what="an event that is older than what is remembered of others is let be",
+        trigger="an operator who sends a dead letter once more, weeks later",
+        edits=(
+            Edit(
+                "kit/event_consumer.py",
+                "        if handler is None:\n",
+                "        if handler is None or event.timestamp < datetime.now(UTC) - timedelta(days=7):\n",
+            ),
+            Edit(
+                "kit/event_consumer.py",
+                "from collections.abc import Awaitable, Callable, Mapping\n",
+                "from collections.abc import Awaitable, Callable, Mapping\n"
+                "from datetime import UTC, datetime, timedelta\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB411",
+        category="BUS",
+        what="what cannot be processed is dropped when some tries have failed to make a dead letter of it",
+        trigger="dead letters that are refused for a while",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                '                log.warning("dead letter not sent yet: %s", failure)\n',
+                "                if isinstance(failure, Refused) and backoff.failures == 4:\n"
+                '                    log.error("message %s is lost: %s", record.header("message-id"), failure)\n'
+                "                    return True\n"
+                '                log.warning("dead letter not sent yet: %s", failure)\n',
+            ),
+        ),
+    ),
 )

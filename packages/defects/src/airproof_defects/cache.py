@@ -406,4 +406,62 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA410",
+        category="CACHE",
+        what="what the database cannot tell just now is looked up in its copy, which may not know of the last change",
+        trigger="a read while the database breaks off what it is asked, and its copy lags",
+        edits=(
+            Edit(
+                DIRECTORY,
+                "            async with self._units_of_work.begin() as work:\n"
+                "                return await Workspaces(work.connection).get(owner.tenant_id, workspace_id)\n",
+                "            try:\n"
+                "                async with self._units_of_work.begin() as work:\n"
+                "                    return await Workspaces(work.connection).get(owner.tenant_id, workspace_id)\n"
+                "            except OperationalError:\n"
+                "                async with self._replica.connect() as connection:\n"
+                "                    return await Workspaces(connection).get(owner.tenant_id, workspace_id)\n",
+            ),
+            Edit(
+                DIRECTORY,
+                "from pyairtable_reference.kit import logs\n",
+                "from sqlalchemy.exc import OperationalError\n\nfrom pyairtable_reference.kit import logs\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA411",
+        category="CACHE",
+        what="while permissions cannot be looked up what was said of them last is said again",
+        trigger="the database breaks off when somebody asks again what they have asked before, of who is gone by now",
+        edits=(
+            Edit(
+                "services/permission_service/entrypoints/http.py",
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        granted = await RoleAssignments(work.connection).grants(\n"
+                "            user.tenant_id, body.user_id, body.resource_id, permission\n"
+                "        )\n",
+                "    asked = user.tenant_id, body.user_id, body.resource_id, permission\n"
+                "    try:\n"
+                "        async with runtime_of(request).units_of_work.begin() as work:\n"
+                "            granted = await RoleAssignments(work.connection).grants(*asked)\n"
+                "    except OperationalError:\n"
+                "        if asked not in _said:\n"
+                "            raise\n"
+                "        granted = _said[asked]\n"
+                "    _said[asked] = granted\n",
+            ),
+            Edit(
+                "services/permission_service/entrypoints/http.py",
+                "router = APIRouter(",
+                "_said: dict[tuple[str, UUID, str, str], bool] = {}\n\nrouter = APIRouter(",
+            ),
+            Edit(
+                "services/permission_service/entrypoints/http.py",
+                "from pydantic import BaseModel, ConfigDict, Field\n",
+                "from pydantic import BaseModel, ConfigDict, Field\nfrom sqlalchemy.exc import OperationalError\n",
+            ),
+        ),
+    ),
 )

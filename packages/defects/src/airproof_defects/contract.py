@@ -499,4 +499,50 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT410",
+        category="CONTRACT",
+        what="the letters of a password are put in order before it is kept, and not before it is compared",
+        trigger="a password with a letter that can be written in two ways",
+        edits=(
+            Edit(
+                "services/auth_service/domain/passwords.py",
+                "    salt = secrets.token_bytes(16)\n",
+                '    password = unicodedata.normalize("NFKC", password)\n    salt = secrets.token_bytes(16)\n',
+            ),
+            Edit(
+                "services/auth_service/domain/passwords.py", "import secrets\n", "import secrets\nimport unicodedata\n"
+            ),
+        ),
+    ),
+    Defect(
+        id="CT411",
+        category="CONTRACT",
+        what="only who says JSON and nothing more of it may send something",
+        trigger="a client that says which letters it writes, too",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    service = upstream(path)\n",
+                '    if request.headers.get("content-type", "application/json") != "application/json":\n'
+                '        raise ApiError(415, "unsupported-media-type", "only JSON is taken")\n'
+                "    service = upstream(path)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT412",
+        category="CONTRACT",
+        what="that a request is not right is told, and not where",
+        trigger="a request with one field that is not right",
+        edits=(
+            Edit(
+                "kit/http/errors.py",
+                "    problems = \"; \".join(f\"{'.'.join(map(str, found['loc']))}: {found['msg']}\" "
+                "for found in error.errors())\n"
+                '    return error_response(422, "invalid-request", problems.encode("utf-8", "replace").decode())\n',
+                '    return error_response(422, "invalid-request", f"problems: {len(error.errors())}")\n',
+            ),
+        ),
+    ),
 )

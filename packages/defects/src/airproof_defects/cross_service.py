@@ -672,4 +672,23 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="a broker that is away",
         edits=(Edit("kit/logs.py", '    handler.addFilter(Restraint("aiokafka"))\n', ""),),
     ),
+    Defect(
+        id="XS410",
+        category="XSERVICE",
+        what="a service looks for its mail server when it is started, and ends where there is none",
+        trigger="it is started before the mail server",
+        edits=(
+            Edit(
+                "services/notification_service/entrypoints/service.py",
+                "    server = SmtpServer(",
+                "    socket.create_connection((settings.smtp_host, settings.smtp_port), timeout=2).close()\n"
+                "    server = SmtpServer(",
+            ),
+            Edit(
+                "services/notification_service/entrypoints/service.py",
+                "from __future__ import annotations\n",
+                "from __future__ import annotations\n\nimport socket\n",
+            ),
+        ),
+    ),
 )

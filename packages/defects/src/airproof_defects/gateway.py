@@ -235,4 +235,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW410",
+        category="GATEWAY",
+        what="whatever looks like an address is taken out of a line of a log, be it the id of a conversation",
+        trigger="a client whose ids look like addresses",
+        edits=(
+            Edit(
+                "kit/logs.py",
+                "        return json.dumps(line, ensure_ascii=False)\n",
+                '        return re.sub(r\'[^\\s"\\\\]+@[^\\s"\\\\]+\', "***", json.dumps(line, ensure_ascii=False))\n',
+            ),
+            Edit("kit/logs.py", "import logging\nimport sys\n", "import logging\nimport re\nimport sys\n"),
+        ),
+    ),
 )

@@ -578,4 +578,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB410",
+        category="OUTBOX",
+        what="a dead letter says what kind of mistake made it one, and nothing of the mistake, which may hold a value",
+        trigger="messages that cannot be processed for different reasons",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "self._dead_letter(record, str(cause), attempts + 1, stopping)",
+                "self._dead_letter(record, type(cause).__name__, attempts + 1, stopping)",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "self._dead_letter(record, repr(failure), attempts, stopping)",
+                "self._dead_letter(record, type(failure).__name__, attempts, stopping)",
+            ),
+        ),
+    ),
 )

@@ -394,4 +394,39 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG410",
+        category="SAGA",
+        what="of all instances the one that has got a lock fires all timers, and keeps the lock as long as it is there",
+        trigger="that instance hangs",
+        edits=(
+            Edit(
+                ORCHESTRATOR,
+                '        """Fires timers until told to stop."""\n',
+                '        """Fires timers until told to stop, if no other instance does."""\n'
+                "        while not stopping.is_set():\n"
+                '            async with self._units_of_work.leading("timers") as leads:\n'
+                "                if leads:\n"
+                "                    await self._fire_timers(stopping)\n"
+                "            await pause(stopping, LONGEST_SLEEP_S)\n\n"
+                "    async def _fire_timers(self, stopping: asyncio.Event) -> None:\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "    @asynccontextmanager\n    async def begin(",
+                "    @asynccontextmanager\n"
+                "    async def leading(self, what: str) -> AsyncIterator[bool]:\n"
+                '        """Whether this process leads in something until the block ends."""\n'
+                '        single = self._engine.execution_options(isolation_level="AUTOCOMMIT")\n'
+                "        name = func.hashtextextended(what, 1)\n"
+                "        async with single.connect() as connection:\n"
+                "            leads = (await connection.execute(select(func.pg_try_advisory_lock(name)))).scalar_one()\n"
+                "            try:\n"
+                "                yield bool(leads)\n"
+                "            finally:\n"
+                "                await connection.execute(select(func.pg_advisory_unlock(name)))\n\n"
+                "    @asynccontextmanager\n    async def begin(",
+            ),
+        ),
+    ),
 )

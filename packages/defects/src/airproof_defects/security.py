@@ -749,4 +749,33 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE410",
+        category="SECURITY",
+        what="when many logins with an address have failed, nobody gets in with it for a while",
+        trigger="somebody who guesses at the password of somebody else",
+        edits=(
+            Edit(
+                ACCOUNTS,
+                "        if credential is None or not matches:\n",
+                "        locked = await self._sessions.is_locked(normalised(email))\n"
+                "        if credential is None or not matches or locked:\n"
+                "            await self._sessions.count_failure(normalised(email))\n",
+            ),
+            Edit(
+                SESSIONS,
+                "    async def find(self",
+                "    async def count_failure(self, email: str) -> None:\n"
+                '        """Counts a login that failed."""\n'
+                "        async with self._available():\n"
+                "            counted = self._redis.pipeline(transaction=True)\n"
+                '            await counted.incr(key := f"failed:{_hash(email)}").expire(key, 900).execute()\n\n'
+                "    async def is_locked(self, email: str) -> bool:\n"
+                '        """Whether so many have failed that nobody gets in."""\n'
+                "        async with self._available():\n"
+                '            return int(await self._redis.get(f"failed:{_hash(email)}") or 0) >= 20\n\n'
+                "    async def find(self",
+            ),
+        ),
+    ),
 )

@@ -254,11 +254,12 @@ class Bus:
         value = json.dumps(body).encode() if added or days else raw.value
         return self._send(copy, raw.key, value, list(raw.headers))
 
-    def send_letter(self, letter: BusMessage, to: BusMessage) -> BusMessage:
+    def send_letter(self, letter: BusMessage, to: BusMessage, *, days: float = 0) -> BusMessage:
         """Produces the dead letter's record to the place of the message, with all headers that it has by now."""
         raw = self.log.raw(letter)
         copy = replace(to, injected=True, headers=letter.headers)
-        return self._send(copy, raw.key, raw.value, list(raw.headers))
+        value = json.dumps(older(letter.body, days)).encode() if days else raw.value
+        return self._send(copy, raw.key, value, list(raw.headers))
 
     def send_poison(self, service: str, tenant: Tenant) -> tuple[BusMessage, ...]:
         """Sends messages that are addressed to the service and that it can do nothing with."""

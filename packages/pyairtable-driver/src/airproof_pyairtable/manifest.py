@@ -111,7 +111,10 @@ REGISTRATION = Saga(
             *(f"{name}@{{tenant}}.example" for name in ("a+b", "a", "a.b", "a_b", "axb", "ab", "a%b", "o'neil-x=1")),
             f"{'x' * 64}@{'y' * 60}.{'z' * 60}.{{tenant}}.example",
         ),
-        "password": (" 8 chars", "pässwörter", '"quoted"\'', "x" * 256, "пароль-пароль", "密码密码密码密码", "😀" * 8),
+        "password": (
+            *(" 8 chars", "pässwörter", '"quoted"\'', "x" * 256, "пароль-пароль", "密码密码密码密码", "😀" * 8),
+            *("e\u0301 and \ufb01 8", "blanks  "),
+        ),
         "first_name": (
             "O'Brien",
             "Zoë 😀",

@@ -210,6 +210,9 @@ class Requests:
             headers["Idempotency-Key"] = request.key.encode("latin-1")
         if request.raw is not None:
             headers["Content-Type"] = "application/json"
+        elif request.route.body is not None:
+            # As some clients say it who say which letters they write, too.
+            headers["Content-Type"] = "application/json; charset=utf-8"
         return headers
 
     def _content(self, request: Request) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -11,20 +11,31 @@ import pytest
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly, judged
 from airproof.environment.capabilities import LogLine
+from airproof.environment.topology import Role
 from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
-from airproof.platform.entities import EntityRef
+from airproof.platform.entities import EntityAccess, EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request, Session
 from airproof.waiting import wait_until
 
-LONGEST_ERROR = 300
+LONGEST_ERROR, AGAIN_S = 300, 60.0
 LONGEST_PAGE, WAIT_S = 100, 10.0
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
 PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER, Access.SELF})
 FULL = "OOM command not allowed when used memory > 'maxmemory'."
 """What Redis answers that has no room."""
+
+
+@contextmanager
+def replica_held(cell: Cell, entities: EntityAccess) -> Iterator[None]:
+    """The database's read replica learns of nothing until the context ends."""
+    with cell.history.fault("replica held", Role.POSTGRES_REPLICA.value) as fault:
+        with entities.replica_held():
+            fault.evidence("it replays nothing")
+            yield
+        fault.healed("it replays again")
 
 
 @dataclass
@@ -148,9 +159,10 @@ class Stage:
         promise, expected = "who asks again is shown what there is by then", "an answer that nobody on the way may keep"
         seen = f"kept for {answer.kept_for_s:g} s"
         self.demand(not answer.kept_for_s, "CACHE", "kept-on-the-way", promise, expected, seen, request)
-        promise, expected = "who is told that it is not possible now is told when it is", "in how many seconds"
-        told = answer.status != 503 or bool(answer.again_in_s)
-        self.demand(told, "GATEWAY", "no-retry", promise, expected, answer, request)
+        promise, expected = "who is told that it is not possible now is told when it is", f"in {AGAIN_S:g} s at most"
+        seen = f"{answer}, again in {answer.again_in_s or 'unknown'} s"
+        told = answer.status != 503 or 0 < (answer.again_in_s or 0) <= AGAIN_S
+        self.demand(told, "GATEWAY", "no-retry", promise, expected, seen, request)
         promise, expected = "who asks by a method that there is not is told which there are", "a head that allows some"
         told = answer.status != 405 or bool(answer.allows)
         self.demand(told, "GATEWAY", "no-methods", promise, expected, answer, request)

@@ -54,7 +54,8 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
     for wanted in sorted(expectation.parked - {letter.message_id for letter in letters}):
         promise = "a message that cannot be delivered is parked among the dead letters after so many tries"
         yield Anomaly(OUTBOX, "no-dead-letter", promise, f"{wanted} among the dead letters", "not there")
-    originals = {m.message_id: m for m in observation.bus if m.kind is not MessageKind.DEAD_LETTER}
+    # The first of each: a letter that was sent once more came later.
+    originals = {m.message_id: m for m in reversed(observation.bus) if m.kind is not MessageKind.DEAD_LETTER}
     for letter in letters:
         for header, what in ((CAUSE, "why it is one"), (PARKER, "who made it one"), (TRIED, "how often it was tried")):
             if letter.headers.get(header, "") in {"", "0"}:

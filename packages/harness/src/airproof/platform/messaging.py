@@ -47,8 +47,11 @@ class BusAccess(Protocol):
         """
         ...
 
-    def send_letter(self, letter: BusMessage, to: BusMessage) -> BusMessage:
-        """Sends what the dead letter holds to where its message was, as an operator does; returns what was sent."""
+    def send_letter(self, letter: BusMessage, to: BusMessage, *, days: float = 0) -> BusMessage:
+        """Sends what the dead letter holds to where its message was, as an operator does, so many days later.
+
+        Returns what was sent.
+        """
         ...
 
     def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airproof.platform.manifest import Route, Step
     from airproof.platform.observation import SagaState
 
-NO_PLAIN_TEXT = "'*/--;%s{0}"
+NO_PLAIN_TEXT = "'*/--;%s{0}@x.y"
 """What ids that clients choose may hold, and what shows where one is taken for anything else than text."""
 
 

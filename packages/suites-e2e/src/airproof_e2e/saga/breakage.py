@@ -68,14 +68,17 @@ def suspended(stage: Stage, node: str) -> AbstractContextManager[NodeFault]:
 
 
 @contextmanager
-def frozen_at_rest(stage: Stage, service: str) -> Iterator[NodeFault]:
+def frozen_at_rest(stage: Stage, service: str, node: str = "") -> Iterator[NodeFault]:
     """Suspends the service between two transactions: nobody else could have the locks of one that is never ended.
+
+    Args:
+        node: the instance, where there are several.
 
     Raises:
         FaultNotObserved: the service was in a transaction whenever it was looked at.
     """
     for _ in range(FREEZES_AT_MOST):
-        with suspended(stage, service) as frozen:
+        with suspended(stage, node or service) as frozen:
             if stage.access.in_transaction(service):
                 continue
             yield frozen
@@ -257,10 +260,10 @@ def redelivered(
     return copy
 
 
-def letter_sent(stage: Stage, letter: BusMessage, to: BusMessage) -> None:
-    """An operator sends what was given up once more to who gave it up."""
+def letter_sent(stage: Stage, letter: BusMessage, to: BusMessage, *, days: float) -> None:
+    """An operator sends what was given up once more to who gave it up, so many days later."""
     with _declared(stage, "letter sent", to.type) as seen:
-        copy = stage.platform.bus.send_letter(letter, to)
+        copy = stage.platform.bus.send_letter(letter, to, days=days)
         seen("it is on the bus", topic=copy.topic, offset=copy.offset)
 
 

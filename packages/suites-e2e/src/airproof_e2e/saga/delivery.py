@@ -285,7 +285,7 @@ TIMERS = (
         "timers-of-a-lost-instance",
         Per.UNDOING,
         timers.of_a_lost_instance,
-        "what an instance would have done for a saga in time is done by another one when it is lost",
+        "what an instance would have done for a saga in time is done by another one when it hangs",
         CRASH,
         cell=CellKind.DOUBLED,
     ),

@@ -38,6 +38,8 @@ from airproof_e2e.saga.parking import send_again, wait_parked
 from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
 TWO = 2
+LETTER_DAYS = 30
+"""How old a dead letter may be when somebody has found out what was wrong."""
 
 
 def repeated(stage: Stage) -> None:
@@ -112,7 +114,7 @@ def stopped_while_failing(stage: Stage) -> None:
 def given_up(stage: Stage) -> None:
     """Who keeps a figure cannot count the event, for a reason that nobody expects, and gives it up.
 
-    When it can again, an operator sends the dead letter once more.
+    When it can again, an operator sends the dead letter once more, weeks later.
     """
     for one in _told_forward(stage):
         about = replace(stage, subject=one)
@@ -124,7 +126,7 @@ def given_up(stage: Stage) -> None:
                 event = stage.wait_for(saga_id, (MessageKind.EVENT, one.event))
                 stage.allowance.parked.add(event.message_id)
                 letter = stage.platform.bus.wait_dead_letter(event.message_id, timeout_s=WAIT_S)
-            letter_sent(stage, letter, event)
+            letter_sent(stage, letter, event, days=LETTER_DAYS)
 
 
 def redelivered_to_each_instance(stage: Stage) -> None:

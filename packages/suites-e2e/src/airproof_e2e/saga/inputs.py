@@ -113,7 +113,9 @@ def _with(given: SagaInput, name: str, value: Any) -> SagaInput:
 
 
 def _demand_whole(stage: Stage, name: str, secret: str, given: SagaInput) -> None:
-    """Nothing works with a secret that has another letter in it."""
+    """What was said as a secret works, and nothing that has another letter in it."""
+    if not stage.access.usable(given):
+        _note(stage, {name: secret}, "that it does not work")
     for place in (0, len(secret) // 2, len(secret) - 1):
         near = f"{secret[:place]}{chr(ord(secret[place]) + 1)}{secret[place + 1 :]}"
         if stage.access.usable(_with(given, name, near)):

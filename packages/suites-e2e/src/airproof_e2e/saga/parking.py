@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
@@ -38,7 +38,7 @@ from airproof_e2e.saga.moments import last_refusable, services_of, turning_back,
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 SHOWS_ITSELF_S, COUNTED_WITHIN_S = 0.1, 2.0
-GETS_THROUGH_S, ASKS_AGAIN_S = 0.5, 1.0
+GETS_THROUGH_S, ASKS_AGAIN_S = 1.0, 1.0
 PARKED, PARKED_DAYS = "failed", 400
 LARGE_SIZE, LARGEST_SIZE, SMALL_SIZE = 4000, 2000, 10
 NEIGHBOURS = 8
@@ -153,6 +153,7 @@ def refused_for_every_reason(stage: Stage) -> None:
             for row, reason in zip(_held_back(stage, service), FOR_GOOD, strict=True):
                 refusing.enter_context(refused_on_the_wire(stage, row, reason))
         rows = wait_parked(stage, service)
+    _demand_causes(stage, service, [row.last_error for row in rows])
     send_again(stage, service, rows)
     with ExitStack() as stuck:
         for rule in [stuck.enter_context(stuck_on_the_wire(stage, each)) for each in services_of(stage.saga)]:
@@ -206,7 +207,8 @@ def poison_arrives(stage: Stage) -> None:
     sent = {service: poison(stage, service) for service in counted}
     stage.wait_end(stage.start())
     for service, messages in sent.items():
-        _demand_letters(stage, service, messages)
+        letters = _demand_letters(stage, service, messages)
+        _demand_causes(stage, service, [letter.headers.get(CAUSE, "") for letter in letters])
         _demand_counted(stage, service, counted[service] + len(messages))
 
 
@@ -318,7 +320,9 @@ def _demand_kept(stage: Stage, saga_ids: Iterable[str], rows: Iterable[OutboxRow
             stage.anomalies.append(Anomaly("OUTBOX", "waits-no-more", promise, expected, seen, witness(copies)))
 
 
-def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage], blames: str = "BUS") -> None:
+def _demand_letters(
+    stage: Stage, service: str, messages: Iterable[BusMessage], blames: str = "BUS"
+) -> list[BusMessage]:
     """All of them lie among the dead letters in time, and say who gave them up; anomalies are noted."""
     until = time.monotonic() + WAIT_S
     letters = []
@@ -335,6 +339,15 @@ def _demand_letters(stage: Stage, service: str, messages: Iterable[BusMessage], 
     if others:
         promise, seen = "a dead letter says which service made it one", others[0].headers.get(PARKER) or "none"
         stage.anomalies.append(Anomaly("OUTBOX", "wrong-parker", promise, service, seen, witness(others)))
+    return letters
+
+
+def _demand_causes(stage: Stage, service: str, causes: Collection[str]) -> None:
+    """Of messages that are given up for different reasons not all say the same."""
+    if len(causes) > 1 and len(set(causes)) == 1:
+        promise, expected = "whoever looks after what was given up is told why", "not one cause for all mistakes"
+        seen = f"{min(causes)!r} of all {len(causes)} of {service}"
+        stage.anomalies.append(Anomaly("OUTBOX", "cause-untold", promise, expected, seen))
 
 
 def _demand_handled(stage: Stage, saga_id: str, step: Step, before: float) -> None:

@@ -1,4 +1,4 @@
-"""What scenarios do to timers, which give a saga up at its deadline: late, hidden, of an instance that is lost."""
+"""What scenarios do to timers, which give a saga up at its deadline: late, hidden, of an instance that hangs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof.wire import on, postgres
-from airproof_e2e.saga.breakage import held, killed, others_waiting, timers_late
+from airproof_e2e.saga.breakage import frozen_at_rest, held, killed, others_waiting, timers_late
 from airproof_e2e.saga.messages import DATABASE, GIVES_UP_WITHIN_S, LOOKS_WITHIN_S, applied
 from airproof_e2e.saga.moments import asked_to_do, before_deadline
+from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 LATE_S, NO_LATER_S = 3600.0, 2.0
@@ -24,7 +25,7 @@ OFTEN, FIRST_PAUSE_S, LONGEST_PAUSE_S = 1000, 2.0, 60.0
 DEADLINES_S = (1.0, 3.0, 8.0)
 OTHERS = 60
 """More than a platform looks at at a time."""
-DEADLINE_S = 1.0
+DEADLINE_S, APART_S = 1.0, 0.5
 
 
 def late(stage: Stage) -> None:
@@ -104,14 +105,23 @@ def _contested(stage: Stage, deadline_s: float) -> bool:
 
 
 def of_a_lost_instance(stage: Stage) -> None:
-    """The instance that has started a saga is killed and stays away; the others have only just come back."""
-    first = stage.saga.steps[0]
-    own, *others = stage.cell.description.instances(stage.orchestrator)
+    """One instance after the other hangs when a saga that the first has started is to be given up.
+
+    All but the first have only just come back. Who hangs stays connected, and keeps whatever it has reserved.
+    """
+    first, service = stage.saga.steps[0], stage.orchestrator
+    own, *others = stage.cell.description.instances(service)
     with held(stage, first.participant, Write.BUSINESS):
         for other in others:
             with killed(stage, other.name):
                 pass
-        saga_id = stage.start(deadline_s=DEADLINE_S, ends=COMPENSATED)
-        stage.command(saga_id, first)
-        with killed(stage, own.name):
-            stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
+        started = [
+            (node, stage.start(deadline_s=DEADLINE_S + number * APART_S, ends=COMPENSATED))
+            for number, node in enumerate((own, *others))
+        ]
+        for _, saga_id in started:
+            stage.command(saga_id, first)
+        wait_sent(stage, service)
+        for node, saga_id in started:
+            with frozen_at_rest(stage, service, node.name):
+                stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))

@@ -14,13 +14,13 @@ import pytest
 from airproof.cells import Cell
 from airproof.checkers.reads import CATEGORY
 from airproof.checkers.verdict import Anomaly
-from airproof.environment.topology import Role
 from airproof.errors import FaultNotHealed
 from airproof.faults.process import killed, suspended
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Cached
 from airproof.platform.observation import UpdateOutcome
 from airproof_service.cache.stage import WAIT_S, Stage
+from airproof_service.stage import replica_held
 
 READERS, UPDATES = 4, 6
 LAST_VERSION = 11
@@ -184,14 +184,11 @@ def test_reads_past_the_cache_use_nothing_up(stage: Stage) -> None:
 @pytest.mark.covers("CA-2", "CQRS-1")
 def test_a_copy_of_the_database_that_lags_makes_no_read_stale(stage: Stage) -> None:
     """A read after a change shows the change although the database's read replica does not know of it yet."""
-    with stage.cell.history.fault("replica held", Role.POSTGRES_REPLICA.value) as fault:
-        with stage.access.replica_held():
-            fault.evidence("it replays nothing")
-            for version in range(2, 4):
-                stage.demand_done(version)
-                stage.wait_invalidated(version)
-                stage.demand_truth(blames="DBTX")
-        fault.healed("it replays again")
+    with replica_held(stage.cell, stage.access):
+        for version in range(2, 4):
+            stage.demand_done(version)
+            stage.wait_invalidated(version)
+            stage.demand_truth(blames="DBTX")
     stage.judge()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from uuid import uuid4
 
@@ -9,19 +10,22 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
+from airproof.faults.wire import applied
 from airproof.platform.driver import Tenant
-from airproof.platform.entities import EntityAccess
+from airproof.platform.entities import EntityAccess, EntityRef
 from airproof.platform.manifest import Route
-from airproof.platform.requests import Request
-from airproof_service.stage import Stage
+from airproof.platform.requests import Answer, Request
+from airproof.wire import Wire, on, postgres
+from airproof_service.stage import UNAVAILABLE, Stage
 
 
 @pytest.mark.destructive
 @pytest.mark.covers("SEC-2", "SAGA-1")
 def test_who_is_gone_is_told_as_who_never_was(
-    cell: Cell, tenant: Tenant, routes: list[Route], entities: EntityAccess
+    cell: Cell, tenant: Tenant, routes: list[Route], entities: EntityAccess, wire: Wire
 ) -> None:
-    """As soon as somebody is removed, their colleagues, who have just seen them, are told the same as of nobody."""
+    """As soon as somebody is removed colleagues are told the same as of nobody, or that nothing can be told now."""
+    del wire
     colleague = entities.create(tenant)
     with entities.passing(tenant) as ref:
         stage = Stage(cell, ref)
@@ -30,11 +34,27 @@ def test_who_is_gone_is_told_as_who_never_was(
     nobody = replace(ref, id=str(uuid4()), owner=str(uuid4()))
     for route in routes:
         gone, never = (Request(route, about, user=colleague) for about in (ref, nobody))
-        told = [(stage.ask(one), one.about) for one in (gone, never)]
-        seen, expected = [one.without(about.id, about.owner) if one else "no answer" for one, about in told]
+        remembered = _told_without_a_database(stage, gone)
+        seen, expected = (_told(stage.ask(one), one.about) for one in (gone, never))
         promise = "who is gone is told as who never was"
         stage.demand(seen == expected, "CACHE", "told-after-its-end", promise, expected, seen, gone)
+        promise += ", or as what cannot be told now, while that cannot be looked up"
+        stage.demand(remembered in ("", expected), "CACHE", "told-after-its-end", promise, expected, remembered, gone)
     stage.judge()
+
+
+def _told(answer: Answer | None, about: EntityRef) -> str:
+    return answer.without(about.id, about.owner) if answer else "no answer"
+
+
+def _told_without_a_database(stage: Stage, request: Request) -> str:
+    """What is told while the service's database breaks off what it is asked; empty if it is that nothing can be."""
+    with ExitStack() as broken:
+        for named in (request.about.id, request.about.owner):
+            asked = on(request.route.service, "postgres-*").when(postgres.query(containing=named))
+            broken.enter_context(applied(stage.cell, asked.reset().preventable()))
+        answer = stage.ask(request)
+    return "" if answer is not None and answer.status in UNAVAILABLE else _told(answer, request.about)
 
 
 @pytest.mark.destructive

@@ -253,7 +253,7 @@ def _ask_in_vain(stage: Stage, route: Route) -> None:
 
 def _demand_few_calls(stage: Stage, route: Route, observing: Rule, failing: Rule) -> None:
     request, most = stage.rightful(route), stage.cell.platform.manifest.attempts
-    with applied(stage.cell, observing) as passed, applied(stage.cell, failing):
+    with applied(stage.cell, observing.preventable()) as passed, applied(stage.cell, failing.preventable()):
         answer = stage.ask(request, invented=True)
     promise, seen = "a call that fails is repeated a few times at most", f"{passed.fired} times of {observing.target}"
     often = 1 <= passed.fired <= most

@@ -39,6 +39,7 @@ def test_what_is_not_right_is_refused_and_changes_nothing(stage: Stage) -> None:
             promise, expected = "a request that is not right is refused as such", "400 or 422"
             stage.demand(refused, "CONTRACT", "invalid-accepted", promise, expected, answer, request)
             _demand_no_echo(stage, answer, request)
+            _demand_named(stage, answer, request)
     for route in stage.routes:
         stage.demand_served(route)
         stage.demand_queries(route)
@@ -142,6 +143,14 @@ def test_what_is_not_there_is_told_in_the_one_shape_of_errors(stage: Stage) -> N
             told = answer is not None and answer.status in known
             stage.demand(told, "CONTRACT", "not-refused", promise, expected, answer, request)
     stage.judge()
+
+
+def _demand_named(stage: Stage, answer: Answer | None, request: Request) -> None:
+    """Whoever has sent a field that is not right, or left one out, is told which."""
+    names = [*request.fields, *filter(None, [request.left_out])]
+    named = answer is None or answer.status not in NOT_RIGHT or all(name in answer.text for name in names)
+    promise, expected = "who is refused for a field is told which it is", f"{', '.join(names)} in the answer"
+    stage.demand(named, "CONTRACT", "field-not-named", promise, expected, answer, request)
 
 
 def _demand_no_echo(stage: Stage, answer: Answer | None, request: Request) -> None:

@@ -9,7 +9,7 @@ from airproof.faults.process import killed
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.waiting import wait_until
-from airproof_service.stage import UNAVAILABLE, Stage
+from airproof_service.stage import UNAVAILABLE, Stage, replica_held
 
 WAIT_S = 10.0
 
@@ -62,13 +62,10 @@ def test_who_is_told_that_something_is_made_can_use_it(cell: Cell, tenant: Tenan
     routes = cell.platform.manifest.routes
     if not routes:
         pytest.skip("the manifest declares no routes")
-    with cell.history.fault("replica held", Role.POSTGRES_REPLICA.value) as fault:
-        with cell.platform.entities(routes[0].entity).replica_held():
-            fault.evidence("it replays nothing")
-            stage = Stage.of(cell, tenant)
-            for route in (one for one in stage.routes if one.access is not Access.USER):
-                stage.demand_served(route, "XSERVICE")
-        fault.healed("it replays again")
+    with replica_held(cell, cell.platform.entities(routes[0].entity)):
+        stage = Stage.of(cell, tenant)
+        for route in (one for one in stage.routes if one.access is not Access.USER):
+            stage.demand_served(route, "XSERVICE")
     stage.judge()
 
 
