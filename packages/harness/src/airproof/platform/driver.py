@@ -190,13 +190,10 @@ class SagaAccess(Protocol):
         """Waits until the bus holds the count-th such message of the saga. `type_` as in `BusMessage.type`."""
         ...
 
-    def redeliver(
-        self, message: BusMessage, *, added: str = "", days: float = 0, elsewhere: bool = False
-    ) -> BusMessage:
+    def redeliver(self, message: BusMessage, *, days: float = 0, elsewhere: bool = False) -> BusMessage:
         """Produces the record once more, key, headers and body unchanged, and returns the copy.
 
         Args:
-            added: a field that every object in the body has in addition, as if a newer version had sent it.
             days: how much older it says that it is.
             elsewhere: in another partition, which another instance reads.
         """

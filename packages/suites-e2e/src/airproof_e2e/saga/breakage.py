@@ -247,12 +247,19 @@ def others_waiting(stage: Stage, count: int) -> Iterator[None]:
         yield
 
 
-def redelivered(
-    stage: Stage, message: BusMessage, *, added: str = "", days: float = 0, elsewhere: bool = False
-) -> BusMessage:
-    """Sends the record once more: with a field more if one is given, so many days older, or to another partition."""
+@contextmanager
+def sent_as_another(stage: Stage, *, newer: bool) -> Iterator[None]:
+    """All services send for the tenant what another version of them would, a newer one or an older one."""
+    version, sent = "newer" if newer else "older", stage.platform.outbox.sent_as_another(stage.tenant, newer=newer)
+    with _declared(stage, "another version", version) as seen, sent:
+        seen("what is sent is changed", tenant=stage.tenant.id)
+        yield
+
+
+def redelivered(stage: Stage, message: BusMessage, *, days: float = 0, elsewhere: bool = False) -> BusMessage:
+    """Sends the record once more: so many days older, or to another partition."""
     with _declared(stage, "redelivered", message.type) as seen:
-        copy = stage.access.redeliver(message, added=added, days=days, elsewhere=elsewhere)
+        copy = stage.access.redeliver(message, days=days, elsewhere=elsewhere)
         seen("the copy is on the bus", topic=copy.topic, offset=copy.offset)
     return copy
 
