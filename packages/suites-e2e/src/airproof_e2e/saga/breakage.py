@@ -16,6 +16,7 @@ from airproof.platform.manifest import Step
 from airproof.platform.observation import BusMessage, OutboxRow
 from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, Rule, glob, kafka, on
+from airproof_e2e.saga.log_lines import demand_error
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 UNEXPECTED = "XX001"
@@ -245,6 +246,7 @@ def others_waiting(stage: Stage, count: int) -> Iterator[None]:
             waiting.enter_context(stage.access.waiting(tenant, count))
             seen(f"{count} of this version and {count} of another one", tenant=tenant.id)
         yield
+        demand_error(stage, stage.orchestrator, "sagas that another version has left")
 
 
 @contextmanager
@@ -312,6 +314,8 @@ def mails_left(stage: Stage, tenant: Tenant, count: int, *, known: bool) -> Iter
     with _declared(stage, "mails left", stage.step.participant, explains) as seen, left:
         seen(f"{count} wait", known=known)
         yield
+        if not known:
+            demand_error(stage, stage.step.participant, "mails that another version has left")
 
 
 def _parking(service: str) -> Explanation:
