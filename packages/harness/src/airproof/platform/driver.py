@@ -343,6 +343,13 @@ class Platform(Protocol):
         """Has all be older that the service keeps of messages it sent, received and answered, and of mails."""
         ...
 
+    def half_migrated(self) -> AbstractContextManager[EffectBlock]:
+        """Has something be missing that the platform's migration makes, and holds whoever makes it until released.
+
+        It is missing afterwards, unless a migration has made it.
+        """
+        ...
+
     def quiet(self) -> list[str]:
         """What keeps the cell from being quiet; empty when it is.
 
