@@ -8,7 +8,7 @@ import pytest
 
 from airproof.platform.observation import MessageKind
 from airproof_pyairtable.manifest import DEAD_LETTERS
-from airproof_pyairtable.records import older, read_record, with_field
+from airproof_pyairtable.records import older, read_record
 
 EVENT: dict[str, Any] = {
     "event_id": "e1",
@@ -81,6 +81,13 @@ def test_an_event_in_another_partition_than_its_key_belongs_in_is_a_contradictio
     assert sorted(len(one.contradictions) for one in found) == [0, 1]
 
 
+def test_a_header_that_stands_twice_has_a_line_for_each_time() -> None:
+    record = make_record("pyairtable.user.events", OF_EVENT, EVENT)
+    record.headers += [("baggage", b"one"), ("baggage", b"another")]
+    message = read_record(record, "c1.")
+    assert (message.headers["baggage"], message.contradictions) == ("one\nanother", ())
+
+
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"[1]", b"\xff"])
 def test_a_body_that_cannot_be_read_is_a_contradiction(body: bytes) -> None:
     assert read_record(make_record("pyairtable.user.events", OF_EVENT, body), "c1.").contradictions
@@ -89,10 +96,6 @@ def test_a_body_that_cannot_be_read_is_a_contradiction(body: bytes) -> None:
 def test_a_dead_letter_may_say_what_it_likes() -> None:
     message = read_record(make_record(DEAD_LETTERS, OF_EVENT, b"nonsense"), "c1.")
     assert (message.kind, message.contradictions) == (MessageKind.DEAD_LETTER, ())
-
-
-def test_a_newer_body_has_a_field_more_in_each_of_its_objects() -> None:
-    assert with_field({"a": {"b": 1}, "c": []}, "n") == {"a": {"b": 1, "n": "n"}, "c": [], "n": "n"}
 
 
 def test_a_body_that_tells_a_time_is_made_older() -> None:

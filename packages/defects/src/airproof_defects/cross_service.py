@@ -310,6 +310,70 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="XS420",
+        category="XSERVICE",
+        what="a participant takes all that it is told for fields of what it keeps, and fails over one more",
+        trigger="the orchestrator is upgraded first, and tells more",
+        edits=(
+            Edit(
+                "services/user_service/application/steps.py",
+                '        email=told["email"],\n'
+                '        first_name=told["first_name"],\n'
+                '        last_name=told["last_name"],\n',
+                '        **{name: value for name, value in told.items() if name != "user_id"},\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="XS421",
+        category="XSERVICE",
+        what="a command that does not tell what was added to commands lately is no command",
+        trigger="a participant is upgraded first, or a command was sent before the upgrade",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                "    correlation_id: str\n    timestamp: datetime\n",
+                "    correlation_id: str\n    attempt: int\n    timestamp: datetime\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            timestamp=datetime.now(UTC),\n",
+                "            attempt=1,\n            timestamp=datetime.now(UTC),\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS422",
+        category="XSERVICE",
+        what="the gateway takes all that it is told of a user for fields of its own, and fails over one more",
+        trigger="the service that knows users is upgraded first, and tells more",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "router = APIRouter()\n",
+                "router = APIRouter()\n\n\n"
+                "@dataclass(frozen=True, slots=True)\n"
+                "class _Claims:\n"
+                "    user_id: str\n"
+                "    email: str\n"
+                "    role: str\n"
+                "    tenant_id: str\n"
+                "    exp: int\n"
+                "    iat: int\n\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "from fastapi import APIRouter, Request, Response\n",
+                "from dataclasses import asdict, dataclass\n\nfrom fastapi import APIRouter, Request, Response\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    claims = answer.json()\n",
+                "    claims = asdict(_Claims(**answer.json()))\n",
+            ),
+        ),
+    ),
+    Defect(
         id="XS60",
         category="XSERVICE",
         what="while accounts cannot be looked up nobody has one",

@@ -209,6 +209,44 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="GW420",
+        category="GATEWAY",
+        what="a log tells a time of no zone",
+        trigger="a line is logged",
+        edits=(
+            Edit(
+                "kit/logs.py", "datetime.fromtimestamp(record.created, UTC)", "datetime.fromtimestamp(record.created)"
+            ),
+        ),
+    ),
+    Defect(
+        id="GW422",
+        category="GATEWAY",
+        what="what goes wrong with a mail of which nobody has thought is not logged",
+        trigger="a mail is in the queue that cannot be read",
+        edits=(
+            Edit(
+                "services/notification_service/application/welcome.py",
+                "        if not task.cancelled() and (bug := task.exception()):\n"
+                '            log.error("a mail could not be processed", exc_info=bug)\n',
+                "        if not task.cancelled():\n            task.exception()\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="GW421",
+        category="GATEWAY",
+        what="all instances of a service call themselves the same in their logs",
+        trigger="two instances log a line",
+        edits=(
+            Edit(
+                "kit/logs.py",
+                "JsonFormatter(settings.service_name, settings.service_instance)",
+                "JsonFormatter(settings.service_name, settings.service_name)",
+            ),
+        ),
+    ),
+    Defect(
         id="GW340",
         category="GATEWAY",
         what="whose a message is, is known where it is handled, and not where that fails",

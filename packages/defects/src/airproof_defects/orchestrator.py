@@ -42,6 +42,19 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="PF420",
+        category="PERF",
+        what="a saga that cannot be given up any more is looked at all the time once its deadline has passed",
+        trigger="the mail service is away at the deadline",
+        edits=(
+            Edit(
+                MACHINE,
+                "        if self._may_give_up(saga):\n            timers.append(",
+                "        if saga.state is SagaState.RUNNING:\n            timers.append(",
+            ),
+        ),
+    ),
+    Defect(
         id="SG54",
         category="SAGA",
         what="a saga whose start says nothing of it may take as long as it likes",

@@ -543,6 +543,19 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="OB420",
+        category="OUTBOX",
+        what="a dead letter has each header of its record once, with the last of its values",
+        trigger="a record that cannot be processed has two headers of one name",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "headers = [*record.headers, *((name,",
+                "headers = [*dict(record.headers).items(), *((name,",
+            ),
+        ),
+    ),
+    Defect(
         id="OB320",
         category="OUTBOX",
         what="an instance renews all claims in its name, also those of which it never heard",

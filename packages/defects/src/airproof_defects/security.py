@@ -734,6 +734,21 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
+        id="SE420",
+        category="SECURITY",
+        what="who shows an operator's key with a letter that is none of a header's makes a service fail",
+        trigger="somebody asks for what is for operators",
+        edits=(
+            Edit(
+                "kit/http/security.py",
+                '    given = request.headers.get("X-API-Key", "").encode()\n'
+                "    return hmac.compare_digest(given, _settings(request).admin_key.encode())\n",
+                '    given = request.headers.get("X-API-Key", "")\n'
+                "    return hmac.compare_digest(given, _settings(request).admin_key)\n",
+            ),
+        ),
+    ),
+    Defect(
         id="SE340",
         category="SECURITY",
         what="whoever exchanges a token first gets another one for it, be it that its user has logged out meanwhile",

@@ -344,6 +344,33 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(Edit("kit/schema.py", "    event.listen(domain_events,", "    event.listen(kit_metadata,"),),
     ),
     Defect(
+        id="DB420",
+        category="DBTX",
+        what="what goes wrong with a database is lost while all are migrated at the same time",
+        trigger="the databases are migrated while they are away",
+        edits=(
+            Edit(
+                "main.py",
+                "        for done in [\n"
+                '            workers.submit(create_tables, url.replace("{database}", name), schema) '
+                "for name, schema in DATABASES.items()\n"
+                "        ]:\n"
+                "            done.result()\n",
+                '        workers.map(create_tables, [url.replace("{database}", name) for name in DATABASES], '
+                "DATABASES.values())\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="DB421",
+        category="DBTX",
+        what="of two migrations at the same moment both make what is missing, and one of them fails over it",
+        trigger="something is missing in the databases",
+        edits=(
+            Edit("kit/database.py", '        connection.execute(text("SELECT pg_advisory_xact_lock(7077)"))\n', ""),
+        ),
+    ),
+    Defect(
         id="DB322",
         category="DBTX",
         what="a commit is answered before it is on disk",

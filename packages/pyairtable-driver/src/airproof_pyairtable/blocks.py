@@ -102,6 +102,23 @@ def hold_writes(databases: Databases, database: str, table: str, *, statement: s
             block.release()
 
 
+@contextmanager
+def hold_creation(databases: Databases, database: str, table: str) -> Iterator[WriteBlock]:
+    """Drops the table, and holds who makes it anew, and who waits for them, by making one that is rolled back."""
+    connection = databases.connect(database)
+    with connection:
+        connection.execute(sql.SQL("SET lock_timeout = {}").format(LOCK_TIMEOUT))
+        connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
+        connection.commit()
+        connection.execute(sql.SQL("CREATE TABLE {} ()").format(sql.Identifier(table)))
+        waiting = _BEHIND.format(holder=connection.info.backend_pid)
+        block = WriteBlock(databases, database, waiting, connection.rollback)
+        try:
+            yield block
+        finally:
+            block.release()
+
+
 def in_transaction(databases: Databases, database: str) -> bool:
     """Whether a client of the database other than ours has a transaction open."""
     others = f"datname = current_database() AND backend_type = 'client backend' AND application_name <> '{APPLICATION}'"

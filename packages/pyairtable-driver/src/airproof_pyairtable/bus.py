@@ -23,7 +23,7 @@ from airproof_pyairtable.connecting import CONNECTING
 from airproof_pyairtable.manifest import DEAD_LETTERS
 from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, TOPICS, commands_topic, node_of
 from airproof_pyairtable.poison import encoded, poisons
-from airproof_pyairtable.records import older, read_record, with_field
+from airproof_pyairtable.records import older, read_record
 
 REQUEST_TIMEOUT_MS = 20_000
 FENCE_TIMEOUT_S = 20.0
@@ -238,10 +238,8 @@ class Bus:
         describe = f"group {group!r} to consume offset {message.offset} of {message.topic}"
         wait_until(consumed, timeout_s=timeout_s, describe=describe, longest_interval_s=LOOK_AGAIN_S)
 
-    def send_again(
-        self, message: BusMessage, added: str = "", days: float = 0, *, elsewhere: bool = False
-    ) -> BusMessage:
-        """Produces the record once more, key and headers unchanged; its body with a field more, or older, if asked."""
+    def send_again(self, message: BusMessage, days: float = 0, *, elsewhere: bool = False) -> BusMessage:
+        """Produces the record once more, key and headers unchanged; its body older, if asked."""
         raw = self.log.raw(message)
         topic = f"{self._prefix}{message.topic}"
         others = [
@@ -250,8 +248,7 @@ class Bus:
         if elsewhere and not others:
             raise PlatformError(f"{message.topic} has one partition only")
         copy = replace(message, injected=True, partition=others[0] if elsewhere else message.partition)
-        body = older(with_field(message.body, added) if added else message.body, days)
-        value = json.dumps(body).encode() if added or days else raw.value
+        value = json.dumps(older(message.body, days)).encode() if days else raw.value
         return self._send(copy, raw.key, value, list(raw.headers))
 
     def send_letter(self, letter: BusMessage, to: BusMessage, *, days: float = 0) -> BusMessage:

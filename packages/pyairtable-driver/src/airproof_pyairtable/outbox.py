@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import cycle
@@ -17,6 +17,7 @@ from airproof_pyairtable.http import Http
 from airproof_pyairtable.manifest import REGISTRATION
 from airproof_pyairtable.places import EVENT_TOPICS, database_of
 from airproof_pyairtable.readouts import read_held_back
+from airproof_pyairtable.versions import sent_as_another
 
 _POSTPONE = """
 UPDATE event_outbox SET status = 'pending', attempts = 1, next_attempt_at = 'infinity' WHERE id = %(id)s
@@ -138,6 +139,10 @@ class Outboxes:
         """Has a parked message be tried again, and makes it due when the context ends."""
         with self._not_due(service, row.message_id):
             yield replace(row, status="pending", attempts=1)
+
+    def sent_as_another(self, tenant: Tenant, *, newer: bool) -> AbstractContextManager[None]:
+        """Puts triggers on the tables of outboxes and events."""
+        return sent_as_another(self._databases, tenant.id, newer=newer)
 
     @contextmanager
     def _not_due(self, service: str, id_: str, new: dict[str, str] | None = None) -> Iterator[None]:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 import psycopg
 
 from airproof.environment.topology import CellDescription
 from airproof.errors import UsageError
-from airproof.platform.driver import SagaAccess, Tenant
+from airproof.platform.driver import EffectBlock, SagaAccess, Tenant
 from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest
 from airproof.platform.messaging import BusAccess, MailAccess, OutboxAccess
 from airproof.platform.requests import RequestAccess
 from airproof.platform.sessions import SessionAccess
+from airproof_pyairtable.blocks import hold_creation
 from airproof_pyairtable.bus import Bus
 from airproof_pyairtable.cache import WorkspaceCache
 from airproof_pyairtable.databases import APPLICATION, Databases, Query, Row
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http
 from airproof_pyairtable.mails import Mails
-from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, WORKSPACE
+from airproof_pyairtable.manifest import AUTH, MANIFEST, ORCHESTRATOR, WORKSPACE
 from airproof_pyairtable.outbox import Outboxes
 from airproof_pyairtable.places import database_of
 from airproof_pyairtable.registration import Registration
@@ -171,6 +172,10 @@ class PyAirtable:
                     connection.execute(f"UPDATE {table} SET {moved}".encode(), {"days": days})  # noqa: S608
             for statement in _SAGA_AGES if service == ORCHESTRATOR else ():
                 connection.execute(statement, {"days": days})
+
+    def half_migrated(self) -> AbstractContextManager[EffectBlock]:
+        """Drops the table of legal holds of auth-service, of which none is in force while no test says so."""
+        return hold_creation(self._databases, database_of(AUTH), "legal_holds")
 
     def quiet(self) -> list[str]:
         """What keeps the cell from being quiet.

@@ -39,10 +39,14 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
 
 
 def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
-    """Not what it says, with a header that is no text, with no key, with nothing in it. In some is an address."""
+    """Not what it says, with a header that stands twice, with one that is no text, with no key, with nothing in it.
+
+    In some is an address.
+    """
     kind = MessageKind.REPLY if topic == CONSUMPTION[ORCHESTRATOR][0] else MessageKind.COMMAND
     nonsense = {"nonsense": True, "saga_id": address(tenant_id)}
-    yield _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
+    twice = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
+    yield replace(twice, headers={**twice.headers, "baggage": "one\nanother"})
     no_text = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
     yield replace(no_text, headers={**no_text.headers, "correlation-id": "\udcff\udcfe"})
     yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), key="")
@@ -96,8 +100,12 @@ def _of_tenant(tenant_id: str, message: BusMessage) -> BusMessage:
 
 
 def encoded(message: BusMessage) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-    """Key, value and headers of its record; no key and no value where they are empty. Escaped bytes are no text."""
-    headers = [(name, value.encode(errors="surrogateescape")) for name, value in message.headers.items()]
+    """Key, value and headers of its record; no key and no value where they are empty.
+
+    Each line of a header is one of that name. Escaped bytes are no text.
+    """
+    lines = ((name, line) for name, value in message.headers.items() for line in value.split("\n"))
+    headers = [(name, line.encode(errors="surrogateescape")) for name, line in lines]
     return message.key.encode() or None, json.dumps(message.body).encode() if message.body else None, headers
 
 

@@ -28,7 +28,7 @@ _KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
 
 def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> BusMessage:
     """The record of a topic with so many partitions as a message; what cannot be read becomes a contradiction."""
-    headers = {name: _text(value) for name, value in record.headers}
+    headers = _headers(record.headers)
     topic = str(record.topic).removeprefix(prefix)
     body, unreadable = _body(record.value)
     kind = MessageKind.DEAD_LETTER if topic == DEAD_LETTERS else _kind(headers.get("kind", ""))
@@ -58,13 +58,6 @@ def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> Bus
         else (*unreadable, *_contradictions(kind, topic, headers, body), *_misplaced(record, partitions)),
         malformed=tuple(_malformed(kind, body)),
     )
-
-
-def with_field(value: Any, name: str) -> Any:
-    """The value with one field more in each object that it is or holds."""
-    if not isinstance(value, dict):
-        return value
-    return {**{known: with_field(one, name) for known, one in value.items()}, name: name}
 
 
 def _contradictions(
@@ -131,6 +124,14 @@ def _milliseconds(stamp: object) -> int:
 def _kind(text: str) -> MessageKind:
     known = {kind.value: kind for kind in MessageKind}
     return known.get(text, MessageKind.EVENT)
+
+
+def _headers(pairs: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """By name; one that stands more than once has a line for each time."""
+    lines: dict[str, list[str]] = {}
+    for name, value in pairs:
+        lines.setdefault(name, []).append(_text(value))
+    return {name: "\n".join(told) for name, told in lines.items()}
 
 
 def _body(value: bytes | None) -> tuple[dict[str, Any], tuple[str, ...]]:

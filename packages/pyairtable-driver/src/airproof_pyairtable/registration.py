@@ -258,11 +258,9 @@ class Registration:
 
         return self._bus.log.wait(found, timeout_s, f"{kind.value} {type_} number {count} of saga {saga_id}")
 
-    def redeliver(
-        self, message: BusMessage, *, added: str = "", days: float = 0, elsewhere: bool = False
-    ) -> BusMessage:
+    def redeliver(self, message: BusMessage, *, days: float = 0, elsewhere: bool = False) -> BusMessage:
         """Produces the record once more."""
-        return self._bus.send_again(message, added, days, elsewhere=elsewhere)
+        return self._bus.send_again(message, days, elsewhere=elsewhere)
 
     def rewind(self, group_of: str, topic: str, to: BusMessage) -> None:
         """Sets a stopped service's consumer group back to the record."""

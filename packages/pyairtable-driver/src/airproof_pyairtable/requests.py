@@ -274,7 +274,8 @@ class Requests:
             case Session.FORGED:
                 token = "f" * 43
             case Session.GARBLED:
-                return {"Authorization": b"Bearer " + "é".encode("latin-1") * 43}
+                garbled = "é".encode("latin-1") * 43
+                return {"Authorization": b"Bearer " + garbled, "X-API-Key": garbled}
             case Session.LOGGED_OUT:
                 token = self._doors.logged_out(user)
             case Session.EXCHANGED:

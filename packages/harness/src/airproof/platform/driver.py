@@ -190,13 +190,10 @@ class SagaAccess(Protocol):
         """Waits until the bus holds the count-th such message of the saga. `type_` as in `BusMessage.type`."""
         ...
 
-    def redeliver(
-        self, message: BusMessage, *, added: str = "", days: float = 0, elsewhere: bool = False
-    ) -> BusMessage:
+    def redeliver(self, message: BusMessage, *, days: float = 0, elsewhere: bool = False) -> BusMessage:
         """Produces the record once more, key, headers and body unchanged, and returns the copy.
 
         Args:
-            added: a field that every object in the body has in addition, as if a newer version had sent it.
             days: how much older it says that it is.
             elsewhere: in another partition, which another instance reads.
         """
@@ -344,6 +341,13 @@ class Platform(Protocol):
 
     def age(self, service: str, days: float) -> None:
         """Has all be older that the service keeps of messages it sent, received and answered, and of mails."""
+        ...
+
+    def half_migrated(self) -> AbstractContextManager[EffectBlock]:
+        """Has something be missing that the platform's migration makes, and holds whoever makes it until released.
+
+        It is missing afterwards, unless a migration has made it.
+        """
         ...
 
     def quiet(self) -> list[str]:

@@ -140,6 +140,14 @@ class OutboxAccess(Protocol):
         """Puts messages in that have the key or the topic of that event, and not both, and returns their ids."""
         ...
 
+    def sent_as_another(self, tenant: Tenant, *, newer: bool) -> AbstractContextManager[None]:
+        """Has all services store and send what is the tenant's as another version does, until the context ends.
+
+        Args:
+            newer: with a header more, and a field more in each object; else without what came after the first version.
+        """
+        ...
+
 
 class MailAccess(Protocol):
     """The mails that wait to be sent, as an operator of the platform may touch them."""

@@ -179,6 +179,7 @@ class BusMessage:
         contradictions: where its key, place, headers and body do not say the same, one clause each.
         malformed: what of its body is not of the kind that consumers reckon with, one clause each.
         injected: true for a record that the harness itself produced.
+        headers: by name; one that stands more than once has a line for each time.
     """
 
     kind: MessageKind

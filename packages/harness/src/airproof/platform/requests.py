@@ -28,7 +28,7 @@ class Session(StrEnum):
 
     NONE = "no token"
     FORGED = "a forged token"
-    GARBLED = "a token with letters that are none of a header's"
+    GARBLED = "a token, and an operator's key, with letters that are none of a header's"
     LOGGED_OUT = "the token of a session that is over, or one that was got with what is left of it"
     EXCHANGED = "a token that was exchanged for another, or one that was got by exchanging it again"
     EXPIRED = "a token that is over its time"

@@ -16,6 +16,7 @@ from airproof.platform.manifest import Step
 from airproof.platform.observation import BusMessage, OutboxRow
 from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, Rule, glob, kafka, on
+from airproof_e2e.saga.log_lines import demand_error
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 UNEXPECTED = "XX001"
@@ -248,14 +249,22 @@ def others_waiting(stage: Stage, count: int) -> Iterator[None]:
             waiting.enter_context(stage.access.waiting(tenant, count))
             seen(f"{count} of this version and {count} of another one", tenant=tenant.id)
         yield
+        demand_error(stage, stage.orchestrator, "sagas that another version has left")
 
 
-def redelivered(
-    stage: Stage, message: BusMessage, *, added: str = "", days: float = 0, elsewhere: bool = False
-) -> BusMessage:
-    """Sends the record once more: with a field more if one is given, so many days older, or to another partition."""
+@contextmanager
+def sent_as_another(stage: Stage, *, newer: bool) -> Iterator[None]:
+    """All services send for the tenant what another version of them would, a newer one or an older one."""
+    version, sent = "newer" if newer else "older", stage.platform.outbox.sent_as_another(stage.tenant, newer=newer)
+    with _declared(stage, "another version", version) as seen, sent:
+        seen("what is sent is changed", tenant=stage.tenant.id)
+        yield
+
+
+def redelivered(stage: Stage, message: BusMessage, *, days: float = 0, elsewhere: bool = False) -> BusMessage:
+    """Sends the record once more: so many days older, or to another partition."""
     with _declared(stage, "redelivered", message.type) as seen:
-        copy = stage.access.redeliver(message, added=added, days=days, elsewhere=elsewhere)
+        copy = stage.access.redeliver(message, days=days, elsewhere=elsewhere)
         seen("the copy is on the bus", topic=copy.topic, offset=copy.offset)
     return copy
 
@@ -308,6 +317,8 @@ def mails_left(stage: Stage, tenant: Tenant, count: int, *, known: bool) -> Iter
     with _declared(stage, "mails left", stage.step.participant, explains) as seen, left:
         seen(f"{count} wait", known=known)
         yield
+        if not known:
+            demand_error(stage, stage.step.participant, "mails that another version has left")
 
 
 def _parking(service: str) -> Explanation:

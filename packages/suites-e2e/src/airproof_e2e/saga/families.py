@@ -14,6 +14,7 @@ from airproof_e2e.saga import (
     participants,
     publishing,
     repetition,
+    versions,
 )
 from airproof_e2e.saga.delivery import DELIVERY
 from airproof_e2e.saga.family import ATOMIC, CRASH, RELAY, TWICE, Family, Per, in_turn
@@ -333,10 +334,10 @@ REPETITION = (
         blames="TENANCY",
     ),
     Family(
-        "newer-sender",
+        "senders-of-other-versions",
         Per.SAGA,
-        repetition.newer_sender,
-        "every message is taken though a newer version has sent it, with a field more",
+        versions.senders_of_others,
+        "every message is taken from a newer version, with a field more, and from an older one, with no later field",
         ("SAGA-1", "EB-2"),
         blames="XSERVICE",
     ),

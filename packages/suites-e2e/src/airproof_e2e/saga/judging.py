@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import chain
 
 import pytest
@@ -17,6 +18,7 @@ from airproof.environment.capabilities import LogLine
 from airproof.errors import NotReady, PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
 from airproof.platform.observation import BusMessage, MessageKind, SagaReadout, SagaState
+from airproof_e2e.saga.log_lines import ill_written
 from airproof_e2e.saga.moments import services_of
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
@@ -73,9 +75,10 @@ def _logs(stage: Stage, readouts: Sequence[ReadOut]) -> Iterator[Anomaly]:
     letters = {one.message_id for one in dead}
     sagas = list(chain(*(one.sagas for one in seen)))
     if lines:
-        services = {node.name for node in stage.cell.description.services()}
-        own = [line for line in lines if line.node in services]
+        services = {node.name: node.service for node in stage.cell.description.services()}
+        own, began = [line for line in lines if line.node in services], stage.cell.history.header["began"]
         errors = " ".join(line.text for line in lines if parse(line).is_error)
+        yield from ill_written(own, services, datetime.fromisoformat(began))
         yield from _untold("SAGA", {one.saga_id for one in sagas if one.state is SagaState.FAILED}, errors)
         yield from _untold("OUTBOX", letters, errors)
         yield from _lost(sagas, [line for line in own if not any(one in line.text for one in letters)])

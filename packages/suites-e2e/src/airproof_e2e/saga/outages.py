@@ -16,6 +16,7 @@ from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import UNEXPECTED, frozen_at_rest, killed, redelivered, stopped_over
+from airproof_e2e.saga.log_lines import demand_error
 from airproof_e2e.saga.messages import BROKER, DATABASE
 from airproof_e2e.saga.moments import before_deadline, services_of
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
@@ -163,6 +164,8 @@ def nobody_expects(stage: Stage) -> None:
             broken.enter_context(wire.applied(stage.cell, answered, explains=[explained]))
         back_at = time.monotonic() + LOOKS_WITHIN_S
         wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="all to have looked for work")
+    for service in services_of(stage.saga):
+        demand_error(stage, service, "what its database says")
     stage.wait_for(stage.start(), (MessageKind.EVENT, stage.saga.completed))
 
     def then(saga_id: str, _: float) -> None:

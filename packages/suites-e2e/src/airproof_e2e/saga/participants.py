@@ -35,7 +35,7 @@ from airproof_e2e.saga.moments import answer, before_deadline, demand_logged, de
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.shutdowns import TRIES, shut_down_over
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
-from airproof_e2e.saga.timers import demand_asked_on
+from airproof_e2e.saga.timers import demand_asked_on, demand_let_be
 
 AFTER_DEADLINE_S = 0.1
 ASKED, LONGER, PATIENT_MS = 4, 1.5, 1200
@@ -249,6 +249,7 @@ def deadline_passes(stage: Stage) -> None:
             later = passes_at + AFTER_DEADLINE_S
             wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the deadline to pass")
             demand_asked_on(stage, saga_id, EXECUTE)
+            demand_let_be(stage, saga_id)
         else:
             stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 

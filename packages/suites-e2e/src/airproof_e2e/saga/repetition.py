@@ -14,7 +14,7 @@ from airproof.errors import StartRefused, WaitTimeout
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import SagaInput, Tenant, Write
 from airproof.platform.manifest import Step
-from airproof.platform.observation import BusMessage, MessageKind
+from airproof.platform.observation import BusMessage
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import (
     KEPT_DAYS,
@@ -31,7 +31,6 @@ from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AT_ONCE = 4
 GATHER_S = 0.5
-NEWER = "added_by_a_newer_version"
 Talked = tuple[Step, BusMessage, BusMessage]
 
 
@@ -126,22 +125,6 @@ def commands_rewound(stage: Stage) -> None:
     with stopped(stage, step.participant):
         stage.access.rewind(step.participant, command.topic, command)
     stage.reply(saga_id, step, count=2)
-
-
-def newer_sender(stage: Stage) -> None:
-    """All messages that somebody takes come again with a field more than there was, as from a newer version."""
-    saga_id = stage.start()
-    stage.wait_end(saga_id)
-    subscribed = {one.event for one in stage.platform.manifest.subscriptions}
-    for message in stage.platform.bus.messages(saga_id):
-        if message.kind is MessageKind.EVENT and message.type in subscribed:
-            redelivered(stage, message, added=NEWER)
-    for step in stage.saga.steps:
-        _wait_sent(stage, step)
-        redelivered(stage, stage.command(saga_id, step), added=NEWER)
-        redelivered(stage, stage.reply(saga_id, step), added=NEWER)
-    for step in stage.saga.steps:
-        stage.reply(saga_id, step, count=2)
 
 
 def replies_rewound(stage: Stage) -> None:

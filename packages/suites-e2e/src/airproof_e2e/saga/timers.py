@@ -58,6 +58,7 @@ def asked_often(stage: Stage) -> None:
         stage.command(saga_id, stage.step, COMPENSATE)
         _demand_asked_within(stage, saga_id, FIRST_PAUSE_S)
         demand_asked_on(stage, saga_id, COMPENSATE)
+        demand_let_be(stage, saga_id)
 
     before_deadline(stage, COMPENSATED, then, DEADLINES_S)
 
@@ -76,6 +77,14 @@ def _demand_asked_within(stage: Stage, saga_id: str, most_s: float) -> None:
         promise = "who does not answer is asked on, at first soon, and never after a pause without end"
         expected, seen = f"again within {most_s:g} s", f"again in {pause_s:g} s"
         stage.anomalies.append(Anomaly("XSERVICE", "asked-late", promise, expected, seen, (f"saga {saga_id}",)))
+
+
+def demand_let_be(stage: Stage, saga_id: str) -> None:
+    """A saga of which somebody has just been asked for something is not looked at before they are to be asked again."""
+    if (next_s := stage.access.next_look_s(saga_id)) <= 0:
+        promise = "a saga is looked at when there is something to be done for it, and not again and again until then"
+        expected, seen = f"the next look when {stage.step.participant} has not answered", f"due for {-next_s:.1f} s"
+        stage.anomalies.append(Anomaly("PERF", "looked-at-in-vain", promise, expected, seen, (f"saga {saga_id}",)))
 
 
 def contested(stage: Stage) -> None:

@@ -4,8 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
-from airproof_service.stage import Stage
+from airproof.environment.topology import Role
+from airproof.faults.process import killed
+from airproof.waiting import wait_until
+from airproof_service.stage import WAIT_S, Stage
 
 AT_ONCE = 2
 
@@ -28,3 +32,37 @@ def test_databases_that_are_up_to_date_can_be_brought_so_again(stage: Stage) -> 
     for route in stage.routes:
         stage.demand_served(route, "DBTX")
     stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("DB-1", "XS-4")
+def test_several_bring_databases_up_to_date_at_once(cell: Cell) -> None:
+    """Of several who bring databases up to date in which something is missing, at the same moment, each succeeds."""
+    migration = cell.capabilities.migration
+    if migration is None:
+        pytest.skip("the provider cannot run the platform's migration")
+    with ThreadPoolExecutor(1, thread_name_prefix="operator") as operator, cell.platform.half_migrated() as block:
+        migrating = operator.submit(migration.run, AT_ONCE)
+        met = f"{AT_ONCE} migrations to wait for what is just being made, or to have ended"
+        wait_until(lambda: block.waiting() >= AT_ONCE or migrating.done(), timeout_s=WAIT_S, describe=met)
+        block.release()
+        failed = migrating.result()
+    if failed:
+        promise = "databases can be brought up to date by several at once, whatever is missing in them"
+        anomaly = Anomaly("DBTX", "one-at-a-time-only", promise, f"each of {AT_ONCE} ends with status 0", failed[0])
+        pytest.fail(str(anomaly), pytrace=False)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("DB-1", "XS-4")
+def test_who_cannot_bring_the_databases_up_to_date_is_told(cell: Cell) -> None:
+    """Whoever brings databases up to date that are away is told that it has failed, and deploys nothing on them."""
+    migration = cell.capabilities.migration
+    if migration is None:
+        pytest.skip("the provider cannot run the platform's migration")
+    with killed(cell, Role.POSTGRES_PRIMARY.value):
+        failed = migration.run(1)
+    if not failed:
+        promise = "whoever brings databases up to date that are away is told that it has failed"
+        anomaly = Anomaly("DBTX", "fails-in-silence", promise, "a status other than 0", "status 0")
+        pytest.fail(str(anomaly), pytrace=False)

@@ -185,8 +185,9 @@ def test_who_is_locked_out_does_not_get_in(stage: Stage) -> None:
             request = Request(route, stage.about)
             answer = stage.ask(request)
             closed = answer is not None and answer.status in {401, 403}
-            promise = "who is locked out is not served"
-            stage.demand(closed, "SECURITY", "served-to-nobody", promise, "401 or 403", answer, request)
+            promise, told = "who is locked out is told so, and not served", answer is not None and answer.status < 500
+            blames, name = ("SECURITY", "served-to-nobody") if told else ("GATEWAY", "not-told")
+            stage.demand(closed, blames, name, promise, "401 or 403", answer, request)
         _demand_untold(stage)
         _demand_outside(stage, sessions, stage.about, held)
     _logged_in(stage)

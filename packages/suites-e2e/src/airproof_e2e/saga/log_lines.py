@@ -1,0 +1,82 @@
+"""What whoever collects the logs of all services relies on: each line is an object that says when, who and what.
+
+And what nobody else is told of is in there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airproof.cells.logs import parse
+from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import witness
+from airproof.environment.capabilities import LogLine
+from airproof_e2e.saga.stage import Stage
+
+TEXTS = ("level", "logger", "service", "instance", "message")
+TOLERANCE = timedelta(seconds=1)
+
+
+def ill_written(lines: Sequence[LogLine], services: Mapping[str, str], began: datetime) -> Iterator[Anomaly]:
+    """Judges lines that services have written since then; `services` are theirs by the nodes that they run on."""
+    named: dict[tuple[str, str], set[str]] = defaultdict(set)
+    wrong: dict[str, list[LogLine]] = defaultdict(list)
+    for line in lines:
+        told = _object(line.text)
+        if not told and line.text.startswith("{"):
+            continue  # a kill has cut it off
+        if flaw := _flaw(told, services[line.node], began):
+            wrong[flaw].append(line)
+        else:
+            named[told["service"], told["instance"]].add(line.node)
+    for flaw, found in wrong.items():
+        promise, expected = "a line of a log is an object that says when, who and what", "that in each"
+        seen = f"{flaw} in {len(found)} of {len(lines)} lines, of {', '.join(sorted({line.node for line in found}))}"
+        facts = witness(line.text[:200] for line in found)
+        yield Anomaly("GATEWAY", "not-to-be-collected", promise, expected, seen, facts)
+    if shared := {name: nodes for name, nodes in named.items() if len(nodes) > 1}:
+        promise, expected = "a line of a log says which instance has written it", "a name of its own for each"
+        seen = "; ".join(
+            f"{' '.join(name)} is what {' and '.join(sorted(nodes))} say" for name, nodes in shared.items()
+        )
+        yield Anomaly("GATEWAY", "not-told-apart", promise, expected, seen)
+
+
+def demand_error(stage: Stage, service: str, about: str) -> None:
+    """Notes an anomaly unless the service has logged an error since the scenario began."""
+    nodes = {node.name for node in stage.cell.description.instances(service)}
+    lines = [line for line in stage.log_lines() if line.node in nodes]
+    if stage.cell.capabilities.logs and not any(parse(line).is_error for line in lines):
+        promise = "what a service cannot do, of which nobody else is told, it logs as an error"
+        expected, seen = f"an error of {service} about {about}", f"none in {len(lines)} lines"
+        stage.anomalies.append(Anomaly("GATEWAY", "unlogged", promise, expected, seen, witness(lines[-1:])))
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _flaw(told: Mapping[str, Any], service: str, began: datetime) -> str:
+    """What is wrong with a line of that service; empty if nothing is."""
+    if not told:
+        return "no object"
+    if lacking := [name for name in TEXTS if not isinstance(told.get(name), str)]:
+        return f"no {', '.join(lacking)}"
+    if told["service"] != service:
+        return f"the name of {told['service']}"
+    try:
+        at = datetime.fromisoformat(told.get("ts", told.get("timestamp")))
+    except (TypeError, ValueError):
+        return "no time"
+    if at.tzinfo is None:
+        return "a time of no zone"
+    written_then = began - TOLERANCE <= at <= datetime.now(UTC) + TOLERANCE
+    return "" if written_then else "another time than that when it was written"

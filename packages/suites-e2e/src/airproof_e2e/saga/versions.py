@@ -1,0 +1,18 @@
+"""What scenarios do while services are of different versions, as in every upgrade."""
+
+from __future__ import annotations
+
+from airproof_e2e.saga.breakage import sent_as_another
+from airproof_e2e.saga.moments import last_refusable, undoable
+from airproof_e2e.saga.stage import COMPENSATED, Stage
+
+
+def senders_of_others(stage: Stage) -> None:
+    """Whoever sends is of a newer version, and then of an older one, while a saga completes and one is undone."""
+    for newer in (True, False):
+        with sent_as_another(stage, newer=newer):
+            stage.wait_end(stage.start())
+            if undoable(stage.saga):
+                refuser, given = last_refusable(stage), stage.make_input()
+                with stage.access.refuse(refuser.name, given):
+                    stage.wait_end(stage.start(given, ends=COMPENSATED, refused=refuser))
