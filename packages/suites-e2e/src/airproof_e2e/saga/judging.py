@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import chain
@@ -83,7 +84,7 @@ def _logs(stage: Stage, readouts: Sequence[ReadOut]) -> Iterator[Anomaly]:
         yield from _untold("OUTBOX", letters, errors)
         yield from _lost(sagas, [line for line in own if not any(one in line.text for one in letters)])
         yield from _lost_letters(dead, own)
-        yield from _silent(stage, [one for one in sagas if one.state is SagaState.COMPLETED], own)
+        yield from _silent(stage, [one for one in sagas if one.state.terminal], chain(*(one.bus for one in seen)), own)
     yield from _secrets_in_logs(stage, lines)
 
 
@@ -100,14 +101,20 @@ def _lost(sagas: Sequence[SagaReadout], lines: Sequence[LogLine]) -> Iterator[An
     yield from _not_under("a saga", about)
 
 
-def _silent(stage: Stage, completed: Sequence[SagaReadout], lines: Sequence[LogLine]) -> Iterator[Anomaly]:
-    """Who has taken part in a saga has said something of it in its log."""
+def _silent(
+    stage: Stage, ended: Sequence[SagaReadout], bus: Iterable[BusMessage], lines: Sequence[LogLine]
+) -> Iterator[Anomaly]:
+    """Who does or undoes a step of a saga says so in its log, each time, and who drives it how it has ended."""
+    participants, sagas = {step.name: step.participant for step in stage.saga.steps}, {one.saga_id for one in ended}
+    replies = {(one.saga_id, one.type) for one in bus if one.kind is MessageKind.REPLY and not one.injected}
+    answered = Counter((participants.get(type_.partition(".")[0]), id_) for id_, type_ in replies if id_ in sagas)
     for service in services_of(stage.saga):
         nodes = {node.name for node in stage.cell.description.instances(service)}
-        said = " ".join(line.text for line in lines if line.node in nodes)
-        if untold := [one.saga_id for one in completed if one.saga_id not in said]:
-            promise, seen = "a saga is told of in the log of each who takes part", f"nothing of {len(untold)} sagas"
-            expected = f"a line of {service} about each"
+        said = [line.text for line in lines if line.node in nodes]
+        least = {id_: answered[service, id_] or service == stage.orchestrator for id_ in sagas}
+        if untold := sorted(id_ for id_ in sagas if sum(id_ in text for text in said) < least[id_]):
+            promise, seen = "a saga is told of in the log of each who takes part", f"fewer about {len(untold)} sagas"
+            expected = f"a line of {service} about each step of each that it does or undoes, and about its end"
             yield Anomaly("GATEWAY", "not-to-be-found", promise, expected, seen, witness(untold))
 
 

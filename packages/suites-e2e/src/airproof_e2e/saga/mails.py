@@ -14,7 +14,7 @@ from airproof.waiting import wait_until
 from airproof.wire import established, on, smtp
 from airproof_e2e.saga.breakage import LOOK_AGAIN_S, held, killed, mails_left, suspended
 from airproof_e2e.saga.messages import MAIL, applied
-from airproof_e2e.saga.moments import demand_silence
+from airproof_e2e.saga.moments import demand_logged, demand_silence
 from airproof_e2e.saga.shutdowns import TRIES, shut_down_over
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
@@ -37,6 +37,7 @@ def server_down(stage: Stage) -> None:
     with killed(stage, Role.SMTP.value):
         saga_id = stage.start()
         _wait_put_off(stage)
+        demand_logged(stage, saga_id)
         mails.tried_often(stage.tenant, OFTEN)
         pause_s = _wait_put_off(stage)
         if not SHORTEST_PAUSE_S <= pause_s <= LONGEST_PAUSE_S:

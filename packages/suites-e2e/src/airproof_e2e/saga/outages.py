@@ -30,11 +30,13 @@ LOOKS_WITHIN_S = 1.2
 def database_down(stage: Stage) -> None:
     """All databases are killed and away for a while; one saga waits for a command to be done, one for a reply.
 
-    A service is told to shut down meanwhile, and started. When the databases are back all that was asked and told for
-    that one before is delivered again.
+    In every outbox waits a message, for its next try. A service is told to shut down meanwhile, and started. When the
+    databases are back all that was asked and told for that one saga before is delivered again.
     """
     last, other, third = (stage.saga.steps[number % len(stage.saga.steps)] for number in (-1, 1, -2))
-    with ExitStack() as frozen:
+    with ExitStack() as waiting, ExitStack() as frozen:
+        for service in services_of(stage.saga):
+            stage.allowance.foreign.add(waiting.enter_context(stage.platform.outbox.postponed(service, stage.tenant)))
         replier = frozen.enter_context(frozen_at_rest(stage, last.participant))
         replied = stage.start()
         stage.command(replied, last)

@@ -13,9 +13,12 @@ import pytest
 from airproof.environment.topology import Role
 from airproof.errors import WaitTimeout
 from airproof.faults.wire import applied
+from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
+from airproof.platform.requests import Request
 from airproof.waiting import wait_until
 from airproof.wire import Rule, Wire, http, on, postgres, redis
+from airproof.wire.holding import outcome_of
 from airproof_service.stage import PERSONAL, WAIT_S, Stage
 
 USERS, REQUESTS, CONNECTED = 24, 96, 250
@@ -136,3 +139,51 @@ def _demand_asked_anew(stage: Stage, route: Route) -> None:
     closed, promise = answer is not None and answer.status in {401, 403}, "who is locked out is not served"
     promise += ", whatever was found out for an earlier request"
     stage.demand(closed, "SECURITY", "served-to-nobody", promise, "401 or 403", answer, request)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("SEC-2", "DATA-2")
+def test_who_asks_for_the_same_at_once_is_shown_what_is_theirs(stage: Stage, wire: Wire) -> None:
+    """While it is looked up or told what is somebody's own, a colleague who asks for theirs is shown what is theirs."""
+    del wire
+    known = stage.cell.platform.manifest
+    colleague = stage.cell.platform.entities(stage.routes[0].entity).create(stage.about.tenant)
+    for route in (one for one in stage.reading if one.access in {Access.USER, Access.SELF}):
+        path = stage.cell.platform.requests.path(route, stage.about).partition("?")[0]
+        told = on(known.gateway, route.service).when(http.request(path=path))
+        looked_up = on(route.service, "postgres-*").when(postgres.query(containing=stage.about.owner))
+        # Who it is that asks is looked up by the same service, before that.
+        slow = told if route.service == known.identity else looked_up
+        _demand_apart(stage, route, colleague, slow.times(1).after().hold().preventable())
+    stage.judge()
+
+
+def _demand_apart(stage: Stage, route: Route, colleague: EntityRef, slow: Rule) -> None:
+    """The colleague asks for the same while the owner's answer is on its way."""
+    own = {user: user.id if route.access is Access.USER else user.owner for user in (stage.about, colleague)}
+    mine, theirs = (replace(stage.rightful(route), user=user) for user in own)
+    for request, shown in zip((mine, theirs), own.values(), strict=True):
+        _wait_shown(stage, request, shown)
+    with ThreadPoolExecutor(2, thread_name_prefix="user") as users, applied(stage.cell, slow) as held:
+        early = users.submit(stage.ask, mine)
+        outcome_of(held, lambda: False, early.done, WAIT_S)
+        late = users.submit(stage.ask, theirs)
+        # Who waits for what is held instead is caught by what they are shown then.
+        wait([late], OVERTAKES_S)
+        held.release()
+        answers = early.result(WAIT_S), late.result(WAIT_S)
+    promise = f"in {route.name} everybody sees what is theirs, whoever else asks for theirs at the same time"
+    ids = (own[stage.about], own[colleague]), (own[colleague], own[stage.about])
+    for request, answer, (right, wrong) in zip((mine, theirs), answers, ids, strict=True):
+        good = answer is not None and right in answer.text and wrong not in answer.text
+        stage.demand(good, "TENANCY", "shown-to-another", promise, f"{right} alone", answer, request)
+
+
+def _wait_shown(stage: Stage, request: Request, own: str) -> None:
+    """A new thing may take a moment to appear in a list."""
+
+    def shown() -> bool:
+        answer = stage.ask(request)
+        return answer is not None and own in answer.text
+
+    wait_until(shown, timeout_s=WAIT_S, describe=f"{request.route.name} to show {own}")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -11,6 +11,7 @@ import pytest
 from airproof.cells.logs import ERRORS
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
+from airproof.errors import PlatformError
 from airproof.faults.process import killed, suspended
 from airproof.faults.wire import applied
 from airproof.history import Explanation
@@ -18,7 +19,7 @@ from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request
 from airproof.wire import Rule, Wire, http, on, postgres
 from airproof_service.gateway.mails import hanging
-from airproof_service.gateway.sending import unacknowledged
+from airproof_service.gateway.sending import demand_found, unacknowledged
 from airproof_service.stage import PERSONAL, UNAVAILABLE, WAIT_S, Stage
 
 AT_ONCE_S, SOON_S, LATEST_S = 1.0, 8.0, 18.0
@@ -69,6 +70,7 @@ def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> No
         _demand_within(stage, stage.reading[0], SOON_S, time.monotonic() - began)
     for route in stage.reading:
         stage.demand_served(route)
+    _demand_exchanged(stage)
     with killed(stage.cell, Role.REDIS.value):
         for route in stage.reading:
             _demand_unavailable(stage, route, blames="XSERVICE")
@@ -76,6 +78,7 @@ def test_who_somebody_is_cannot_be_said_without_who_knows_it(stage: Stage) -> No
     stage.about = stage.cell.platform.entities(stage.reading[0].entity).create(stage.about.tenant)
     for route in stage.reading:
         stage.demand_served(route)
+    _demand_exchanged(stage)
     stage.judge()
 
 
@@ -96,6 +99,8 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
             took, promise = time.monotonic() - began, "a service that hangs keeps no other waiting"
             request = stage.rightful(route)
             stage.demand(took < SOON_S, "XSERVICE", "starved", promise, f"{SOON_S:g} s", f"{took:.1f} s", request)
+        wait([one for _, one in waiting], return_when=FIRST_COMPLETED)
+        demand_found(stage, but=slow.service)
         ended = [(route, *one.result()) for route, one in waiting]
     promise = "a service that hangs is given up on"
     for route, answer, took in ended:
@@ -203,6 +208,19 @@ def _dribbling(stage: Stage, users: Executor, rules: ExitStack, *, but: str) -> 
     asking = users.submit(_timed, stage, route)
     slowly.wait_until_fired(WAIT_S)
     return route, asking
+
+
+def _demand_exchanged(stage: Stage) -> None:
+    """Whoever logs in can exchange what they got, and is told nothing else, whatever was away before."""
+    sessions, got = stage.cell.platform.sessions, "another login"
+    try:
+        login = sessions.log_in(stage.about)
+        seen = got if login and sessions.exchange(login) else "a refusal"
+    except PlatformError as error:
+        seen = str(error)
+    if seen != got:
+        promise = "an outage of what keeps the sessions is over when that is back"
+        stage.anomalies.append(Anomaly("XSERVICE", "not-back", promise, got, seen))
 
 
 def _demand_bug_told(stage: Stage, answer: Answer | None, request: Request) -> None:

@@ -191,6 +191,8 @@ def test_who_is_locked_out_does_not_get_in(stage: Stage) -> None:
         _demand_untold(stage)
         _demand_outside(stage, sessions, stage.about, held)
     _logged_in(stage)
+    for route in routes:
+        stage.demand_served(route, "CACHE")
     stage.judge()
 
 
