@@ -208,11 +208,8 @@ class Requests:
             headers[REQUEST if request.route.body else CORRELATION] = request.correlation_id.encode("latin-1")
         if request.key:
             headers["Idempotency-Key"] = request.key.encode("latin-1")
-        if request.raw is not None:
-            headers["Content-Type"] = "application/json"
-        elif request.route.body is not None:
-            # As some clients say it who say which letters they write, too.
-            headers["Content-Type"] = "application/json; charset=utf-8"
+        if request.raw is not None or request.content_type:
+            headers["Content-Type"] = request.content_type or "application/json"
         return headers
 
     def _content(self, request: Request) -> dict[str, Any]:

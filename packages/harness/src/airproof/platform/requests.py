@@ -116,6 +116,7 @@ class Request:
         raw: what is sent in the place of the body; None for what the route says.
         method: another than the route's; empty: the route's own.
         chunked: whether the body is sent in pieces, without being told beforehand how long it is.
+        content_type: what is said of the kind of the body; empty: as the platform's clients say it.
     """
 
     route: Route
@@ -131,6 +132,7 @@ class Request:
     raw: bytes | None = None
     method: str = ""
     chunked: bool = False
+    content_type: str = ""
 
 
 class RequestAccess(Protocol):

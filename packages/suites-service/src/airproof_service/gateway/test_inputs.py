@@ -9,7 +9,7 @@ from airproof.cells.logs import parse
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import CLIENT
 from airproof.faults.wire import applied
-from airproof.platform.manifest import Access
+from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Answer, Request
 from airproof.wire import Wire, http, on
 from airproof_service.mistakes import (
@@ -25,6 +25,8 @@ from airproof_service.stage import Stage
 
 NOT_RIGHT = frozenset({400, 422})
 NOT_THERE = NOT_RIGHT | {401, 404, 405}
+SPELLED = ("application/json; charset=utf-8", "Application/JSON")
+"""How clients say, too, what kind of content they send."""
 SHORT, LONG, LONG_LINE, WAIT_S = 7, 100_000, 300, 10.0
 
 
@@ -43,6 +45,7 @@ def test_what_is_not_right_is_refused_and_changes_nothing(stage: Stage) -> None:
     for route in stage.routes:
         stage.demand_served(route)
         stage.demand_queries(route)
+        _demand_kinds(stage, route)
     stage.judge()
 
 
@@ -143,6 +146,15 @@ def test_what_is_not_there_is_told_in_the_one_shape_of_errors(stage: Stage) -> N
             told = answer is not None and answer.status in known
             stage.demand(told, "CONTRACT", "not-refused", promise, expected, answer, request)
     stage.judge()
+
+
+def _demand_kinds(stage: Stage, route: Route) -> None:
+    """However what is sent is said to be JSON, it is taken for that."""
+    for spelled in SPELLED if route.body is not None else ():
+        request = replace(stage.rightful(route), content_type=spelled)
+        answer, promise = stage.ask(request), "a request that is right is not refused for how it says what it sends"
+        taken = answer is not None and answer.status not in NOT_RIGHT | {415}
+        stage.demand(taken, "CONTRACT", "refused-for-its-kind", promise, f"{spelled} taken", answer, request)
 
 
 def _demand_named(stage: Stage, answer: Answer | None, request: Request) -> None:
