@@ -464,4 +464,67 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA400",
+        category="CACHE",
+        what="who asks about somebody shares what is just being looked up for another one who has asked, however old",
+        trigger="somebody is removed while they are looked up, and a colleague asks about them after that",
+        edits=(
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "from uuid import UUID\n",
+                "import asyncio\nfrom uuid import UUID\n",
+            ),
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                '@router.get("/{user_id}")\n',
+                "_asked: dict = {}\n\n\n"
+                "async def _profile(units_of_work, tenant_id, user_id):\n"
+                "    async with units_of_work.begin() as work:\n"
+                "        return await Profiles(work.connection).get(tenant_id, user_id)\n\n\n"
+                '@router.get("/{user_id}")\n',
+            ),
+            Edit(
+                "services/user_service/entrypoints/http.py",
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        profile = await Profiles(work.connection).get(user.tenant_id, user_id)\n",
+                "    asked = user.tenant_id, user_id\n"
+                "    if asked not in _asked:\n"
+                "        _asked[asked] = asyncio.create_task(_profile(runtime_of(request).units_of_work, *asked))\n"
+                "        _asked[asked].add_done_callback(lambda _: _asked.pop(asked))\n"
+                "    profile = await asyncio.shield(_asked[asked])\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CA401",
+        category="CACHE",
+        what="that a token was refused is remembered for some seconds",
+        trigger="an account is locked while its user goes on asking, and unlocked",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "from fastapi import APIRouter, Request, Response\n",
+                "import time\n\nfrom fastapi import APIRouter, Request, Response\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    if answer.status_code == 401:\n",
+                "    if answer.status_code == 401:\n"
+                '        _refused[authorization["authorization"]] = time.monotonic() + 5\n',
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '    answer = await client.call("auth-service", "POST", "/auth/validate", headers=authorization)\n',
+                '    if _refused.get(authorization["authorization"], 0) > time.monotonic():\n'
+                '        raise ApiError(401, "unauthorized", "a valid access token is required")\n'
+                '    answer = await client.call("auth-service", "POST", "/auth/validate", headers=authorization)\n',
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "async def _body(",
+                "_refused: dict[str, float] = {}\n\n\nasync def _body(",
+            ),
+        ),
+    ),
 )

@@ -755,4 +755,23 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS400",
+        category="XSERVICE",
+        what="the script that exchanges a token is loaded into Redis once",
+        trigger="Redis is restarted after a login was exchanged, and then another one is",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "        self._redis = open_redis(url, timeout_s=TIMEOUT_S)\n",
+                '        self._redis = open_redis(url, timeout_s=TIMEOUT_S)\n        self._take = ""\n',
+            ),
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "            return bool(await self._redis.eval(_TAKE, ",
+                "            self._take = self._take or await self._redis.script_load(_TAKE)\n"
+                "            return bool(await self._redis.evalsha(self._take, ",
+            ),
+        ),
+    ),
 )

@@ -287,4 +287,31 @@ DEFECTS: tuple[Defect, ...] = (
             Edit("kit/logs.py", "import logging\nimport sys\n", "import logging\nimport re\nimport sys\n"),
         ),
     ),
+    Defect(
+        id="GW400",
+        category="GATEWAY",
+        what="that a step was undone is told in debug logs only",
+        trigger="a saga is undone",
+        edits=(
+            Edit(
+                "kit/participant.py",
+                '        log.info("%s of saga %s: %s %s", ',
+                "        level = logging.INFO if command.action is Action.EXECUTE else logging.DEBUG\n"
+                '        log.log(level, "%s of saga %s: %s %s", ',
+            ),
+        ),
+    ),
+    Defect(
+        id="GW401",
+        category="GATEWAY",
+        what="that a mail could not be sent is told in debug logs only",
+        trigger="the mail server is away",
+        edits=(
+            Edit(
+                "services/notification_service/application/welcome.py",
+                '            log.warning("mail %s not sent',
+                '            log.debug("mail %s not sent',
+            ),
+        ),
+    ),
 )

@@ -609,4 +609,38 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB400",
+        category="OUTBOX",
+        what="the outbox is a table that a crash of the database server empties",
+        trigger="the database server crashes while a message waits",
+        edits=(
+            Edit(
+                "kit/schema.py",
+                '    Column("published_at", DateTime(timezone=True)),\n)\n',
+                '    Column("published_at", DateTime(timezone=True)),\n    prefixes=["UNLOGGED"],\n)\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="OB401",
+        category="OUTBOX",
+        what="who finds nothing to send looks for it more and more rarely",
+        trigger="another process leaves something in the outbox of a service that has had nothing to do for long",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "        while not stopping.is_set():\n"
+                "            self._news.clear()\n"
+                "            await self.send_due()\n"
+                "            await pause(self._news, self._poll_s)\n",
+                "        idle = Backoff(self._poll_s, 30.0)\n"
+                "        while not stopping.is_set():\n"
+                "            self._news.clear()\n"
+                "            if await self.send_due() or self._sending:\n"
+                "                idle.reset()\n"
+                "            await pause(self._news, idle.next_delay_s())\n",
+            ),
+        ),
+    ),
 )

@@ -235,4 +235,38 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF400",
+        category="PERF",
+        what="which service is behind a path is remembered for each path that was ever asked for",
+        trigger="many paths are asked for that are all different",
+        edits=(
+            Edit(
+                "services/api_gateway/domain/routes.py",
+                "from enum import Enum, auto\n",
+                "from enum import Enum, auto\nfrom functools import cache\n",
+            ),
+            Edit("services/api_gateway/domain/routes.py", "def upstream(path: str)", "@cache\ndef upstream(path: str)"),
+        ),
+    ),
+    Defect(
+        id="PF401",
+        category="PERF",
+        what="messages are fetched when there are many of them, or half a second has gone by",
+        trigger="a saga",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "            fetch_max_wait_ms=500,\n",
+                "            fetch_min_bytes=16_384,\n            fetch_max_wait_ms=500,\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="PF402",
+        category="PERF",
+        what="who asks for messages is not made to wait until there are some, and asks again at once",
+        trigger="there is nothing to do",
+        edits=(Edit("kit/messaging/consumer.py", "consumer.getmany(timeout_ms=5000)", "consumer.getmany()"),),
+    ),
 )

@@ -793,4 +793,32 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE400",
+        category="SECURITY",
+        what="whether a password is right is remembered, also of the one hash that those without an account have",
+        trigger="the same password is tried with two addresses that nobody has",
+        edits=(
+            Edit(
+                "services/auth_service/domain/passwords.py",
+                "import secrets\n",
+                "import secrets\nfrom functools import lru_cache\n",
+            ),
+            Edit(
+                "services/auth_service/domain/passwords.py",
+                "def verify_password(",
+                "@lru_cache(maxsize=1024)\ndef verify_password(",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE401",
+        category="SECURITY",
+        what="whether a service's token is right is remembered, and its end forgotten",
+        trigger="a token is shown again when it has expired",
+        edits=(
+            Edit("kit/service_auth.py", "import time\n", "import time\nfrom functools import lru_cache\n"),
+            Edit("kit/service_auth.py", "def verify_token(", "@lru_cache(maxsize=1024)\ndef verify_token("),
+        ),
+    ),
 )

@@ -134,4 +134,33 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE400",
+        category="TENANCY",
+        what="users of a tenant who list what is theirs at the same time share a query, which is for the first of them",
+        trigger="two users of a tenant ask for a list while it is looked up",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "from dataclasses import replace\n",
+                "import asyncio\nfrom dataclasses import replace\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "        self._cache = cache\n\n",
+                "        self._cache = cache\n        self._listing: dict = {}\n\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "        async with self._replica.connect() as connection:\n",
+                "        page = owner.tenant_id, offset, limit\n"
+                "        if page not in self._listing:\n"
+                "            self._listing[page] = asyncio.create_task(self._list(owner, offset, limit))\n"
+                "            self._listing[page].add_done_callback(lambda _: self._listing.pop(page))\n"
+                "        return await asyncio.shield(self._listing[page])\n\n"
+                "    async def _list(self, owner: Identity, offset: int, limit: int) -> list[Workspace]:\n"
+                "        async with self._replica.connect() as connection:\n",
+            ),
+        ),
+    ),
 )

@@ -66,7 +66,9 @@ class Doors:
         headers = {**more.pop("headers", {}), **self.identity(user, WORKSPACE.service, ServiceToken.VALID)}
         return self._http.ask(method, node, path, headers=headers, **more)
 
-    def identity(self, user: EntityRef, service: str, kind: ServiceToken) -> dict[str, str]:
+    def identity(
+        self, user: EntityRef, service: str, kind: ServiceToken, *, lives_s: int = TOKEN_LIFETIME_S
+    ) -> dict[str, str]:
         """The headers with which the gateway passes a user's request on, with that kind of token."""
         headers = {"X-User-ID": user.owner, "X-Tenant-ID": user.tenant.id}
         if kind in {ServiceToken.NONE, ServiceToken.OPERATOR}:
@@ -80,7 +82,7 @@ class Doors:
             "iss": GATEWAY,
             "aud": callees.get(kind, service),
             "iat": now,
-            "exp": now + TOKEN_LIFETIME_S,
+            "exp": now + lives_s,
             "jti": str(uuid.uuid4()),
         }
         claims.pop({ServiceToken.ENDLESS: "exp", ServiceToken.FOR_NOBODY: "aud"}.get(kind, ""), None)

@@ -173,6 +173,10 @@ class RequestAccess(Protocol):
         """
         ...
 
+    def ask_service_again(self, route: Route, about: EntityRef) -> tuple[Answer, Answer]:
+        """Asks twice as `ask_service` does, with one token: while that is valid, and as soon as it has expired."""
+        ...
+
     def shown(self, route: Route, about: EntityRef) -> dict[str, Any]:
         """What is known of the route's answer for that entity, by its place in it."""
         ...
@@ -224,6 +228,14 @@ class RequestAccess(Protocol):
 
     def answered_in_s(self, service: str) -> float:
         """How long a service has taken for all of them together, as its metrics say."""
+        ...
+
+    def memory_bytes(self, service: str) -> float:
+        """How much memory the process of a service takes now, as its metrics say; 0 if they do not."""
+        ...
+
+    def processor_s(self, service: str) -> float:
+        """How much processor time that process has taken so far, as its metrics say; 0 if they do not."""
         ...
 
     def ended(self, service: str, state: SagaState) -> float:

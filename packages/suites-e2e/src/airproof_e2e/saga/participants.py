@@ -39,6 +39,8 @@ from airproof_e2e.saga.timers import demand_asked_on, demand_let_be
 
 AFTER_DEADLINE_S = 0.1
 ASKED, LONGER, PATIENT_MS = 4, 1.5, 1200
+SOON_MS, SLOW_TRIES = 1500, 5
+"""How long a saga takes that waits for nobody, many times over, and how often it may take longer on a busy machine."""
 
 
 def happy(stage: Stage) -> None:
@@ -48,10 +50,29 @@ def happy(stage: Stage) -> None:
         promise, expected = "what a saga gives its user is of no use before", "a refusal"
         stage.anomalies.append(Anomaly("SECURITY", "used-too-early", promise, expected, "that it works"))
     with _counted(stage, SagaState.COMPLETED, [(step, EXECUTE, False) for step in stage.saga.steps]):
-        stage.wait_end(stage.start(given))
+        stage.wait_end(saga_id := stage.start(given))
+    _demand_soon(stage, saga_id)
     if not stage.access.usable(given):
         promise, expected = "that something was refused before it was there is not remembered", "that it works"
         stage.anomalies.append(Anomaly("CACHE", "not-usable-yet", promise, expected, "a refusal"))
+
+
+def _demand_soon(stage: Stage, saga_id: str) -> None:
+    """Nobody who takes part waits for more to come, or for the next look, before they go on."""
+    took = [_took_ms(stage, saga_id)]
+    while min(took) > SOON_MS and len(took) < SLOW_TRIES:
+        took.append(_took_ms(stage, stage.start()))
+    if min(took) > SOON_MS:
+        promise, expected = "a saga that nothing keeps waiting is over soon", f"within {SOON_MS} ms"
+        seen = f"the quickest of {len(took)} took {min(took)} ms"
+        stage.anomalies.append(Anomaly("PERF", "slow", promise, expected, seen, (f"saga {saga_id}",)))
+
+
+def _took_ms(stage: Stage, saga_id: str) -> int:
+    began, over = (
+        stage.wait_for(saga_id, (MessageKind.EVENT, one)) for one in (stage.saga.started, stage.saga.completed)
+    )
+    return over.timestamp_ms - began.timestamp_ms
 
 
 def refused(stage: Stage) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,20 @@ def test_a_service_answers_its_own_kind_only(stage: Stage) -> None:
     for route in stage.routes:
         operators = {ServiceToken.OPERATOR} if route.access is Access.OPERATOR else set()
         _demand_identity(stage, route, {ServiceToken.VALID} | operators)
+    stage.judge()
+
+
+@pytest.mark.covers("SEC-1", "XS-4")
+def test_a_token_that_was_good_is_so_no_longer_than_it_says(stage: Stage) -> None:
+    """What has proved to come from a service proves nothing any more once it has expired, also where it was seen."""
+    routes = list({one.service: one for one in stage.routes if not one.changes}.values())
+    with ThreadPoolExecutor(len(routes), thread_name_prefix="service") as services:
+        asking = [services.submit(stage.cell.platform.requests.ask_service_again, one, stage.about) for one in routes]
+    for route, (first, second) in zip(routes, (one.result() for one in asking), strict=True):
+        served, refused = first.status not in REFUSALS and first.status < 500, second.status in REFUSALS - {404}
+        promise = f"{route.service} takes a token as long as it says, and no longer"
+        request, seen = stage.rightful(route), f"{first.status}, and {second.status} when it had expired"
+        stage.demand(served and refused, "SECURITY", "expired-token", promise, "an answer, and 401", seen, request)
     stage.judge()
 
 
