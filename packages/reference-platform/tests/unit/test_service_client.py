@@ -59,22 +59,24 @@ def test_an_answer_that_comes_too_slowly_is_not_waited_for() -> None:
         ended = asyncio.Event()
 
         async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-            gone = asyncio.create_task(reader.read())
-            while not gone.done():
-                writer.write(b".")
-                await asyncio.wait({gone}, timeout=0.05)
-            writer.close()
-            ended.set()
+            try:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+                gone = asyncio.create_task(reader.read())
+                while not gone.done():
+                    writer.write(b".")
+                    await asyncio.wait({gone}, timeout=0.05)
+            finally:
+                writer.close()
+                ended.set()
 
         async with await asyncio.start_server(dribble, "127.0.0.1", 0) as server:
-            client = client_of(server.sockets[0].getsockname()[1], delivery_timeout_s=0.2)
+            client = client_of(server.sockets[0].getsockname()[1], delivery_timeout_s=1.0)
             with pytest.raises(ApiError) as answer:
                 await client.call("user-service", "GET", "/api/v1/users/1")
             assert (answer.value.status, answer.value.code) == (504, "upstream-timeout")
             await client.close()
-            await ended.wait()
+            await asyncio.wait_for(ended.wait(), 10.0)
 
     uvloop.run(scenario())
 
