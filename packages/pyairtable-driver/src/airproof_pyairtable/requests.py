@@ -33,7 +33,7 @@ from airproof_pyairtable.stores import Stores
 SERVICE_TOKENS = jwt.encode({}, "x" * 32, algorithm="HS256").partition(".")[0]
 CORRELATION, REQUEST = "X-Correlation-ID", "X-Request-ID"
 PIECE_BYTES = 65_536
-SHORT_LIFE_S = 2
+SHORT_LIFE_S = 3
 ANOTHER_SITE = "https://another-site.example"
 GIVEN_UP, HANDLED = "pyairtable_dead_letters_total", "pyairtable_messages_handled_total"
 REPEATED, REPLIED = "pyairtable_messages_retried_total", "pyairtable_commands_total"
