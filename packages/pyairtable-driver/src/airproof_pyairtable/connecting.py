@@ -7,8 +7,6 @@ from typing import Any
 from kafka.errors import KafkaError
 from kafka.net.inet import KafkaNetSocket
 
-CLIENT_ID = "airproof"
-
 
 class _Direct(KafkaNetSocket):  # type: ignore[misc]
     """No proxy, as if none were asked for; but a socket that could not be connected is closed, not left to be found."""
@@ -24,7 +22,7 @@ class _Direct(KafkaNetSocket):  # type: ignore[misc]
 
 
 CONNECTING: dict[str, Any] = {
-    "client_id": CLIENT_ID,
+    "client_id": "airproof",
     "proxy_url": "direct://",
     "reconnect_backoff_ms": 20,
     "reconnect_backoff_max_ms": 200,

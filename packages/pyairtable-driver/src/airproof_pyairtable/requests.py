@@ -133,7 +133,9 @@ class Requests:
 
     def _of_process(self, service: str, name: str) -> float:
         found = re.search(rf"^process_{name} (\S+)$", self.counted(service), re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        if found is None:
+            raise PlatformError(f"the metrics of {service} do not tell process_{name}")
+        return float(found[1])
 
     def ended(self, service: str, state: SagaState) -> float:
         """What its metrics say of sagas, of whatever kind."""

@@ -231,11 +231,19 @@ class RequestAccess(Protocol):
         ...
 
     def memory_bytes(self, service: str) -> float:
-        """How much memory the process of a service takes now, as its metrics say; 0 if they do not."""
+        """How much memory the process of a service takes now, as its metrics say.
+
+        Raises:
+            PlatformError: they do not.
+        """
         ...
 
     def processor_s(self, service: str) -> float:
-        """How much processor time that process has taken so far, as its metrics say; 0 if they do not."""
+        """How much processor time that process has taken so far, as its metrics say.
+
+        Raises:
+            PlatformError: they do not.
+        """
         ...
 
     def ended(self, service: str, state: SagaState) -> float:

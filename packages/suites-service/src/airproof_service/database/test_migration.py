@@ -6,6 +6,7 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
+from airproof.environment.capabilities import MigrationControl
 from airproof.environment.topology import Role
 from airproof.faults.process import killed
 from airproof.waiting import wait_until
@@ -14,12 +15,17 @@ from airproof_service.stage import WAIT_S, Stage
 AT_ONCE = 2
 
 
-@pytest.mark.covers("DB-1", "XS-4")
-def test_databases_that_are_up_to_date_can_be_brought_so_again(stage: Stage) -> None:
-    """Whoever brings the databases up to date at a deployment, at once with others, succeeds and disturbs nobody."""
-    migration = stage.cell.capabilities.migration
-    if migration is None:
+@pytest.fixture
+def migration(cell: Cell) -> MigrationControl:
+    """The platform's migration, where the provider can run it."""
+    if cell.capabilities.migration is None:
         pytest.skip("the provider cannot run the platform's migration")
+    return cell.capabilities.migration
+
+
+@pytest.mark.covers("DB-1", "XS-4")
+def test_databases_that_are_up_to_date_can_be_brought_so_again(stage: Stage, migration: MigrationControl) -> None:
+    """Whoever brings the databases up to date at a deployment, at once with others, succeeds and disturbs nobody."""
     with ThreadPoolExecutor(1, thread_name_prefix="operator") as operator:
         migrating = operator.submit(migration.run, AT_ONCE)
         while not migrating.done():
@@ -36,11 +42,8 @@ def test_databases_that_are_up_to_date_can_be_brought_so_again(stage: Stage) -> 
 
 @pytest.mark.destructive
 @pytest.mark.covers("DB-1", "XS-4")
-def test_several_bring_databases_up_to_date_at_once(cell: Cell) -> None:
+def test_several_bring_databases_up_to_date_at_once(cell: Cell, migration: MigrationControl) -> None:
     """Of several who bring databases up to date in which something is missing, at the same moment, each succeeds."""
-    migration = cell.capabilities.migration
-    if migration is None:
-        pytest.skip("the provider cannot run the platform's migration")
     with ThreadPoolExecutor(1, thread_name_prefix="operator") as operator, cell.platform.half_migrated() as block:
         migrating = operator.submit(migration.run, AT_ONCE)
         met = f"{AT_ONCE} migrations to wait for what is just being made, or to have ended"
@@ -55,11 +58,8 @@ def test_several_bring_databases_up_to_date_at_once(cell: Cell) -> None:
 
 @pytest.mark.destructive
 @pytest.mark.covers("DB-1", "XS-4")
-def test_who_cannot_bring_the_databases_up_to_date_is_told(cell: Cell) -> None:
+def test_who_cannot_bring_the_databases_up_to_date_is_told(cell: Cell, migration: MigrationControl) -> None:
     """Whoever brings databases up to date that are away is told that it has failed, and deploys nothing on them."""
-    migration = cell.capabilities.migration
-    if migration is None:
-        pytest.skip("the provider cannot run the platform's migration")
     with killed(cell, Role.POSTGRES_PRIMARY.value):
         failed = migration.run(1)
     if not failed:
