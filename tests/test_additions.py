@@ -154,6 +154,16 @@ def test_every_defect_is_a_failure_mode_with_a_trigger() -> None:
         assert defect.edits, defect.id
 
 
+def test_every_defect_names_a_scenario_that_sees_it(scenarios: list[Scenario]) -> None:
+    from airproof_defects.catalogue import defects, failure_modes
+
+    names = {one["id"].rpartition("::")[2] for one in scenarios}
+    named = {mode.id: mode.seen_by for mode in failure_modes().values() if mode.seen_by}
+
+    assert set(named) == set(defects()), "in failure-modes.csv, seen_by is filled in for what is seeded, and only there"
+    assert {defect: seen_by for defect, seen_by in named.items() if seen_by not in names} == {}
+
+
 def test_every_service_has_a_manifest_entry_an_import_contract_and_a_schema(root: Path, modules: Modules) -> None:
     from airproof.platform.registry import load_driver
 

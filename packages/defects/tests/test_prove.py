@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airproof_defects.prove import Outcome, Row, Subject, judge
+from airproof_defects.prove import Outcome, Row, Run, Subject, judge
 
 RED = """<testsuites><testsuite><testcase name="happy"/><testcase name="refused"><failure message="verdict">
 [SAGA/effect-remains] a failed saga leaves nothing behind
@@ -54,3 +54,32 @@ def test_a_run_that_did_not_finish_proves_nothing(tmp_path: Path, status: int, j
     assert row.outcome is Outcome.BROKEN
     assert not row.good
     assert row.message == "ERROR: nothing could start"
+
+
+def runs_of(monkeypatch: pytest.MonkeyPatch, seen_by: str, *outcomes: Outcome) -> tuple[list[str], Row]:
+    """Which scenarios are run, `-k`'s or all of them, when the runs end so, and what comes of it."""
+    chosen, ends = [], iter(outcomes)
+
+    def run(_: Run, subject: Subject, began: float, *options: str) -> Row:
+        chosen.append(options[options.index("-k") + 1] if "-k" in options else "all")
+        return Row(subject.name, subject.what, subject.category, next(ends), (), (), "", began)
+
+    monkeypatch.setattr(Run, "_run", run)
+    row = Run("local", workers=2, stop_after=1, report=Path()).prove(Subject("X", "a bug", "SAGA", keep, seen_by))
+    return chosen, row
+
+
+def test_who_is_known_to_see_a_defect_runs_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, row = runs_of(monkeypatch, "test_known", Outcome.CAUGHT)
+    assert (chosen, row.outcome) == (["test_known"], Outcome.CAUGHT)
+
+
+@pytest.mark.parametrize("end", [Outcome.MISSED, Outcome.BROKEN])
+def test_all_run_when_that_sees_nothing_or_is_gone(monkeypatch: pytest.MonkeyPatch, end: Outcome) -> None:
+    chosen, row = runs_of(monkeypatch, "test_known", end, Outcome.CAUGHT)
+    assert (chosen, row.outcome) == (["test_known", "all"], Outcome.CAUGHT)
+
+
+def test_all_run_when_nobody_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, row = runs_of(monkeypatch, "", Outcome.MISSED)
+    assert (chosen, row.outcome) == (["all"], Outcome.MISSED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 
 from airproof.errors import UsageError
@@ -30,19 +30,25 @@ from airproof_defects.defect import Defect
 
 @dataclass(frozen=True, slots=True)
 class FailureMode:
-    """A row of failure-modes.csv: what goes wrong in practice, and what shows it."""
+    """A row of failure-modes.csv: what goes wrong in practice, and what shows it.
+
+    Attributes:
+        seen_by: the scenario that sees the seeded defect most surely; empty where there is no defect.
+    """
 
     id: str
     category: str
     failure_mode: str
     oracle: str
+    seen_by: str
 
 
 def failure_modes() -> dict[str, FailureMode]:
     """The catalogue of what goes wrong in practice, by id."""
     text = files("airproof_defects").joinpath("failure-modes.csv").read_text(encoding="utf-8")
+    names = [field.name for field in fields(FailureMode)]
     rows = csv.DictReader(text.splitlines())
-    return {row["id"]: FailureMode(row["id"], row["category"], row["failure_mode"], row["oracle"]) for row in rows}
+    return {row["id"]: FailureMode(**{name: row[name] for name in names}) for row in rows}
 
 
 def defects() -> dict[str, Defect]:

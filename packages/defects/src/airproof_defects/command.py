@@ -31,7 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AirproofError as error:
         console.print(f"airproof prove: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return error.exit_status
-    write_proof(rows, options.report / "proof.json")
     Console().print(_matrix(rows))
     return ExitStatus.OK if all(row.good for row in rows) else ExitStatus.FAILED
 
@@ -85,6 +84,7 @@ def _prove(options: argparse.Namespace, console: Console) -> list[Row]:
         with console.status(f"{number}/{len(subjects)} {subject.name}: {subject.what}"):
             row = run.prove(subject)
         rows.append(row)
+        write_proof(rows, options.report / "proof.json")
         outcome = f"[{_COLOURS.get(row.outcome, 'red')}]{row.outcome}[/]"
         console.print(f"{number}/{len(subjects)} {row.subject}: {outcome} in {row.seconds:.1f} s", highlight=False)
     return rows
@@ -108,7 +108,8 @@ def _patch(patch: Path, package: Path) -> None:
 
 
 def _subject(defect: Defect) -> Subject:
-    return Subject(defect.id, failure_modes()[defect.id].failure_mode, defect.category, defect.apply)
+    mode = failure_modes()[defect.id]
+    return Subject(defect.id, mode.failure_mode, defect.category, defect.apply, mode.seen_by)
 
 
 def _matrix(rows: Sequence[Row]) -> Table:

@@ -2,7 +2,8 @@
 
 A suite that stays green on a defect it is meant to catch is itself broken, and so is one that is red on the healthy
 platform. Each subject (the healthy platform, a defect, somebody's patch) is run in a pytest process of its own, as a
-user would run it, and judged by that run's JUnit file. What caught a subject the last time runs first.
+user would run it, and judged by that run's JUnit file. Who is known to see a defect runs first, by itself; all others
+run only when that stays green.
 """
 
 from __future__ import annotations
@@ -44,12 +45,14 @@ class Subject:
     Attributes:
         change: makes the change in a copied package; None for the healthy platform.
         category: which category is to be blamed; empty for somebody's patch.
+        seen_by: the scenario that is known to see it; empty for somebody's patch.
     """
 
     name: str
     what: str
     category: str
     change: Callable[[Path], None] | None
+    seen_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +97,31 @@ class Run:
     pytest_arguments: tuple[str, ...] = ()
 
     def prove(self, subject: Subject) -> Row:
-        """Runs every installed suite against the subject."""
+        """Runs every installed suite against the subject, or of a defect as much as it takes to catch it."""
         with tempfile.TemporaryDirectory(prefix="airproof-overlay-") as directory:
             options = []
             if subject.change:
                 subject.change(make_overlay(Path(directory)))
                 options = [f"--airproof-platform-path={directory}"]
-            folder = self.report / subject.name
-            folder.mkdir(parents=True, exist_ok=True)
-            junit = folder / "junit.xml"
-            junit.unlink(missing_ok=True)
             began = time.monotonic()
-            stop_after = self.stop_after if subject.change else 0
-            command = [sys.executable, "-m", "pytest", "--pyargs", *installed_suites(), "-q", f"--junitxml={junit}"]
-            command += ["--airproof-env", self.environment, f"--airproof-report={folder}", *options]
-            command += ["-n", str(self.workers), "--maxschedchunk=1", f"--maxfail={stop_after}"]
-            command += ["--failed-first", "-o", f"cache_dir={folder / '.cache'}", *self.pytest_arguments]
-            with (folder / "pytest.log").open("w", encoding="utf-8") as log:
-                status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-            return judge(subject, status, junit, folder / "pytest.log", time.monotonic() - began)
+            if subject.seen_by and self.stop_after == 1:
+                row = self._run(subject, began, *options, "-k", subject.seen_by, "-n", "0")
+                if row.outcome is Outcome.CAUGHT:
+                    return row
+            return self._run(subject, began, *options, "-n", str(self.workers), "--maxschedchunk=1")
+
+    def _run(self, subject: Subject, began: float, *options: str) -> Row:
+        folder = self.report / subject.name
+        folder.mkdir(parents=True, exist_ok=True)
+        junit = folder / "junit.xml"
+        junit.unlink(missing_ok=True)
+        stop_after = self.stop_after if subject.change else 0
+        command = [sys.executable, "-m", "pytest", "--pyargs", *installed_suites(), "-q", f"--junitxml={junit}"]
+        command += ["--airproof-env", self.environment, f"--airproof-report={folder}", f"--maxfail={stop_after}"]
+        command += ["--failed-first", "-o", f"cache_dir={folder / '.cache'}", *options, *self.pytest_arguments]
+        with (folder / "pytest.log").open("w", encoding="utf-8") as log:
+            status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        return judge(subject, status, junit, folder / "pytest.log", time.monotonic() - began)
 
 
 def installed_suites() -> list[str]:
