@@ -117,6 +117,16 @@ def test_every_anomaly_is_found_in_a_history_told_by_hand(modules: Modules, text
     assert {name: str(path) for name, path in named.items() if f'/{name}"' not in told} == {}
 
 
+def test_what_is_blamed_is_a_category_of_the_failure_modes(texts: Texts) -> None:
+    from airproof_defects.catalogue import failure_modes
+
+    sources = [text for path, text in texts.items() if path.is_relative_to("packages") and "src" in path.parts]
+    blamed = {name for text in sources for name in re.findall(r'(?:\bAnomaly\(\s*|\bblames=)"(\w+)"', text)}
+
+    assert blamed
+    assert blamed <= {mode.category for mode in failure_modes().values()}
+
+
 def test_checkers_are_tested_on_valid_invalid_and_unknown_histories(texts: Texts) -> None:
     told = _joined(texts, HARNESS_TESTS / "checkers")
 

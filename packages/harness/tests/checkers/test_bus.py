@@ -92,7 +92,7 @@ def test_events_may_overtake_one_that_was_parked(compensated: Story, names: Name
 
 def test_a_stream_with_a_gap(compensated: Story, names: Names) -> None:
     compensated.events = [replace(e, version=3) if e.event_type == "car.gone" else e for e in compensated.events]
-    assert "EVENT_STORE/stream-broken" in names(compensated.judge())
+    assert "ES/stream-broken" in names(compensated.judge())
 
 
 def test_an_event_sent_twice_without_a_fault(completed: Story, names: Names) -> None:

@@ -107,7 +107,7 @@ def test_more_rivals_complete_than_there_is_room_for(completed: Story, names: Na
 
 def test_an_effect_that_remains(compensated: Story, names: Names) -> None:
     compensated.effects.append(Effect("cars", "car", "car-s1", compensated.subject, "s1", "t1"))
-    assert {"SAGA/effect-remains", "EVENT_STORE/events-contradict-effects"} <= names(compensated.judge())
+    assert {"SAGA/effect-remains", "ES/events-contradict-effects"} <= names(compensated.judge())
 
 
 def test_an_effect_that_is_missing(completed: Story, names: Names) -> None:
@@ -217,7 +217,7 @@ def test_a_mail_sent_twice_without_a_fault(completed: Story, names: Names) -> No
 def test_an_event_that_tells_something_else_than_its_effect(completed: Story, names: Names) -> None:
     effect, event = completed.effects[0], completed.events[1]
     completed.effects[0] = replace(effect, facts={"colour": "red", "doors": 4})
-    for told, found in (({"colour": "red"}, set()), ({"colour": "blue"}, {"EVENT_STORE/event-tells-otherwise"})):
+    for told, found in (({"colour": "red"}, set()), ({"colour": "blue"}, {"ES/event-tells-otherwise"})):
         completed.events[1] = replace(event, payload=told)
         completed.change(event.event_id, payload=told)
         assert names(completed.judge()) == found
@@ -264,7 +264,7 @@ def test_an_undoing_that_tells_of_something_else(compensated: Story, names: Name
     assert compensated.judge(), compensated.judge()
     for other in ("B 2", "", None):
         compensated.tell("car.gone-s1", {"plate": other})
-        assert names(compensated.judge()) == {"EVENT_STORE/events-contradict"}
+        assert names(compensated.judge()) == {"ES/events-contradict"}
 
 
 def test_steps_whose_events_tell_of_different_things(completed: Story, names: Names) -> None:

@@ -10,7 +10,7 @@ from airproof.checkers.verdict import Anomaly, Verdict, judged
 from airproof.checkers.view import witness
 from airproof.platform.observation import BusMessage, MessageKind, SagaObservation, StoredEvent
 
-OUTBOX, BUS, EVENT_STORE = "OUTBOX", "BUS", "EVENT_STORE"
+OUTBOX, BUS, ES = "OUTBOX", "BUS", "ES"
 _OF_SAGAS = frozenset([MessageKind.COMMAND, MessageKind.REPLY])
 
 
@@ -106,7 +106,7 @@ def _streams(events: Iterable[StoredEvent]) -> Iterator[Anomaly]:
         wanted = list(range(1, len(stream) + 1))
         if seen != wanted:
             promise = "the versions of an aggregate begin at 1 and have no gap"
-            yield Anomaly(EVENT_STORE, "stream-broken", promise, f"{aggregate} {wanted}", str(seen), witness(stream))
+            yield Anomaly(ES, "stream-broken", promise, f"{aggregate} {wanted}", str(seen), witness(stream))
 
 
 def _order(published: list[BusMessage], expectation: Expectation) -> Iterator[Anomaly]:

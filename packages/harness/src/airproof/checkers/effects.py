@@ -76,7 +76,7 @@ def _events_agree_with_effects(view: SagaView) -> Iterator[Anomaly]:
         told = {event.aggregate_id for event in created} - {event.aggregate_id for event in removed}
         if told != held and len(created) <= 1:
             yield Anomaly(
-                "EVENT_STORE",
+                "ES",
                 "events-contradict-effects",
                 "an effect is there exactly if an event says that it came and none that it went",
                 f"{step.effect} {sorted(told) or 'none'}, as the events of {step.participant} say",
@@ -95,7 +95,7 @@ def _facts_agree(view: SagaView, step: Step) -> Iterator[Anomaly]:
             held, said = ({name: facts[name] for name in names} for facts in (effect.facts, event.payload))
             promise = "the event of a step tells what the step has done"
             expected, facts = f"{step.event} with {held}, as {step.participant} holds it", witness([effect, event])
-            yield Anomaly("EVENT_STORE", "event-tells-otherwise", promise, expected, f"{said}", facts)
+            yield Anomaly("ES", "event-tells-otherwise", promise, expected, f"{said}", facts)
 
 
 def _events_agree(view: SagaView) -> Iterator[Anomaly]:
@@ -149,7 +149,7 @@ def _alike(name: str, events: Sequence[StoredEvent], promise: str) -> Iterator[A
     first, event_type = told[0]
     if others := [value for value, _ in told if value != first]:
         expected = f"{name} {first!r}, as {event_type} says"
-        yield Anomaly("EVENT_STORE", "events-contradict", promise, expected, f"{name} {others[0]!r}", witness(events))
+        yield Anomaly("ES", "events-contradict", promise, expected, f"{name} {others[0]!r}", witness(events))
 
 
 def _expected_events(view: SagaView, step: Step) -> set[tuple[int, int]]:

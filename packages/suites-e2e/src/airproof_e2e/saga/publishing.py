@@ -95,7 +95,7 @@ def event_log_is_immutable(stage: Stage) -> None:
     done = [what for service in services_of(stage.saga) for what in stage.platform.tamper(service, stage.tenant)]
     if done:
         promise = "an event that is stored is never changed"
-        stage.anomalies.append(Anomaly("EVENT_STORE", "log-changed", promise, "an error", "; ".join(done)))
+        stage.anomalies.append(Anomaly("ES", "log-changed", promise, "an error", "; ".join(done)))
 
 
 def commits_late(stage: Stage) -> None:
