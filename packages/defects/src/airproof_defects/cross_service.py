@@ -774,4 +774,43 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS450",
+        category="XSERVICE",
+        what="who has not undone something is asked again at a fixed rate, for that must not wait",
+        trigger="a participant hangs that is to undo its step",
+        edits=(
+            Edit(
+                "kit/saga/machine.py",
+                "        step.resend_at = now + self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)\n",
+                "        doublings = min(step.attempts - 1, _DOUBLINGS) if action is Action.EXECUTE else 0\n"
+                "        step.resend_at = now + self._resend * 2**doublings\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS451",
+        category="XSERVICE",
+        what="the pause before a message is tried again grows with its refusals, of which an outage makes none",
+        trigger="the broker is not reached while messages wait",
+        edits=(
+            Edit("kit/relay.py", "            self._outages += 1\n", ""),
+            Edit("kit/relay.py", "delay_s(self._outages, ", "delay_s(claimed.attempts + 1, "),
+        ),
+    ),
+    Defect(
+        id="XS452",
+        category="XSERVICE",
+        what="a mail server that refuses for good before it knows the recipient is asked again and again",
+        trigger="the mail server refuses the sender for good",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "        except aiosmtplib.SMTPResponseException as answer:\n",
+                "        except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPHeloError) as answer:\n"
+                '            raise MailPostponed(f"{answer.code} {answer.message}", str(answer.code)) from answer\n'
+                "        except aiosmtplib.SMTPResponseException as answer:\n",
+            ),
+        ),
+    ),
 )
