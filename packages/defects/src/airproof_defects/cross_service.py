@@ -813,4 +813,39 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS453",
+        category="XSERVICE",
+        what="what runs in the background pauses before it starts again after what passes only, not after a bug",
+        trigger="a database answers what nobody expects",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                '                    log.warning("%s starts again: %s", name, failure)\n'
+                "                else:\n"
+                '                    log.exception("%s failed and starts again", name)\n'
+                "            await backoff.wait(self._stopping)\n",
+                '                    log.warning("%s starts again: %s", name, failure)\n'
+                "                    await backoff.wait(self._stopping)\n"
+                "                else:\n"
+                '                    log.exception("%s failed and starts again", name)\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="XS454",
+        category="XSERVICE",
+        what="a start is asked for again and again, without a pause, because its key makes it the same",
+        trigger="the orchestrator cannot take it just now",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                '        answer = await self._client.call(ORCHESTRATOR, "POST", "/sagas/start", json=request)\n',
+                "        for _ in range(5):\n"
+                '            answer = await self._client.call(ORCHESTRATOR, "POST", "/sagas/start", json=request)\n'
+                "            if answer.status_code < 500:\n"
+                "                break\n",
+            ),
+        ),
+    ),
 )
