@@ -545,4 +545,35 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT450",
+        category="CONTRACT",
+        what="the key of a change is looked for in the last event only",
+        trigger="a key is used again when something else has changed since",
+        edits=(
+            Edit(
+                "kit/event_store.py",
+                'domain_events.c.version <= bindparam("version")',
+                'domain_events.c.version == bindparam("version")',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT451",
+        category="CONTRACT",
+        what="a field that other messages have always had must be in a message that has it lately",
+        trigger="a command of the version before arrives",
+        edits=(
+            Edit(
+                "services/permission_service/application/steps.py",
+                '        resource_type="workspace",\n',
+                '        resource_type=command.payload["resource_type"],\n',
+            ),
+            Edit(
+                "services/saga_orchestrator/domain/registration.py",
+                '"workspace_id": known["workspace_id"]}',
+                '"workspace_id": known["workspace_id"], "resource_type": "workspace"}',
+            ),
+        ),
+    ),
 )

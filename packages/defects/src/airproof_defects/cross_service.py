@@ -774,4 +774,78 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS450",
+        category="XSERVICE",
+        what="who has not undone something is asked again at a fixed rate, for that must not wait",
+        trigger="a participant hangs that is to undo its step",
+        edits=(
+            Edit(
+                "kit/saga/machine.py",
+                "        step.resend_at = now + self._resend * 2 ** min(step.attempts - 1, _DOUBLINGS)\n",
+                "        doublings = min(step.attempts - 1, _DOUBLINGS) if action is Action.EXECUTE else 0\n"
+                "        step.resend_at = now + self._resend * 2**doublings\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS451",
+        category="XSERVICE",
+        what="the pause before a message is tried again grows with its refusals, of which an outage makes none",
+        trigger="the broker is not reached while messages wait",
+        edits=(
+            Edit("kit/relay.py", "            self._outages += 1\n", ""),
+            Edit("kit/relay.py", "delay_s(self._outages, ", "delay_s(claimed.attempts + 1, "),
+        ),
+    ),
+    Defect(
+        id="XS452",
+        category="XSERVICE",
+        what="a mail server that refuses for good before it knows the recipient is asked again and again",
+        trigger="the mail server refuses the sender for good",
+        edits=(
+            Edit(
+                "services/notification_service/adapters/smtp.py",
+                "        except aiosmtplib.SMTPResponseException as answer:\n",
+                "        except (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPHeloError) as answer:\n"
+                '            raise MailPostponed(f"{answer.code} {answer.message}", str(answer.code)) from answer\n'
+                "        except aiosmtplib.SMTPResponseException as answer:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS453",
+        category="XSERVICE",
+        what="what runs in the background pauses before it starts again after what passes only, not after a bug",
+        trigger="a database answers what nobody expects",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                '                    log.warning("%s starts again: %s", name, failure)\n'
+                "                else:\n"
+                '                    log.exception("%s failed and starts again", name)\n'
+                "            await backoff.wait(self._stopping)\n",
+                '                    log.warning("%s starts again: %s", name, failure)\n'
+                "                    await backoff.wait(self._stopping)\n"
+                "                else:\n"
+                '                    log.exception("%s failed and starts again", name)\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="XS454",
+        category="XSERVICE",
+        what="a start is asked for again and again, without a pause, because its key makes it the same",
+        trigger="the orchestrator cannot take it just now",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                '        answer = await self._client.call(ORCHESTRATOR, "POST", "/sagas/start", json=request)\n',
+                "        for _ in range(5):\n"
+                '            answer = await self._client.call(ORCHESTRATOR, "POST", "/sagas/start", json=request)\n'
+                "            if answer.status_code < 500:\n"
+                "                break\n",
+            ),
+        ),
+    ),
 )

@@ -314,4 +314,60 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW450",
+        category="GATEWAY",
+        what="the tenant that a client says it is of is put into the log before anybody has checked it",
+        trigger="a client pretends to be of another tenant, and something is logged about its request",
+        edits=(
+            Edit(
+                "kit/http/middleware.py",
+                'logs.bound(correlation_id, "")',
+                'logs.bound(correlation_id, headers.get("X-Tenant-ID", ""))',
+            ),
+        ),
+    ),
+    Defect(
+        id="GW451",
+        category="GATEWAY",
+        what="a service that says when to try again is asked once more at once, also for a change",
+        trigger="a service answers 503",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "            return await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n",
+                "            answer = await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n"
+                '            if answer.status_code == 503 and "retry-after" in answer.headers:\n'
+                "                await asyncio.sleep(0.1)\n"
+                "                answer = await self._client.request("
+                "method, url, headers=sent, content=content, json=json)\n"
+                "            return answer\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="GW452",
+        category="GATEWAY",
+        what="what nobody expects is answered by the outermost middleware, which knows of no correlation id",
+        trigger="another service answers what cannot be read",
+        edits=(
+            Edit(
+                "kit/http/errors.py",
+                "        PoolTimeout: _database_error,\n",
+                "        PoolTimeout: _database_error,\n        Exception: _unexpected,\n",
+            ),
+            Edit(
+                "kit/http/middleware.py",
+                '                log.exception("%s %s failed", scope["method"], scope["path"])\n'
+                "                if status:\n"
+                "                    raise\n"
+                '                response = error_response(500, "internal-error", '
+                '"the request could not be processed")\n'
+                "                await response(scope, receive, send_with_id)\n",
+                "                raise\n",
+            ),
+        ),
+    ),
 )

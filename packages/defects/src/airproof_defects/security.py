@@ -821,4 +821,25 @@ DEFECTS: tuple[Defect, ...] = (
             Edit("kit/service_auth.py", "def verify_token(", "@lru_cache(maxsize=1024)\ndef verify_token("),
         ),
     ),
+    Defect(
+        id="SE450",
+        category="SECURITY",
+        what="a token is noted as exchanged first and taken by another command, which may not be reached",
+        trigger="the last command of an exchange is broken off",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                '        keys = f"refresh:{refresh}", f"access:{session.partner}", f"taken:{refresh}"\n'
+                "        async with self._available():\n"
+                "            return bool(await self._redis.eval(_TAKE, len(keys), *keys, _hash(taker), TAKEN_S))\n",
+                '        taken, mine = f"taken:{refresh}", _hash(taker)\n'
+                "        async with self._available():\n"
+                "            before = await self._redis.set(taken, mine, ex=TAKEN_S, nx=True, get=True)\n"
+                "            if before not in {None, mine.encode()}:\n"
+                "                return False\n"
+                '            await self._redis.delete(f"refresh:{refresh}", f"access:{session.partner}")\n'
+                "            return True\n",
+            ),
+        ),
+    ),
 )

@@ -163,4 +163,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE450",
+        category="TENANCY",
+        what="the start that was made before under a key is looked for without its tenant",
+        trigger="two tenants use one key, and the first makes its start again",
+        edits=(
+            Edit(
+                "kit/saga/store.py",
+                '_FIND = _SAGAS.where(\n    saga_instances.c.tenant_id == bindparam("tenant"),\n',
+                "_FIND = _SAGAS.where(\n",
+            ),
+            Edit("kit/saga/store.py", "self._one(_FIND, tenant=tenant_id, type=", "self._one(_FIND, type="),
+        ),
+    ),
 )

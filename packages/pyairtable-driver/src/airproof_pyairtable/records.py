@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from kafka.consumer.fetcher import ConsumerRecord
@@ -13,9 +14,10 @@ from kafka.partitioner.default import murmur2
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof_pyairtable.manifest import DEAD_LETTERS
 
+_PARTS = ("payload", "result")
 _TALK = ("message_id", "saga_id", "step", "action", "tenant_id", "correlation_id")
 _EVENT = ("event_id", "event_type", "aggregate_id", "aggregate_type", "timestamp", "tenant_id")
-_KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
+KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
     MessageKind.EVENT: {**dict.fromkeys(_EVENT, (str,)), "version": (int,), "payload": (dict,), "metadata": (dict,)},
     MessageKind.COMMAND: {**dict.fromkeys((*_TALK, "saga_type", "timestamp"), (str,)), "payload": (dict,)},
     MessageKind.REPLY: {
@@ -24,6 +26,8 @@ _KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
         "result": (dict,),
     },
 }
+_TOLD: dict[str, tuple[type, ...]] = {"permissions": (list,), "reason": (str, type(None))}
+"""What the objects in a body tell is text, but for these."""
 
 
 def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> BusMessage:
@@ -76,9 +80,13 @@ def _misplaced(record: ConsumerRecord, partitions: int) -> Iterable[str]:
 
 
 def _malformed(kind: MessageKind, body: Mapping[str, Any]) -> Iterable[str]:
-    for name, kinds in _KINDS.get(kind, {}).items():
+    for name, kinds in KINDS.get(kind, {}).items():
         if type(body.get(name)) not in kinds:
             yield f"{name} is a {type(body.get(name)).__name__}, not a {kinds[0].__name__}"
+    parts = [body[name] for name in _PARTS if kind in KINDS and isinstance(body.get(name), dict)]
+    for name, value in chain.from_iterable(part.items() for part in parts):
+        if type(value) not in (kinds := _TOLD.get(name, (str,))):
+            yield f"{name} is told as a {type(value).__name__}, not as a {kinds[0].__name__}"
 
 
 def older(body: dict[str, Any], days: float) -> dict[str, Any]:

@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from psycopg import sql
 
 from airproof_pyairtable.databases import Databases
-from airproof_pyairtable.manifest import MANIFEST
+from airproof_pyairtable.manifest import MANIFEST, REGISTRATION
+from airproof_pyairtable.records import KINDS
 
 _HEADS = ("message-id", "kind", "type", "tenant-id", "correlation-id", "causation-id", "source", "saga-id")
-_BODIES = (
-    *("message_id", "saga_id", "saga_type", "step", "action", "tenant_id", "correlation_id", "timestamp", "payload"),
-    *("in_reply_to", "outcome", "reason", "result"),
-    *("event_id", "event_type", "aggregate_id", "aggregate_type", "version", "metadata", "causation_id", "source"),
-)
-_PARTS = (
-    *("email", "password_hash", "first_name", "last_name", "user_id", "owner_id", "name", "workspace_id", "recipient"),
-    *("resource_type", "resource_id", "role", "permissions"),
-)
-FIRST = (*_HEADS, *_BODIES, *_PARTS)
-"""All names that the first version told something under: in headers, in bodies, and in the objects in these."""
+_ASKED = {
+    "create_credentials": ("email", "password_hash", "user_id"),
+    "create_profile": ("user_id", "email", "first_name", "last_name"),
+    "create_workspace": ("owner_id", "name", "workspace_id"),
+    "assign_permissions": ("user_id", "workspace_id"),
+    "send_welcome_mail": ("user_id", "recipient", "first_name"),
+}
+"""What the first version told a participant when it asked for a step, and was told in the answer."""
+_STEPS, _ENTITIES = REGISTRATION.steps, MANIFEST.entities
+_ENDS = REGISTRATION.started, REGISTRATION.completed, REGISTRATION.failed, REGISTRATION.compensated
+FIRST: dict[str, tuple[str, ...]] = {
+    **{f"{name}.execute": told for name, told in _ASKED.items()},
+    **{f"{name}.compensate": () for name in _ASKED},
+    **{step.event: step.tells for step in _STEPS},
+    **{step.compensation.event: step.compensation.tells for step in _STEPS if step.compensation},
+    **dict.fromkeys(_ENDS, REGISTRATION.tells),
+    str(REGISTRATION.needs_attention): REGISTRATION.tells,
+    **{entity.changed: entity.tells for entity in _ENTITIES},
+}
+"""The names under which the first version told what a message of each type is about."""
+_KNOWN = {
+    "heads": _HEADS,
+    "kinds": {kind.value: (*names,) for kind, names in KINDS.items()},
+    "types": FIRST,
+    "metadata": ("correlation_id", "causation_id", "source"),
+}
 
-_ADDED = sql.SQL("""SELECT told || '{{"added_by_a_newer_version": "x"}}'""")
-_KNOWN = sql.SQL("SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each(told) WHERE key = ANY ({})")
+_NEWER = sql.SQL("""SELECT told || '{{"added_by_a_newer_version": "x"}}'""")
+_OLDER = sql.SQL("""
+SELECT CASE WHEN names IS NULL THEN told ELSE coalesce(
+    (SELECT jsonb_object_agg(key, value) FROM jsonb_each(told) WHERE names ? key), '{{}}'
+) END
+""")
 _SEND = sql.SQL("""
-CREATE FUNCTION airproof_as_another(told jsonb) RETURNS jsonb LANGUAGE sql AS $$ {rule} $$;
+CREATE FUNCTION airproof_as_another(told jsonb, names jsonb) RETURNS jsonb LANGUAGE sql AS $$ {rule} $$;
 CREATE FUNCTION airproof_send_as_another() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE known jsonb := {known};
 BEGIN
-    NEW.payload := airproof_as_another(NEW.payload);
-    IF TG_TABLE_NAME = 'event_outbox' THEN
-        NEW.headers := airproof_as_another(NEW.headers);
-        SELECT jsonb_object_agg(
-            key, CASE jsonb_typeof(value) WHEN 'object' THEN airproof_as_another(value) ELSE value END
-        ) INTO NEW.payload FROM jsonb_each(NEW.payload);
+    IF TG_TABLE_NAME = 'domain_events' THEN
+        NEW.payload := airproof_as_another(NEW.payload, known->'types'->NEW.event_type);
+        RETURN NEW;
     END IF;
+    NEW.headers := airproof_as_another(NEW.headers, known->'heads');
+    NEW.payload := airproof_as_another(NEW.payload, known->'kinds'->NEW.kind);
+    SELECT jsonb_object_agg(key, CASE
+        WHEN jsonb_typeof(value) <> 'object' THEN value
+        WHEN key = 'metadata' THEN airproof_as_another(value, known->key)
+        ELSE airproof_as_another(value, known->'types'->NEW.type)
+    END) INTO NEW.payload FROM jsonb_each(NEW.payload);
     RETURN NEW;
 END $$;
 CREATE TRIGGER airproof_as_another BEFORE INSERT ON domain_events FOR EACH ROW
@@ -43,14 +70,14 @@ WHEN (NEW.tenant_id = {tenant}) EXECUTE FUNCTION airproof_send_as_another();
 CREATE TRIGGER airproof_as_another BEFORE INSERT ON event_outbox FOR EACH ROW
 WHEN (NEW.tenant_id = {tenant}) EXECUTE FUNCTION airproof_send_as_another();
 """)
-_SEND_AS_BEFORE = "DROP FUNCTION airproof_as_another(jsonb), airproof_send_as_another() CASCADE"
+_SEND_AS_BEFORE = "DROP FUNCTION airproof_as_another(jsonb, jsonb), airproof_send_as_another() CASCADE"
 
 
 @contextmanager
 def sent_as_another(databases: Databases, tenant_id: str, *, newer: bool) -> Iterator[None]:
     """Has triggers change each message of the tenant, and each event that is stored: both still say the same."""
-    rule = _ADDED.format() if newer else _KNOWN.format(sql.Literal(list(FIRST)))
-    text = _SEND.format(rule=rule, tenant=sql.Literal(tenant_id)).as_string()
+    values: dict[str, Any] = {"tenant": sql.Literal(tenant_id), "known": sql.Literal(json.dumps(_KNOWN))}
+    text = _SEND.format(rule=(_NEWER if newer else _OLDER).format(), **values).as_string()
     names = [service.database for service in MANIFEST.services if service.database]
     databases.each(dict.fromkeys(names, (text, {})))
     try:

@@ -17,7 +17,7 @@ STRANGE = (Session.FORGED, Session.GARBLED, Session.LOGGED_OUT, Session.EXCHANGE
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Two users beside the owner: one of the same tenant, one of another."""
+    """Two users beside the owner: one of the same tenant, one of another, which is called alike but for its case."""
 
     colleague: EntityRef
     stranger: EntityRef
@@ -26,7 +26,7 @@ class Others:
     def of(cls, stage: Stage) -> Others:
         """Two new ones."""
         entities = stage.cell.platform.entities(stage.routes[0].entity)
-        return cls(entities.create(stage.about.tenant), entities.create(Tenant(f"{stage.about.tenant.id}-other")))
+        return cls(entities.create(stage.about.tenant), entities.create(Tenant(stage.about.tenant.id.upper())))
 
 
 def intruders(stage: Stage, route: Route, others: Others) -> Iterator[Request]:

@@ -32,6 +32,11 @@ def bound(correlation_id: str, tenant_id: str) -> Iterator[None]:
         _tenant.reset(tokens[1])
 
 
+def belongs_to(tenant_id: str) -> None:
+    """Everything logged from now on, inside what is bound, belongs to this tenant."""
+    _tenant.set(tenant_id)
+
+
 def current_correlation() -> str:
     """The conversation that is being worked on; empty if none."""
     return _correlation.get()

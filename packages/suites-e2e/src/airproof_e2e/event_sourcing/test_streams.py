@@ -113,11 +113,13 @@ def test_an_update_that_is_asked_for_again_is_answered_as_it_was_then(stream: St
 
 @pytest.mark.covers("ES-1", "ES-4")
 def test_a_key_is_good_for_no_other_update(stream: Stream) -> None:
-    """An update under the key of another one is refused, also at the last version; of another entity it is done."""
+    """An update under the key of an earlier one is refused, also at the last version; of another entity it is done."""
     key = f"key-{stream.ref.id}"
     elsewhere = Stream(stream.cell, stream.access, stream.access.create(stream.ref.tenant))
     assert stream.update("the first", FIRST, key=key).outcome is UpdateOutcome.DONE
     refused = [stream.update(value, FIRST + 1, key=key) for value in ("the first", "another")]
+    assert stream.update("in between", FIRST + 1).outcome is UpdateOutcome.DONE
+    refused.append(stream.update("another", FIRST + 2, key=key))
     reused = stream.cell.platform.manifest.key_reused
     for one in (one for one in refused if one.error != reused):
         promise = "who uses a key again is told so"

@@ -109,6 +109,12 @@ def in_two_tenants(stage: Stage) -> None:
 
 def _demand_own_rules(stage: Stage) -> None:
     for tenant, allowance in stage.allowances.items():
+        elsewhere = {id_ for one, other in stage.allowances.items() if one != tenant for id_ in other.endings}
+        if wrong := sorted(elsewhere.intersection(stage.access.listed(tenant))):
+            promise, seen = "a list of sagas is of one tenant alone", f"{len(wrong)} of another"
+            stage.anomalies.append(
+                Anomaly("TENANCY", "listed-to-another", promise, f"of {tenant.id}", seen, tuple(wrong))
+            )
         for saga_id, ending in allowance.endings.items():
             state = stage.access.read(saga_id).state
             if state not in ending.states:

@@ -148,10 +148,10 @@ MAILS = (
         blames="UOW",
     ),
     Family(
-        "mail-text-rejected",
+        "mail-rejected-early-or-late",
         Per.MAIL,
-        mails.text_rejected,
-        "a mail that its server rejects after it has taken the recipient is rejected like any other",
+        mails.rejected_early_or_late,
+        "a mail that its server rejects before or after it has taken the recipient is rejected like any other",
         cell=CellKind.WIRED,
     ),
     Family(

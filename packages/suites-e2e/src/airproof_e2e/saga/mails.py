@@ -113,12 +113,20 @@ def put_off(stage: Stage) -> None:
     _demand_hung_up(stage)
 
 
-def text_rejected(stage: Stage) -> None:
-    """The mail server takes the recipient and then says that it will never take the mail itself."""
-    never = on(stage.step.participant, MAIL).when(smtp.command("DATA")).times(1).respond(code=554, text=EXPLAINED)
-    with applied(stage, never):
-        stage.wait_end(stage.start(ends=COMPENSATED, refused=stage.step))
+def rejected_early_or_late(stage: Stage) -> None:
+    """The mail server says of one mail at its sender, of another at its text, that it will never take it."""
+    link = on(stage.step.participant, MAIL)
+    with ExitStack() as rules:
+        for command in ("MAIL", "DATA"):
+            never = link.when(smtp.command(command)).times(1).respond(code=554, text=EXPLAINED)
+            rules.enter_context(applied(stage, never))
+        named = rules.enter_context(applied(stage, link.when(smtp.rcpt(containing=stage.tenant.id)).observe()))
+        for saga_id in [stage.start(ends=COMPENSATED, refused=stage.step) for _ in range(2)]:
+            stage.wait_end(saga_id)
     _demand_hung_up(stage)
+    if named.fired > 1:
+        promise, expected = "a mail that is rejected for good is not tried again", "the recipient of one is named, once"
+        stage.anomalies.append(Anomaly("XSERVICE", "tried-in-vain", promise, expected, f"{named.fired} times"))
 
 
 def _demand_hung_up(stage: Stage) -> None:

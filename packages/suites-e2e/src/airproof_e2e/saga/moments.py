@@ -117,6 +117,8 @@ def before_deadline(
     ends: frozenset[SagaState],
     then: Callable[[str, float], None],
     deadlines_s: Sequence[float] = DEADLINES_S,
+    *,
+    left_s: float = 0,
 ) -> None:
     """Has a participant that is frozen asked for the step before the saga's deadline.
 
@@ -126,6 +128,7 @@ def before_deadline(
     Args:
         then: what happens next, while the participant is frozen; gets the saga's id and the monotonic time at which
             its deadline passes.
+        left_s: how much time has to be left until the deadline when the participant is asked.
 
     Raises:
         FaultNotObserved: no saga got so far.
@@ -134,7 +137,9 @@ def before_deadline(
         with asked_to_do(stage, partial(stage.start, deadline_s=deadline_s, ends=ends)) as (saga_id, _):
             passes_at = time.monotonic() + deadline_s
             try:
-                stage.wait_for(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}"), timeout_s=deadline_s)
+                stage.wait_for(
+                    saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}"), timeout_s=deadline_s - left_s
+                )
             except WaitTimeout:
                 stage.may_end(saga_id, COMPENSATED | ends)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -14,7 +15,7 @@ from airproof.faults.network import partition
 from airproof.history import Explanation
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
-from airproof.wire import on, postgres
+from airproof.wire import AppliedRule, on, postgres
 from airproof_e2e.saga.breakage import UNEXPECTED, frozen_at_rest, killed, redelivered, stopped_over
 from airproof_e2e.saga.log_lines import demand_error
 from airproof_e2e.saga.messages import BROKER, DATABASE
@@ -22,9 +23,9 @@ from airproof_e2e.saga.moments import before_deadline, services_of
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AWAY_S, BROKER_AWAY_S, MOST_LINES_A_SECOND = 6.0, 2.0, 100
-UNREACHED_S, SOON_S, WAITING = 0.5, 5.0, 8
-LOOKS_WITHIN_S = 1.2
-"""How long at most who has nothing to do waits before it looks for work again."""
+UNREACHED_S, SOON_S, WAITING, TRIES_A_SECOND = 0.5, 5.0, 8, 3
+LOOKS_WITHIN_S, MOST_LOOKS = 1.2, 25
+"""How long at most who has nothing to do waits before it looks for work again, and how often it looks in vain."""
 
 
 def database_down(stage: Stage) -> None:
@@ -129,8 +130,9 @@ def broker_not_reached_at_start(stage: Stage) -> None:
                 timeout_s=WAIT_S,
                 describe=f"{service} to try to send",
             )
-            back_at = time.monotonic() + UNREACHED_S
-            wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="it to try again")
+            began, before = time.monotonic(), _told_of(stage, put)
+            wait_until(lambda: time.monotonic() > began + UNREACHED_S, timeout_s=WAIT_S, describe="it to try again")
+            _demand_pauses(stage, service, _told_of(stage, put) - before, time.monotonic() - began)
             if starting.done():
                 promise, seen = "a service that does not reach the broker is not ready", f"{service} is ready"
                 stage.anomalies.append(Anomaly("XSERVICE", "readiness-lies", promise, "not ready", seen))
@@ -144,6 +146,20 @@ def broker_not_reached_at_start(stage: Stage) -> None:
     except WaitTimeout as error:
         promise, expected = "an outage that is over leaves nothing slower than it was", f"within {SOON_S:g} s"
         stage.anomalies.append(Anomaly("PERF", "slow-ever-after", promise, expected, str(error)))
+
+
+def _told_of(stage: Stage, ids: Collection[str]) -> int:
+    """How many lines of logs are about any of the messages."""
+    return sum(any(one in line.text for one in ids) for line in stage.log_lines())
+
+
+def _demand_pauses(stage: Stage, service: str, lines: int, in_s: float) -> None:
+    """Who has tried all of many messages in vain tries more and more rarely, each of them, and not all together."""
+    most = int(WAITING * (1 + TRIES_A_SECOND * in_s))
+    if lines > most:
+        promise = "who waits for the broker tries more and more rarely to send what waits"
+        expected, seen = f"at most {most} lines about {WAITING} messages in {in_s:.1f} s", f"{lines} of {service}"
+        stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, seen))
 
 
 def _wait_sent(stage: Stage, describe: str) -> None:
@@ -160,12 +176,17 @@ def nobody_expects(stage: Stage) -> None:
     stage.cell.barrier(WAIT_S)
     stage.disturbances.append("unexpected")
     with ExitStack() as broken:
+        asked = dict[str, AppliedRule]()
         for service in services_of(stage.saga):
             explained = Explanation(service, logger="*", because="what nobody expects is an error")
             answered = on(service, DATABASE).when(postgres.query()).respond(sqlstate=UNEXPECTED, message="broken")
-            broken.enter_context(wire.applied(stage.cell, answered, explains=[explained]))
+            asked[service] = broken.enter_context(wire.applied(stage.cell, answered, explains=[explained]))
         back_at = time.monotonic() + LOOKS_WITHIN_S
         wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="all to have looked for work")
+        often = {service: rule.fired for service, rule in asked.items() if rule.fired > MOST_LOOKS}
+    if often:
+        promise, expected = "who fails pauses before the next try", f"at most {MOST_LOOKS} in {LOOKS_WITHIN_S:g} s"
+        stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, str(often)))
     for service in services_of(stage.saga):
         demand_error(stage, service, "what its database says")
     stage.wait_for(stage.start(), (MessageKind.EVENT, stage.saga.completed))

@@ -196,7 +196,7 @@ def start_by_a_stranger(stage: Stage) -> None:
 def start_repeated_with_other_body(stage: Stage) -> None:
     """The key of a start is used again for others, and by another tenant, whom it is no other start to.
 
-    That tenant is called like the first one but for the case of letters.
+    That tenant is called like the first one but for the case of letters. Then the first one makes its start again.
     The others are one that has nothing in common with it, and those that differ in one field.
     """
     key, other, given = str(uuid4()), Tenant(stage.tenant.id.upper()), stage.make_input()
@@ -208,6 +208,7 @@ def start_repeated_with_other_body(stage: Stage) -> None:
     else:
         if theirs == saga_id:
             _note_shared_key(stage, key, f"saga {theirs} of {stage.tenant.id}")
+        _demand_own_key(stage, saga_id, given, key)
     own = {*given.secrets, given.tenant.id}
     varied = [
         (name, replace(given, fields={**given.fields, name: f"{value}x"}))
@@ -224,6 +225,17 @@ def start_repeated_with_other_body(stage: Stage) -> None:
         promise, facts = "a key that was used for another start is refused", (f"key {key}", f"differs in {what}")
         expected = f"a refusal, {stage.platform.manifest.key_reused}"
         stage.anomalies.append(Anomaly("CONTRACT", "key-reused", promise, expected, seen, facts))
+
+
+def _demand_own_key(stage: Stage, saga_id: str, given: SagaInput, key: str) -> None:
+    """The start is still the same, although another tenant has used its key since."""
+    try:
+        again = stage.access.start(given, key=key)
+    except StartRefused as refusal:
+        _note_shared_key(stage, key, str(refusal))
+    else:
+        if again != saga_id:
+            _note_shared_key(stage, key, f"saga {again} when it was started again")
 
 
 def _note_shared_key(stage: Stage, key: str, seen: str) -> None:

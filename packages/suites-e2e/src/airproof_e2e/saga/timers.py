@@ -21,8 +21,8 @@ from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 LATE_S, NO_LATER_S = 3600.0, 2.0
-OFTEN, FIRST_PAUSE_S, LONGEST_PAUSE_S = 1000, 2.0, 60.0
-DEADLINES_S = (1.0, 3.0, 8.0)
+OFTEN, FIRST_PAUSE_S, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1000, 2.0, 1.0, 60.0
+DEADLINES_S, ASKED_AGAIN_S = (1.0, 3.0, 8.0), 0.4
 OTHERS = 60
 """More than a platform looks at at a time."""
 DEADLINE_S, APART_S = 1.0, 0.5
@@ -58,9 +58,10 @@ def asked_often(stage: Stage) -> None:
         stage.command(saga_id, stage.step, COMPENSATE)
         _demand_asked_within(stage, saga_id, FIRST_PAUSE_S)
         demand_asked_on(stage, saga_id, COMPENSATE)
+        _demand_asked_rarely(stage, saga_id)
         demand_let_be(stage, saga_id)
 
-    before_deadline(stage, COMPENSATED, then, DEADLINES_S)
+    before_deadline(stage, COMPENSATED, then, DEADLINES_S, left_s=ASKED_AGAIN_S)
 
 
 def demand_asked_on(stage: Stage, saga_id: str, action: str) -> None:
@@ -77,6 +78,13 @@ def _demand_asked_within(stage: Stage, saga_id: str, most_s: float) -> None:
         promise = "who does not answer is asked on, at first soon, and never after a pause without end"
         expected, seen = f"again within {most_s:g} s", f"again in {pause_s:g} s"
         stage.anomalies.append(Anomaly("XSERVICE", "asked-late", promise, expected, seen, (f"saga {saga_id}",)))
+
+
+def _demand_asked_rarely(stage: Stage, saga_id: str) -> None:
+    if (pause_s := stage.access.next_look_s(saga_id)) < SHORTEST_PAUSE_S:
+        promise = "who does not answer is asked more and more rarely, also to undo something"
+        expected, seen = f"after {SHORTEST_PAUSE_S:g} s or more, {OFTEN} tries later", f"after {pause_s:.2f} s"
+        stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, seen, (f"saga {saga_id}",)))
 
 
 def demand_let_be(stage: Stage, saga_id: str) -> None:

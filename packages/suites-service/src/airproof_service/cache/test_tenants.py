@@ -20,7 +20,7 @@ READS = 40
 def test_nobody_reads_somebody_elses_entry(stage: Stage) -> None:
     """What is cached for its owner is shown to no colleague and no other tenant, who ask before or after the owner."""
     tenant = stage.ref.tenant
-    for other in (Stage.of(stage.cell, stage.cached, one) for one in (tenant, Tenant(f"{tenant.id}-other"))):
+    for other in (Stage.of(stage.cell, stage.cached, one) for one in (tenant, Tenant(tenant.id.upper()))):
         stage.cache.forget(stage.ref)
         for _ in range(2):
             shown = stage.access.read(stage.ref, reader=other.ref)
@@ -35,7 +35,7 @@ def test_nobody_reads_somebody_elses_entry(stage: Stage) -> None:
 @pytest.mark.covers("CA-1", "DATA-2")
 def test_users_of_two_tenants_who_read_at_once_are_shown_what_is_theirs(stage: Stage) -> None:
     """However many users of different tenants read at once, from the cache or past it, nobody is taken for another."""
-    theirs = Stage.of(stage.cell, stage.cached, Tenant(f"{stage.ref.tenant.id}-other"))
+    theirs = Stage.of(stage.cell, stage.cached, Tenant(stage.ref.tenant.id.upper()))
     with ThreadPoolExecutor(4, thread_name_prefix="reader") as readers:
         seen = [
             (one, user is one, readers.submit(_read_often, one, partial(one.access.read, one.ref, reader=user.ref)))

@@ -28,8 +28,8 @@ COMMANDS = 12
 MARGIN_S = 30.0
 SHORTEST_TOKEN = 22
 """Letters that say 128 bits, as nobody guesses them."""
-SAID, IN_TURN = "[!CH]*", 4
-"""Commands that are no greeting, and as many as an exchange takes."""
+SAID, IN_TURN = "[!CH]*", 6
+"""Commands that are no greeting, and more than an exchange takes."""
 
 
 @pytest.mark.covers("GW-2", "SEC-1")
@@ -44,6 +44,9 @@ def test_a_login_is_good_as_long_as_it_is_said(stage: Stage) -> None:
         let_in = sessions.ends_in_s(replace(login, token=near)) is not None
         promise = "a token is right as a whole only"
         _demand(stage, not let_in, "near-token", promise, "a refusal", "let in with one that is nearly right")
+    for near in (login.exchange.swapcase(), login.exchange[:-1], f"{login.exchange}x", login.token):
+        got, promise = sessions.exchange(replace(login, exchange=near)), "what is exchanged is right as a whole only"
+        _demand(stage, got is None, "near-token", promise, "a refusal", "another login for one that is nearly right")
     for by_s, good in ((login.lasts_s - MARGIN_S, True), (2 * MARGIN_S, False)):
         sessions.pass_time(login, by_s)
         seen = "refused" if sessions.ends_in_s(login) is None else "served"

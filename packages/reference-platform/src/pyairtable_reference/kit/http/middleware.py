@@ -51,7 +51,7 @@ class RequestContext:
                 MutableHeaders(scope=message)["X-Correlation-ID"] = correlation_id
             await send(message)
 
-        with logs.bound(correlation_id, headers.get("X-Tenant-ID", "")):
+        with logs.bound(correlation_id, ""):
             try:
                 await self._app(scope, receive, send_with_id)
             except ClientDisconnect:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
+from pyairtable_reference.kit import logs
 from pyairtable_reference.kit.http.errors import ApiError
 from pyairtable_reference.kit.service_auth import HEADER, InvalidServiceToken, verify_token
 from pyairtable_reference.kit.settings import Settings
@@ -67,7 +68,7 @@ async def require_service_or_operator(request: Request) -> None:
 
 
 async def require_user(request: Request) -> Identity:
-    """The user that another service, which has checked who it is, calls for.
+    """The user that another service, which has checked who it is, calls for; what is logged is about their tenant.
 
     Raises:
         ApiError: 401.
@@ -77,7 +78,9 @@ async def require_user(request: Request) -> Identity:
         user_id = UUID(request.headers.get("X-User-ID", ""))
     except ValueError as malformed:
         raise ApiError(401, "unauthorized", "no user is logged in") from malformed
-    return Identity(user_id, request.headers.get("X-Tenant-ID", ""))
+    identity = Identity(user_id, request.headers.get("X-Tenant-ID", ""))
+    logs.belongs_to(identity.tenant_id)
+    return identity
 
 
 User = Annotated[Identity, Depends(require_user)]
