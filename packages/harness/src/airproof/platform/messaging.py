@@ -129,10 +129,10 @@ class OutboxAccess(Protocol):
         """Has a parked message be as after its first try, and yields it so. It is not due before the context ends."""
         ...
 
-    def postponed(self, service: str, tenant: Tenant) -> AbstractContextManager[str]:
-        """Puts a message into the service's outbox that was refused once, and yields its id.
+    def postponed(self, service: str, tenant: Tenant, count: int = 1) -> AbstractContextManager[tuple[str, ...]]:
+        """Puts messages of as many aggregates into the service's outbox that were refused once; yields their ids.
 
-        It is not due again before the context ends.
+        None of them is due again before the context ends.
         """
         ...
 
