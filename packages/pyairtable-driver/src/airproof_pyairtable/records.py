@@ -24,6 +24,16 @@ _KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
         "result": (dict,),
     },
 }
+# What steps are told, and tell those that follow; all of it is text. Whoever is of another version reckons with it too.
+_ASKED = {
+    "create_credentials": ("email", "password_hash"),
+    "create_profile": ("user_id", "email", "first_name", "last_name"),
+    "create_workspace": ("owner_id", "name"),
+    "assign_permissions": ("user_id", "workspace_id"),
+    "send_welcome_mail": ("user_id", "recipient", "first_name"),
+}
+_ANSWERED: dict[str, tuple[str, ...]] = {"create_credentials": ("user_id",), "create_workspace": ("workspace_id",)}
+_TOLD = {MessageKind.COMMAND: ("payload", _ASKED), MessageKind.REPLY: ("result", _ANSWERED)}
 
 
 def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> BusMessage:
@@ -79,6 +89,12 @@ def _malformed(kind: MessageKind, body: Mapping[str, Any]) -> Iterable[str]:
     for name, kinds in _KINDS.get(kind, {}).items():
         if type(body.get(name)) not in kinds:
             yield f"{name} is a {type(body.get(name)).__name__}, not a {kinds[0].__name__}"
+    if kind in _TOLD and body.get("action") == "execute" and body.get("outcome") != "refused":
+        part, names = _TOLD[kind]
+        told = body.get(part) or {}
+        for name in names.get(body.get("step", ""), ()):
+            if type(told.get(name)) is not str:
+                yield f"{part}.{name} is a {type(told.get(name)).__name__}, not a str"
 
 
 def older(body: dict[str, Any], days: float) -> dict[str, Any]:
