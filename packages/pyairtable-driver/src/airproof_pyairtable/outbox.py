@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import cycle
@@ -14,6 +14,7 @@ from airproof.platform.driver import Tenant
 from airproof.platform.observation import OutboxRow
 from airproof_pyairtable.databases import APPLICATION, Databases
 from airproof_pyairtable.http import Http
+from airproof_pyairtable.kept import kept_as_another
 from airproof_pyairtable.manifest import REGISTRATION
 from airproof_pyairtable.places import EVENT_TOPICS, database_of
 from airproof_pyairtable.readouts import read_held_back
@@ -141,9 +142,14 @@ class Outboxes:
         with self._not_due(service, [row.message_id]):
             yield replace(row, status="pending", attempts=1)
 
-    def sent_as_another(self, tenant: Tenant, *, newer: bool) -> AbstractContextManager[None]:
-        """Puts triggers on the tables of outboxes and events."""
-        return sent_as_another(self._databases, tenant.id, newer=newer)
+    @contextmanager
+    def sent_as_another(self, tenant: Tenant, *, newer: bool) -> Iterator[None]:
+        """Puts triggers on the tables of outboxes and events, of sagas and mails."""
+        with (
+            kept_as_another(self._databases, tenant.id, newer=newer),
+            sent_as_another(self._databases, tenant.id, newer=newer),
+        ):
+            yield
 
     @contextmanager
     def _not_due(self, service: str, ids: Sequence[str], new: Sequence[dict[str, str]] = ()) -> Iterator[None]:

@@ -141,7 +141,7 @@ class OutboxAccess(Protocol):
         ...
 
     def sent_as_another(self, tenant: Tenant, *, newer: bool) -> AbstractContextManager[None]:
-        """Has all services store and send what is the tenant's as another version does, until the context ends.
+        """Has all services store, keep and send what is the tenant's as another version does, until the context ends.
 
         Args:
             newer: with a header more, and a field more in each object; else without what came after the first version.
