@@ -65,6 +65,16 @@ def test_what_is_of_another_kind_is_named(wrong: dict[str, Any]) -> None:
     assert [what.partition(" ")[0] for what in message.malformed] == list(wrong)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "result", "lacking"),
+    [("done", {"user_id": "u1"}, []), ("done", {"id": "u1"}, ["result.user_id"]), ("refused", {}, [])],
+)
+def test_a_reply_that_lacks_what_later_steps_need_is_named(outcome: str, result: object, lacking: list[str]) -> None:
+    reply = {**REPLY, "step": "create_credentials", "outcome": outcome, "result": result}
+    message = read_record(make_record("pyairtable.sagas.replies", OF_REPLY, reply), "c1.")
+    assert [what.partition(" ")[0] for what in message.malformed] == lacking
+
+
 @pytest.mark.parametrize("name", ["message-id", "type", "tenant-id", "correlation-id", "causation-id", "source"])
 def test_a_header_that_contradicts_the_body_is_named(name: str) -> None:
     record = make_record("pyairtable.user.events", {**OF_EVENT, name: "other"}, EVENT)

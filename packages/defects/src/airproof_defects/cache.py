@@ -527,4 +527,29 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA430",
+        category="CACHE",
+        what="a connection to the database is taken before the cache is asked",
+        trigger="something is read that is cached, while the database cannot be reached",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "        async def load() -> Workspace | None:\n"
+                "            async with self._units_of_work.begin() as work:\n"
+                "                return await Workspaces(work.connection).get(owner.tenant_id, workspace_id)\n\n"
+                "        return _owned(owner, workspace_id, "
+                "await self._cache.get(owner.tenant_id, str(workspace_id), load))\n",
+                "        async with self._units_of_work.begin() as work:\n"
+                "            load = partial(Workspaces(work.connection).get, owner.tenant_id, workspace_id)\n"
+                "            found = await self._cache.get(owner.tenant_id, str(workspace_id), load)\n"
+                "        return _owned(owner, workspace_id, found)\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "from dataclasses import replace\n",
+                "from dataclasses import replace\nfrom functools import partial\n",
+            ),
+        ),
+    ),
 )

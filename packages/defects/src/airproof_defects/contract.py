@@ -576,4 +576,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT430",
+        category="CONTRACT",
+        what="a field of a command is called otherwise, by who asks and by who does it",
+        trigger="a saga",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/domain/registration.py",
+                '    return {"owner_id": known["user_id"], "name"',
+                '    return {"user_id": known["user_id"], "name"',
+            ),
+            Edit(
+                "services/workspace_service/application/steps.py",
+                'UUID(command.payload["owner_id"])',
+                'UUID(command.payload["user_id"])',
+            ),
+        ),
+    ),
 )

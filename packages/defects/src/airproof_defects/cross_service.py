@@ -848,4 +848,24 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS431",
+        category="XSERVICE",
+        what="a mail needs what sagas keep from their start on, and have not always kept",
+        trigger="a saga that another version has started",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            input=start.input,\n",
+                '            input=start.input,\n            context={"registered_at": now.date().isoformat()},\n',
+            ),
+            Edit(
+                "services/saga_orchestrator/domain/registration.py",
+                '"recipient": given["email"], "first_name": given["first_name"]}',
+                '"recipient": given["email"], "first_name": given["first_name"]} | {\n'
+                '        "registered_at": known["registered_at"]\n'
+                "    }",
+            ),
+        ),
+    ),
 )

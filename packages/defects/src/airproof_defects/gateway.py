@@ -370,4 +370,25 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW430",
+        category="GATEWAY",
+        what="all errors have one set of headers, to which is added what one of them needs",
+        trigger="somebody is refused after another one was told that something is away",
+        edits=(
+            Edit(
+                "kit/http/errors.py",
+                '    again = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}\n'
+                "    return JSONResponse(body, status_code=status, headers={**again, **(headers or {})})\n",
+                "    if status == HTTPStatus.SERVICE_UNAVAILABLE:\n"
+                '        _COMMON["Retry-After"] = "1"\n'
+                "    return JSONResponse(body, status_code=status, headers={**_COMMON, **(headers or {})})\n",
+            ),
+            Edit(
+                "kit/http/errors.py",
+                "log = logging.getLogger(__name__)\n",
+                "log = logging.getLogger(__name__)\n\n_COMMON: dict[str, str] = {}\n",
+            ),
+        ),
+    ),
 )

@@ -643,4 +643,28 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB430",
+        category="OUTBOX",
+        what="the oldest are looked for first, and then those of them that are due",
+        trigger="more messages wait for their next try than are sent at a time",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "    due = (\n"
+                "        select(row.c.id)\n"
+                "        .where(row.c.status == PENDING, row.c.next_attempt_at <= func.now())\n"
+                "        .where(or_(row.c.claimed_until.is_(None), row.c.claimed_until < func.now()), ~waits)\n"
+                "        .order_by(row.c.position)\n"
+                '        .limit(bindparam("limit"))\n',
+                "    heads = select(row.c.id).where(row.c.status == PENDING, ~waits).order_by(row.c.position)\n"
+                '    oldest = heads.limit(bindparam("limit")).cte("oldest")\n'
+                "    due = (\n"
+                "        select(row.c.id)\n"
+                "        .where(row.c.id.in_(select(oldest.c.id)), row.c.status == PENDING)\n"
+                "        .where(row.c.next_attempt_at <= func.now())\n"
+                "        .where(or_(row.c.claimed_until.is_(None), row.c.claimed_until < func.now()))\n",
+            ),
+        ),
+    ),
 )

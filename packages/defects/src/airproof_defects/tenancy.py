@@ -177,4 +177,22 @@ DEFECTS: tuple[Defect, ...] = (
             Edit("kit/saga/store.py", "self._one(_FIND, tenant=tenant_id, type=", "self._one(_FIND, type="),
         ),
     ),
+    Defect(
+        id="TE08",
+        category="TENANCY",
+        what="all tenants' legal holds have one lock",
+        trigger="something of one tenant is being undone for long",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "        await self._work.lock(LEGAL_HOLD, tenant_id)\n        found",
+                "        await self._work.lock(LEGAL_HOLD)\n        found",
+            ),
+            Edit(
+                "kit/tenancy.py",
+                "        await self._work.lock(LEGAL_HOLD, tenant_id)\n        await",
+                "        await self._work.lock(LEGAL_HOLD)\n        await",
+            ),
+        ),
+    ),
 )

@@ -396,4 +396,21 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB01",
+        category="DBTX",
+        what="a figure is read, and then written as what it should be",
+        trigger="two instances have to change it at the same time",
+        edits=(
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                "        mine = (profiles.c.id == user_id) & (profiles.c.tenant_id == tenant_id)\n"
+                "        await self._connection.execute("
+                "update(profiles).where(mine).values(workspaces=profiles.c.workspaces + change))\n",
+                "        if profile := await self.get(tenant_id, user_id):\n"
+                "            owned = update(profiles).where(profiles.c.id == profile.id)\n"
+                "            await self._connection.execute(owned.values(workspaces=profile.workspaces + change))\n",
+            ),
+        ),
+    ),
 )

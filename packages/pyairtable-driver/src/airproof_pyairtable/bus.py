@@ -241,15 +241,21 @@ class Bus:
     def send_again(self, message: BusMessage, days: float = 0, *, elsewhere: bool = False) -> BusMessage:
         """Produces the record once more, key and headers unchanged; its body older, if asked."""
         raw = self.log.raw(message)
-        topic = f"{self._prefix}{message.topic}"
-        others = [
-            one.partition for one in self._partitions if one.topic == topic and one.partition != message.partition
-        ]
-        if elsewhere and not others:
-            raise PlatformError(f"{message.topic} has one partition only")
-        copy = replace(message, injected=True, partition=others[0] if elsewhere else message.partition)
+        copy = replace(message, injected=True, partition=self.beside(message) if elsewhere else message.partition)
         value = json.dumps(older(message.body, days)).encode() if days else raw.value
         return self._send(copy, raw.key, value, list(raw.headers))
+
+    def beside(self, message: BusMessage) -> int:
+        """Another partition of the message's topic.
+
+        Raises:
+            PlatformError: there is none.
+        """
+        topic = f"{self._prefix}{message.topic}"
+        for one in self._partitions:
+            if one.topic == topic and one.partition != message.partition:
+                return int(one.partition)
+        raise PlatformError(f"{message.topic} has one partition only")
 
     def send_letter(self, letter: BusMessage, to: BusMessage, *, days: float = 0) -> BusMessage:
         """Produces the dead letter's record to the place of the message, with all headers that it has by now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import cycle
@@ -14,15 +14,17 @@ from airproof.platform.driver import Tenant
 from airproof.platform.observation import OutboxRow
 from airproof_pyairtable.databases import APPLICATION, Databases
 from airproof_pyairtable.http import Http
+from airproof_pyairtable.kept import kept_as_another
 from airproof_pyairtable.manifest import REGISTRATION
 from airproof_pyairtable.places import EVENT_TOPICS, database_of
 from airproof_pyairtable.readouts import read_held_back
 from airproof_pyairtable.versions import sent_as_another
 
 _POSTPONE = """
-UPDATE event_outbox SET status = 'pending', attempts = 1, next_attempt_at = 'infinity' WHERE id = %(id)s
+UPDATE event_outbox SET status = 'pending', attempts = 1, next_attempt_at = 'infinity'
+WHERE id = ANY (%(ids)s::uuid[])
 """
-_DUE = "UPDATE event_outbox SET next_attempt_at = now() WHERE id = %(id)s"
+_DUE = "UPDATE event_outbox SET next_attempt_at = now() WHERE id = ANY (%(ids)s::uuid[])"
 _END_CLAIMS = """
 UPDATE event_outbox SET claimed_until = now() + %(in_s)s * interval '1 second'
 WHERE tenant_id = %(tenant)s AND status = 'pending' AND claimed_by IS NOT NULL
@@ -119,11 +121,11 @@ class Outboxes:
             yield id_
 
     @contextmanager
-    def postponed(self, service: str, tenant: Tenant) -> Iterator[str]:
-        """Puts a message in that is to be tried again, and makes it due when the context ends."""
-        id_ = str(uuid.uuid4())
-        with self._not_due(service, id_, _event(id_, tenant.id, id_, 1, "")):
-            yield id_
+    def postponed(self, service: str, tenant: Tenant, count: int = 1) -> Iterator[tuple[str, ...]]:
+        """Puts messages in that are to be tried again, and makes them due when the context ends."""
+        ids = tuple(str(uuid.uuid4()) for _ in range(count))
+        with self._not_due(service, ids, [_event(id_, tenant.id, id_, 1, "") for id_ in ids]):
+            yield ids
 
     def put_beside(self, service: str, tenant: Tenant, message_id: str) -> tuple[str, ...]:
         """Puts in an event of the same aggregate to another topic, and one of another aggregate to the same topic."""
@@ -137,24 +139,29 @@ class Outboxes:
     @contextmanager
     def put_off(self, service: str, row: OutboxRow) -> Iterator[OutboxRow]:
         """Has a parked message be tried again, and makes it due when the context ends."""
-        with self._not_due(service, row.message_id):
+        with self._not_due(service, [row.message_id]):
             yield replace(row, status="pending", attempts=1)
 
-    def sent_as_another(self, tenant: Tenant, *, newer: bool) -> AbstractContextManager[None]:
-        """Puts triggers on the tables of outboxes and events."""
-        return sent_as_another(self._databases, tenant.id, newer=newer)
+    @contextmanager
+    def sent_as_another(self, tenant: Tenant, *, newer: bool) -> Iterator[None]:
+        """Puts triggers on the tables of outboxes and events, of sagas and mails."""
+        with (
+            kept_as_another(self._databases, tenant.id, newer=newer),
+            sent_as_another(self._databases, tenant.id, newer=newer),
+        ):
+            yield
 
     @contextmanager
-    def _not_due(self, service: str, id_: str, new: dict[str, str] | None = None) -> Iterator[None]:
+    def _not_due(self, service: str, ids: Sequence[str], new: Sequence[dict[str, str]] = ()) -> Iterator[None]:
         with self._databases.transaction(database_of(service)) as connection:
-            if new:
-                connection.execute(_INSERT, new)
-            connection.execute(_POSTPONE, {"id": id_})
+            for row in new:
+                connection.execute(_INSERT, row)
+            connection.execute(_POSTPONE, {"ids": list(ids)})
         try:
             yield
         finally:
             with self._databases.transaction(database_of(service)) as connection:
-                connection.execute(_DUE, {"id": id_})
+                connection.execute(_DUE, {"ids": list(ids)})
 
 
 def _stream(tenant: Tenant, sizes: Sequence[int]) -> list[dict[str, str]]:

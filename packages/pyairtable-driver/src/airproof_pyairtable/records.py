@@ -28,6 +28,16 @@ KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
 }
 _TOLD: dict[str, tuple[type, ...]] = {"permissions": (list,), "reason": (str, type(None))}
 """What the objects in a body tell is text, but for these."""
+_ASKED = {
+    "create_credentials": ("email", "password_hash"),
+    "create_profile": ("user_id", "email", "first_name", "last_name"),
+    "create_workspace": ("owner_id", "name"),
+    "assign_permissions": ("user_id", "workspace_id"),
+    "send_welcome_mail": ("user_id", "recipient", "first_name"),
+}
+_ANSWERED: dict[str, tuple[str, ...]] = {"create_credentials": ("user_id",), "create_workspace": ("workspace_id",)}
+_NEEDED = {MessageKind.COMMAND: ("payload", _ASKED), MessageKind.REPLY: ("result", _ANSWERED)}
+"""What steps are told, and tell those that follow: whoever is of another version reckons with it, too."""
 
 
 def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> BusMessage:
@@ -87,6 +97,10 @@ def _malformed(kind: MessageKind, body: Mapping[str, Any]) -> Iterable[str]:
     for name, value in chain.from_iterable(part.items() for part in parts):
         if type(value) not in (kinds := _TOLD.get(name, (str,))):
             yield f"{name} is told as a {type(value).__name__}, not as a {kinds[0].__name__}"
+    if kind in _NEEDED and body.get("action") == "execute" and body.get("outcome") != "refused":
+        part, needed = _NEEDED[kind]
+        told = body.get(part) or {}
+        yield from (f"{part}.{name} is missing" for name in needed.get(body.get("step", ""), ()) if name not in told)
 
 
 def older(body: dict[str, Any], days: float) -> dict[str, Any]:

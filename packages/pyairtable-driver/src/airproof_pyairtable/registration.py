@@ -308,9 +308,11 @@ class Registration:
         of = self._started[saga_id].given.tenant
         return self._bus.send_new(forged_commands(saga_id, step, of.id, other.id))
 
-    def forge_event(self, event: BusMessage, other: Tenant) -> BusMessage:
-        """Sends an event of another aggregate in the other tenant's name."""
-        (sent,) = self._bus.send_new([new_event(event.type, event.topic, other.id, event.payload)])
+    def forge_event(self, event: BusMessage, of: Tenant, *, elsewhere: bool = False) -> BusMessage:
+        """Sends an event of another aggregate in the tenant's name."""
+        place = self._bus.beside(event) if elsewhere else event.partition
+        new = replace(new_event(event.type, event.topic, of.id, event.payload), partition=place)
+        (sent,) = self._bus.send_new([new])
         return sent
 
     def observe(self, tenant: Tenant) -> SagaObservation:

@@ -23,6 +23,8 @@ LONGEST_ERROR, AGAIN_S = 300, 60.0
 LONGEST_PAGE, WAIT_S = 100, 10.0
 REFUSALS = frozenset({401, 403, 404})
 UNAVAILABLE = frozenset({502, 503, 504})
+PASSING = frozenset({408, 409, 425, 429})
+"""Refusals that there may be no cause for a moment later."""
 PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER, Access.SELF})
 FULL = "OOM command not allowed when used memory > 'maxmemory'."
 """What Redis answers that has no room."""
@@ -163,6 +165,9 @@ class Stage:
         seen = f"{answer}, again in {answer.again_in_s or 'unknown'} s"
         told = answer.status != 503 or 0 < (answer.again_in_s or 0) <= AGAIN_S
         self.demand(told, "GATEWAY", "no-retry", promise, expected, seen, request)
+        promise, expected = "who is refused for what they ask is not told to ask the same again", "no time to do so"
+        in_vain = 400 <= answer.status < 500 and answer.status not in PASSING and answer.again_in_s is not None
+        self.demand(not in_vain, "GATEWAY", "retry-in-vain", promise, expected, seen, request)
         promise, expected = "who asks by a method that there is not is told which there are", "a head that allows some"
         told = answer.status != 405 or bool(answer.allows)
         self.demand(told, "GATEWAY", "no-methods", promise, expected, answer, request)

@@ -235,8 +235,12 @@ class SagaAccess(Protocol):
         """Sends commands to do and to undo the step of the saga that say the same."""
         ...
 
-    def forge_event(self, event: BusMessage, other: Tenant) -> BusMessage:
-        """Sends a new event of another aggregate that tells the same in the other tenant's name."""
+    def forge_event(self, event: BusMessage, of: Tenant, *, elsewhere: bool = False) -> BusMessage:
+        """Sends a new event of another aggregate that tells the same in the tenant's name.
+
+        Args:
+            elsewhere: in another partition than that one's, which another instance reads.
+        """
         ...
 
     def observe(self, tenant: Tenant) -> SagaObservation:

@@ -129,10 +129,10 @@ class OutboxAccess(Protocol):
         """Has a parked message be as after its first try, and yields it so. It is not due before the context ends."""
         ...
 
-    def postponed(self, service: str, tenant: Tenant) -> AbstractContextManager[str]:
-        """Puts a message into the service's outbox that was refused once, and yields its id.
+    def postponed(self, service: str, tenant: Tenant, count: int = 1) -> AbstractContextManager[tuple[str, ...]]:
+        """Puts messages of as many aggregates into the service's outbox that were refused once; yields their ids.
 
-        It is not due again before the context ends.
+        None of them is due again before the context ends.
         """
         ...
 
@@ -141,7 +141,7 @@ class OutboxAccess(Protocol):
         ...
 
     def sent_as_another(self, tenant: Tenant, *, newer: bool) -> AbstractContextManager[None]:
-        """Has all services store and send what is the tenant's as another version does, until the context ends.
+        """Has all services store, keep and send what is the tenant's as another version does, until the context ends.
 
         Args:
             newer: with a header more, and a field more in each object; else without what came after the first version.

@@ -190,10 +190,10 @@ def forged_commands(stage: Stage, saga_id: str, step: Step, other: Tenant) -> tu
     return _unprocessable(stage, step.participant, lambda: stage.access.forge_commands(saga_id, step.name, other))
 
 
-def event_forged(stage: Stage, event: BusMessage, other: Tenant) -> None:
-    """Tells what the event does in another tenant's name."""
+def event_forged(stage: Stage, event: BusMessage, of: Tenant, *, elsewhere: bool = False) -> None:
+    """Tells what the event does of something else, in the tenant's name, and if asked in another partition."""
     with _declared(stage, "event forged", event.type) as seen:
-        sent = stage.access.forge_event(event, other)
+        sent = stage.access.forge_event(event, of, elsewhere=elsewhere)
         seen("it is on the bus", topic=sent.topic, offset=sent.offset)
 
 

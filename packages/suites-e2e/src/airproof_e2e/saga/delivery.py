@@ -57,7 +57,7 @@ EVENTS = (
         "events-raced",
         Per.SAGA,
         events.raced,
-        "an event is counted once though two instances of the service have it at the same time",
+        "an event is counted once though two instances have it at the same time, and no other one with it is lost",
         TWICE,
         blames="BUS",
         cell=CellKind.DOUBLED,

@@ -170,7 +170,10 @@ def _told_forward(stage: Stage) -> list[Subscription]:
 
 
 def raced(stage: Stage) -> None:
-    """Each event that is told forward reaches two instances of who keeps a figure from it, at the same time."""
+    """Each event that is told forward reaches two instances of who keeps a figure from it, at the same time.
+
+    Then the one is told that there is one thing more, and the other one that there is one less.
+    """
     for one in _told_forward(stage):
         with held(stage, one.service, Write.EVENT_INBOX) as block:
             saga_id = stage.start()
@@ -180,6 +183,25 @@ def raced(stage: Stage) -> None:
             both = f"two instances of {one.service} to have the event"
             wait_until(lambda: block.waiting() >= TWO, timeout_s=WAIT_S, describe=both)
         stage.wait_end(saga_id)
+        _changed_at_once(stage, one, event)
+
+
+def _changed_at_once(stage: Stage, told: Subscription, event: BusMessage) -> None:
+    """Two instances have looked at a figure, or are about to, when one has to add to it and the other to take away."""
+    stage.cell.barrier(WAIT_S)
+    figures = (told.service, told.figure)
+    others = [one for one in stage.platform.manifest.subscriptions if (one.service, one.figure) == figures]
+    with held(stage, told.service, Write.BUSINESS) as block:
+        for number, one in enumerate(others):
+            event_forged(stage, replace(event, type=one.event), stage.tenant, elsewhere=bool(number))
+        both = f"{len(others)} instances of {told.service} to change the {told.figure} of one user"
+        wait_until(lambda: block.waiting() >= len(others), timeout_s=WAIT_S, describe=both)
+    stage.cell.barrier(WAIT_S)
+    wrong = [one for one in stage.access.observe(stage.tenant).figures if one.shown != one.actual]
+    if wrong:
+        promise = "of changes of one figure that come at the same time none is lost"
+        expected, seen = f"{wrong[0].name} {wrong[0].actual}", f"{wrong[0].shown} at {told.service}"
+        stage.anomalies.append(Anomaly("DBTX", "lost-update", promise, expected, seen, (wrong[0].subject,)))
 
 
 def _subscription(stage: Stage) -> Subscription:

@@ -337,7 +337,7 @@ REPETITION = (
         "senders-of-other-versions",
         Per.SAGA,
         versions.senders_of_others,
-        "every message is taken from a newer version, with a field more, and from an older one, with no later field",
+        "what a newer version sends and keeps, with a field more, is taken, and an older one's, without later fields",
         ("SAGA-1", "EB-2"),
         blames="XSERVICE",
     ),

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE
 from airproof.errors import WaitTimeout
-from airproof.platform.driver import SagaInput
+from airproof.platform.driver import SagaInput, Tenant
 from airproof.platform.manifest import Step
 from airproof.platform.observation import MessageKind
 from airproof.wire import AppliedRule, on, postgres
@@ -18,11 +18,14 @@ from airproof_e2e.saga.messages import DATABASE, applied
 from airproof_e2e.saga.moments import last_refusable, undoable
 from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
-LOOKS_AROUND_S = 0.1
+LOOKS_AROUND_S, FOR_OTHERS_S = 0.1, 3.0
 
 
 def set_while_undoing(stage: Stage) -> None:
-    """Every participant has found nothing that forbids to undo its step when an operator forbids that."""
+    """Every participant has found nothing that forbids to undo its step when an operator forbids that.
+
+    Beside that the operator forbids it for another tenant, and allows it again.
+    """
     given, refuser = stage.make_input(), last_refusable(stage)
     forbidden = _forbidden(stage)
     with ExitStack() as rules, stage.access.refuse(refuser.name, given):
@@ -81,14 +84,27 @@ def _undoing(stage: Stage, step: Step) -> Selected:
 
 def _forbid(stage: Stage, step: Step, given: SagaInput, undoing: AppliedRule) -> None:
     undoing.wait_until_held(WAIT_S)
-    with ThreadPoolExecutor(1, thread_name_prefix="operator") as operator, ExitStack() as rule:
+    with ThreadPoolExecutor(2, thread_name_prefix="operator") as operator, ExitStack() as rule:
         forbidding = operator.submit(rule.enter_context, stage.access.refuse_compensation(step.name, given))
         # Who waits for what is under way is answered after it; who does not has been by then.
         wait([forbidding], LOOKS_AROUND_S)
         if forbidding.done() and not forbidding.exception():
             _note_done(stage, step)
+        beside = operator.submit(_forbid_for_another, stage, step)
+        in_time = not wait([beside], FOR_OTHERS_S).not_done
         undoing.release()
         forbidding.result(WAIT_S)
+        beside.result(WAIT_S)
+    if not in_time:
+        promise = "what is under way for one tenant keeps no operator waiting who asks for something for another"
+        expected, seen = f"an answer within {FOR_OTHERS_S:g} s", f"none while {step.name} is being undone"
+        stage.anomalies.append(Anomaly("TENANCY", "waits-for-another", promise, expected, seen, (step.participant,)))
+
+
+def _forbid_for_another(stage: Stage, step: Step) -> None:
+    other = stage.make_input(tenant=Tenant(f"{stage.tenant.id}-other"))
+    with stage.access.refuse_compensation(step.name, other):
+        pass
 
 
 def _note_done(stage: Stage, step: Step) -> None:

@@ -37,7 +37,8 @@ def database_down(stage: Stage) -> None:
     last, other, third = (stage.saga.steps[number % len(stage.saga.steps)] for number in (-1, 1, -2))
     with ExitStack() as waiting, ExitStack() as frozen:
         for service in services_of(stage.saga):
-            stage.allowance.foreign.add(waiting.enter_context(stage.platform.outbox.postponed(service, stage.tenant)))
+            postponed = stage.platform.outbox.postponed(service, stage.tenant)
+            stage.allowance.foreign.update(waiting.enter_context(postponed))
         replier = frozen.enter_context(frozen_at_rest(stage, last.participant))
         replied = stage.start()
         stage.command(replied, last)

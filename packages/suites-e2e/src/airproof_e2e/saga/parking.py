@@ -59,7 +59,7 @@ def publishing_is_refused(stage: Stage) -> None:
         stage.wait_end(stage.start())
         parked = {service: wait_parked(stage, service) for service in events}
     with stage.platform.outbox.postponed(stage.orchestrator, stage.tenant) as waiting:
-        stage.allowance.foreign.add(waiting)
+        stage.allowance.foreign.update(waiting)
         aged(stage, stage.orchestrator, PARKED_DAYS)
         with stopped(stage, stage.orchestrator):
             pass

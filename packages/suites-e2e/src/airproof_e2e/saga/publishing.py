@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from statistics import median
@@ -101,29 +101,33 @@ def event_log_is_immutable(stage: Stage) -> None:
 def commits_late(stage: Stage) -> None:
     """In every outbox a transaction took its place early and commits when later messages are long sent.
 
-    Another message of each was refused once and waits for its next try; others of its topic, or of its key, come after.
+    Another message of each was refused once and waits for its next try, and so do more of one than are sent at a time;
+    others of its topic, or of its key, come after.
     """
-    outbox, postponed = stage.platform.outbox, dict[str, str]()
+    outbox, postponed = stage.platform.outbox, dict[str, tuple[str, ...]]()
     with ExitStack() as waiting:
         for service in services_of(stage.saga):
             stage.allowance.foreign.add(waiting.enter_context(outbox.late_commit(service, stage.tenant)))
-            postponed[service] = waiting.enter_context(outbox.postponed(service, stage.tenant))
-            beside = outbox.put_beside(service, stage.tenant, postponed[service])
-            stage.allowance.foreign.update({postponed[service], *beside})
+            count = BACKLOG if service == stage.orchestrator else 1
+            postponed[service] = waiting.enter_context(outbox.postponed(service, stage.tenant, count))
+            beside = outbox.put_beside(service, stage.tenant, postponed[service][0])
+            stage.allowance.foreign.update({*postponed[service], *beside})
         saga_id = stage.start()
         promise = "a message that is not sent yet keeps only those of its own key and topic waiting"
         expected = "all others are sent"
         try:
             stage.wait_end(saga_id)
             for service, waits in postponed.items():
-                only = f"{service} to hold back {waits} and no other"
+                only = f"{service} to hold back what waits for its next try, {len(waits)} messages, and no other"
                 wait_until(partial(_holds_back_only, stage, service, waits), timeout_s=WAIT_S / 2, describe=only)
         except WaitTimeout as error:
             stage.anomalies.append(Anomaly("OUTBOX", "kept-waiting", promise, expected, str(error)))
+            # It is late for that, and for nothing else.
+            stage.disturbances.append("kept waiting")
 
 
-def _holds_back_only(stage: Stage, service: str, message_id: str) -> bool:
-    return [row.message_id for row in stage.platform.outbox.held_back(service, stage.tenant)] == [message_id]
+def _holds_back_only(stage: Stage, service: str, message_ids: Collection[str]) -> bool:
+    return {row.message_id for row in stage.platform.outbox.held_back(service, stage.tenant)} == {*message_ids}
 
 
 def killed_before_acknowledgement(stage: Stage) -> None:

@@ -10,7 +10,10 @@ from airproof_e2e.saga.stage import COMPENSATED, Stage
 
 
 def senders_of_others(stage: Stage) -> None:
-    """Whoever sends is of a newer version, and then of an older one, while a saga completes and one is undone."""
+    """Whoever sends is of a newer version, and then of an older one, while a saga completes and one is undone.
+
+    Of that version is also what is kept of them meanwhile.
+    """
     for newer in (True, False):
         with ExitStack() as stack:
             stack.enter_context(sent_as_another(stage, newer=newer))

@@ -4,11 +4,13 @@ from contextlib import suppress
 
 import pytest
 
+from airproof.checkers.reads import CATEGORY
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
 from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.wire import applied
-from airproof.wire import Wire, on, postgres, redis
+from airproof.platform.entities import EntityAccess
+from airproof.wire import Wire, established, on, opened, postgres, redis
 from airproof_service.cache.stage import WAIT_S, Stage, value_of
 from airproof_service.stage import FULL, replica_held
 
@@ -51,19 +53,36 @@ def test_what_cannot_be_cached_is_read_all_the_same(stage: Stage, wire: Wire) ->
     stage.judge()
 
 
-@pytest.mark.covers("CA-1", "XS-3")
+@pytest.mark.destructive
+@pytest.mark.covers("CA-1", "XS-3", "XS-4")
 def test_what_is_cached_is_read_without_the_database(stage: Stage, wire: Wire) -> None:
-    """A read that the cache can answer asks no database, however often it is made."""
+    """A read that the cache can answer asks no database, however often it is made, and needs no connection to one."""
     del wire
     stage.read_from_the_cache()
-    asked = on(stage.access.entity.service, "postgres-*").when(postgres.query(containing=stage.ref.id))
+    link = on(stage.access.entity.service, "postgres-*")
+    asked = link.when(postgres.query(containing=stage.ref.id))
     with applied(stage.cell, asked.observe().preventable()) as passed:
         for _ in range(HITS):
             stage.read()
     if passed.fired:
         promise, seen = "what is cached is read without the database", f"{passed.fired} queries in {HITS} reads"
         stage.fail(Anomaly("PERF", "asked-all-the-same", promise, "no query", seen))
+    # What the gateway asks of others first may need theirs.
+    behind = stage.access.behind_the_gateway()
+    gone, refused = link.when(established()).reset(), link.when(opened()).refuse()
+    with applied(stage.cell, refused.preventable()), applied(stage.cell, gone):
+        _demand_read(stage, behind)
+    stage.read()
     stage.judge()
+
+
+def _demand_read(stage: Stage, access: EntityAccess) -> None:
+    try:
+        for _ in range(HITS):
+            stage.read(access)
+    except PlatformError as error:
+        promise, seen = "what is cached is read while the database cannot be reached", str(error)
+        stage.fail(Anomaly(CATEGORY, "needs-the-database", promise, "what is cached", seen))
 
 
 @pytest.mark.destructive

@@ -13,7 +13,7 @@ from airproof.errors import PlatformError
 from airproof.faults.process import killed, suspended
 from airproof.faults.wire import applied
 from airproof.platform.manifest import Access, Route, Saga
-from airproof.platform.requests import Answer, Request
+from airproof.platform.requests import Answer, Request, Session
 from airproof.wire import Rule, Wire, http, on, postgres
 from airproof.wire.building import Selected
 from airproof_service.gateway.mails import hanging
@@ -45,6 +45,9 @@ def test_a_service_that_is_away_is_told_as_such_and_concerns_nobody_else(stage: 
                 stage.demand_served(route)
         _demand_ready(stage, but=gone)
         _ask_in_vain(stage, next(route for route in stage.reading if route.service == gone))
+        # Who has just told others to try again may not tell so whom it would be in vain for.
+        for route in (one for one in stage.reading if one.access in PERSONAL):
+            stage.ask(replace(stage.rightful(route), session=Session.NONE))
     for route in stage.reading:
         stage.demand_served(route)
     stage.judge()
