@@ -166,7 +166,7 @@ MAILS = (
         "mail-hangs",
         Per.MAIL,
         mails.hangs,
-        "a mail that hangs keeps no other waiting, and is sent once though it is asked for again",
+        "a mail that hangs keeps no other waiting, and is sent once though it is asked for again or its sender fails",
         ("SAGA-1", "FI-1"),
         cell=CellKind.WIRED,
     ),
