@@ -269,4 +269,17 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="there is nothing to do",
         edits=(Edit("kit/messaging/consumer.py", "consumer.getmany(timeout_ms=5000)", "consumer.getmany()"),),
     ),
+    Defect(
+        id="PF440",
+        category="PERF",
+        what="an answer is counted when it is written down, whether or not that is committed",
+        trigger="a transaction is broken off, and what it did is done again",
+        edits=(
+            Edit(
+                "kit/participant.py",
+                "        work.after_commit(metrics.COMMANDS.labels(command.step, command.action, kept.outcome).inc)\n",
+                "        metrics.COMMANDS.labels(command.step, command.action, kept.outcome).inc()\n",
+            ),
+        ),
+    ),
 )

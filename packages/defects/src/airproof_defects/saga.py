@@ -429,4 +429,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG440",
+        category="SAGA",
+        what="who sends mails begins anew beside those in hand, and takes them for what was left in hand before",
+        trigger="its connection to the database breaks when it comes to take a mail, while it has another in hand",
+        edits=(
+            Edit(
+                WELCOME,
+                "        finally:\n            await self._finish_sending()\n",
+                "        finally:\n            if stopping.is_set():\n                await self._finish_sending()\n",
+            ),
+        ),
+    ),
 )

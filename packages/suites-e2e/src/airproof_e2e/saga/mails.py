@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
-from airproof.errors import WaitTimeout
+from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.faults import wire
 from airproof.platform.driver import Tenant, Write
 from airproof.platform.observation import MessageKind
@@ -24,6 +24,9 @@ EXPLAINED = f"no {'and why that is so ' * 20}"
 OFTEN, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 50, 1.0, 30.0
 NO_LONGER_S = 4.0
 HANGS_UP_WITHIN_S, MORE_WITHIN_S, ENDS_WITHIN_S = 1.0, 0.3, 1.0
+COMES_WITHIN_S, BEGINS_ANEW_S = 2.0, 0.5
+COMES_AT_LEAST = 4
+"""Of so many times once when it is looked for: not when it is just sending."""
 MANY = 20
 """More mails than are sent at a time."""
 
@@ -36,10 +39,10 @@ def server_down(stage: Stage) -> None:
     mails, others = stage.platform.mails, Tenant(f"{stage.tenant.id}-others")
     with killed(stage, Role.SMTP.value):
         saga_id = stage.start()
-        _wait_put_off(stage)
+        _wait_put_off(stage, stage.tenant)
         demand_logged(stage, saga_id)
         mails.tried_often(stage.tenant, OFTEN)
-        pause_s = _wait_put_off(stage)
+        pause_s = _wait_put_off(stage, stage.tenant)
         if not SHORTEST_PAUSE_S <= pause_s <= LONGEST_PAUSE_S:
             promise = "a mail that its server does not take is tried more and more rarely, but soon enough"
             expected = f"{SHORTEST_PAUSE_S:g} to {LONGEST_PAUSE_S:g} s after {OFTEN} tries"
@@ -58,11 +61,11 @@ def server_down(stage: Stage) -> None:
         stage.anomalies.append(Anomaly("XSERVICE", "slow-ever-after", promise, expected, str(error)))
 
 
-def _wait_put_off(stage: Stage) -> float:
+def _wait_put_off(stage: Stage, tenant: Tenant) -> float:
     """Waits until the one mail of the tenant is put off, and returns for how long."""
 
     def put_off() -> float:
-        return next((wait for wait in stage.platform.mails.waits(stage.tenant) if wait > 0), 0.0)
+        return next((wait for wait in stage.platform.mails.waits(tenant) if wait > 0), 0.0)
 
     return wait_until(put_off, timeout_s=WAIT_S, describe="the mail to be put off", longest_interval_s=LOOK_AGAIN_S)
 
@@ -166,7 +169,10 @@ def lost(stage: Stage) -> None:
 
 
 def hangs(stage: Stage) -> None:
-    """The mail server hangs at one mail, which is asked for again; another one it takes, and is closing just then."""
+    """The mail server hangs at one mail, which is asked for again; another one it takes, and is closing just then.
+
+    Then the service loses its database when it comes to take a third one.
+    """
     first, second, link = stage.make_input(), stage.make_input(), on(stage.step.participant, MAIL)
     closing = link.when(smtp.command("QUIT")).times(1).respond(code=421).preventable()
     stage.allowance.mails_once = True
@@ -179,8 +185,33 @@ def hangs(stage: Stage) -> None:
         stage.command(waiting, stage.step, count=2)
         _demand_no_transaction(stage)
         stage.wait_for(stage.start(second), (MessageKind.EVENT, stage.saga.completed), timeout_s=NO_LONGER_S)
+        _begin_anew(stage)
         held_up.release()
         stage.wait_end(waiting)
+
+
+def _begin_anew(stage: Stage) -> None:
+    """The service's connection to its database breaks when it comes to take a mail, while it has another in hand.
+
+    It is given a moment to take up again what it has in hand.
+    """
+    other = Tenant(f"{stage.tenant.id}-others")
+    given, link = stage.make_input(tenant=other), on(stage.step.participant, MAIL)
+    with applied(stage, link.when(smtp.rcpt(containing=given.subject)).respond(code=450)):
+        saga_id = stage.start(given)
+        if not any(_broken_off(stage, other) for _ in range(COMES_AT_LEAST)):
+            raise FaultNotObserved(f"{stage.step.participant} did not come to take a mail, {COMES_AT_LEAST} times")
+    with suppress(WaitTimeout):
+        stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.completed), timeout_s=BEGINS_ANEW_S)
+
+
+def _broken_off(stage: Stage, tenant: Tenant) -> bool:
+    """Whether the service came to take the tenant's mail, which was put off, and its connection was cut then."""
+    _wait_put_off(stage, tenant)
+    with held(stage, stage.step.participant, Write.MAIL_CLAIM) as block, suppress(WaitTimeout):
+        block.wait_blocked(timeout_s=COMES_WITHIN_S)
+        return bool(block.break_off())
+    return False
 
 
 def _demand_no_transaction(stage: Stage) -> None:

@@ -87,14 +87,15 @@ def refused(stage: Stage) -> None:
 
 
 @contextmanager
-def _counted(stage: Stage, state: SagaState, replies: Iterable[tuple[Step, str, bool]]) -> Iterator[None]:
+def _counted(stage: Stage, state: SagaState | None, replies: Iterable[tuple[Step, str, bool]]) -> Iterator[None]:
     """Operators see in the metrics that one saga ends so, and each of its commands is answered so; anomalies are noted.
 
     Args:
+        state: how it ends; None if it does not meanwhile.
         replies: of which step, to which action, and whether it is a refusal.
     """
     requests = stage.platform.requests
-    figures = {f"saga that is {state}": partial(requests.ended, stage.orchestrator, state)}
+    figures = {f"saga that is {state}": partial(requests.ended, stage.orchestrator, state)} if state else {}
     for step, action, refused in replies:
         what = f"{step.name}.{action} that {step.participant} has {'refused' if refused else 'done'}"
         figures[what] = partial(requests.replied, step, action, refused=refused)
@@ -229,7 +230,7 @@ def killed_at_commit(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
 
 
 def transaction_broken_off(stage: Stage, saga_id: str, frozen: NodeFault) -> None:
-    """The participant's connection to its database is cut in its transaction."""
+    """The participant's connection to its database is cut in its transaction, which does not count then."""
     repeated, participant = stage.platform.requests.repeated, stage.step.participant
     before = 0.0
 
@@ -237,8 +238,9 @@ def transaction_broken_off(stage: Stage, saga_id: str, frozen: NodeFault) -> Non
         nonlocal before
         frozen.heal()
         before = repeated(participant)
+        counting.enter_context(_counted(stage, None, [(stage.step, stage.action, False)]))
 
-    with suspended(stage, stage.orchestrator):
+    with suspended(stage, stage.orchestrator), ExitStack() as counting:
         break_off_writes(
             stage,
             participant,
