@@ -115,9 +115,18 @@ def nowhere_to_go(stage: Stage) -> None:
         stage.allowance.held_back.update(ids)
         if not (parked := wait_parked(stage, service)):
             return
+        rows = {row.message_id: row for row in parked}
+        if lost := set(ids) - set(rows):
+            promise, seen = "a message that cannot be sent never counts as sent", f"{len(lost)} gone"
+            stage.anomalies.append(
+                Anomaly(
+                    "OUTBOX", "counts-as-sent", promise, f"{len(ids)} parked at {service}", seen, tuple(sorted(lost))
+                )
+            )
+            return
         _demand_counted(stage, service, counted[service] + len(ids))
         if service == stage.orchestrator:
-            _demand_all_tries(stage, service, next(row for row in parked if row.message_id == ids[0]))
+            _demand_all_tries(stage, service, rows[ids[0]])
 
 
 def neighbours_of_a_refused(stage: Stage) -> None:
