@@ -282,4 +282,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF430",
+        category="PERF",
+        what="all that waits in the outbox is taken at once",
+        trigger="more waits than is sent at a time",
+        edits=(Edit("kit/relay.py", "IN_FLIGHT = 64\n", "IN_FLIGHT = 100_000\n"),),
+    ),
 )

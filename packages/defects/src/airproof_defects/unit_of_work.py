@@ -413,4 +413,28 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB430",
+        category="DBTX",
+        what="a column is added to a table, and not where the table is there already",
+        trigger="databases that another version has made are brought up to date",
+        edits=(
+            Edit(
+                "services/workspace_service/adapters/schema.py",
+                '    Column("version", Integer, nullable=False, server_default="1"),\n',
+                '    Column("version", Integer, nullable=False, server_default="1"),\n'
+                '    Column("renamed_at", DateTime(timezone=True)),\n',
+            ),
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "values(name=changed.name, version=changed.version)",
+                "values(name=changed.name, version=changed.version, renamed_at=func.now())",
+            ),
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "from sqlalchemy import insert, select, update\n",
+                "from sqlalchemy import func, insert, select, update\n",
+            ),
+        ),
+    ),
 )

@@ -356,16 +356,17 @@ CACHE = Cached(
     shortest_s=60,
     keeper=f"{WORKSPACES}.cache",
 )
+_SENDS_AT_ONCE = 64
 
 MANIFEST = Manifest(
     name="pyairtable",
     services=(
-        Service(AUTH, "auth", 12, calls=(ORCHESTRATOR,)),
-        Service(USERS, "users", 12),
-        Service(WORKSPACES, "workspaces", 12),
-        Service(PERMISSIONS, "permissions", 12),
-        Service(NOTIFICATIONS, "notifications", calls=("smtp",)),
-        Service(ORCHESTRATOR, "sagas"),
+        Service(AUTH, "auth", 12, _SENDS_AT_ONCE, calls=(ORCHESTRATOR,)),
+        Service(USERS, "users", 12, _SENDS_AT_ONCE),
+        Service(WORKSPACES, "workspaces", 12, _SENDS_AT_ONCE),
+        Service(PERMISSIONS, "permissions", 12, _SENDS_AT_ONCE),
+        Service(NOTIFICATIONS, "notifications", 0, _SENDS_AT_ONCE, calls=("smtp",)),
+        Service(ORCHESTRATOR, "sagas", 0, _SENDS_AT_ONCE),
         Service(GATEWAY, calls=(AUTH, ORCHESTRATOR, USERS, WORKSPACES, PERMISSIONS)),
     ),
     sagas=(REGISTRATION,),

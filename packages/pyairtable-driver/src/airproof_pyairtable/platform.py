@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -29,6 +30,7 @@ from airproof_pyairtable.registration import Registration
 from airproof_pyairtable.requests import Requests
 from airproof_pyairtable.sessions import Sessions
 from airproof_pyairtable.stores import Stores
+from airproof_pyairtable.tables import columns, drop_additions
 from airproof_pyairtable.workspaces import Workspaces
 
 _OUTBOX = """
@@ -173,9 +175,16 @@ class PyAirtable:
             for statement in _SAGA_AGES if service == ORCHESTRATOR else ():
                 connection.execute(statement, {"days": days})
 
-    def half_migrated(self) -> AbstractContextManager[EffectBlock]:
-        """Drops the table of legal holds of auth-service, of which none is in force while no test says so."""
-        return hold_creation(self._databases, database_of(AUTH), "legal_holds")
+    @contextmanager
+    def half_migrated(self) -> Iterator[EffectBlock]:
+        """Drops what tables have had added, and legal holds of auth-service, of which none is in force by itself."""
+        drop_additions(self._databases, self._names)
+        with hold_creation(self._databases, database_of(AUTH), "legal_holds") as block:
+            yield block
+
+    def schema(self) -> frozenset[str]:
+        """The columns of all tables."""
+        return columns(self._databases, self._names)
 
     def quiet(self) -> list[str]:
         """What keeps the cell from being quiet.

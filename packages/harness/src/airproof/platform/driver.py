@@ -350,8 +350,13 @@ class Platform(Protocol):
     def half_migrated(self) -> AbstractContextManager[EffectBlock]:
         """Has something be missing that the platform's migration makes, and holds whoever makes it until released.
 
-        It is missing afterwards, unless a migration has made it.
+        It is missing afterwards, unless a migration has made it. So is all that the first version did not have of what
+        there was then.
         """
+        ...
+
+    def schema(self) -> frozenset[str]:
+        """What there is in the databases, by its names: each part of each kind of thing that they keep."""
         ...
 
     def quiet(self) -> list[str]:

@@ -266,6 +266,7 @@ class Service:
     Attributes:
         database: its own database, or None.
         connections: how many connections to it the service may have; 0: the platform does not say.
+        sends_at_once: how many messages an instance takes from its outbox at a time; 0: the platform does not say.
         calls: the services, and the mail server (`smtp`), that it talks to itself. Who talks to Kafka and Redis is not
             said: every service may.
         ready_path: answers 200 when it can work.
@@ -276,6 +277,7 @@ class Service:
     name: str
     database: str | None = None
     connections: int = 0
+    sends_at_once: int = 0
     calls: tuple[str, ...] = ()
     health_path: str = "/health"
     ready_path: str = "/ready"

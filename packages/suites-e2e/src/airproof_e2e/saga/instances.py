@@ -100,9 +100,10 @@ def mail_of_a_lost_one(stage: Stage) -> None:
 
 
 def lost_with_claim(stage: Stage) -> None:
-    """An instance is killed when it has taken a message from the outbox and not sent it, and stays away."""
+    """An instance is killed when it has taken what it may from the outbox and not sent it, and stays away."""
     service = stage.orchestrator
-    with _claimed(stage, service) as (claimer, others, _), killed(stage, claimer.node):
+    most = stage.platform.manifest.service(service).sends_at_once
+    with _claimed(stage, service, most) as (claimer, others, _), killed(stage, claimer.node):
         stage.platform.outbox.end_claims(service, stage.tenant, 0)
         for other in others:
             other.heal()
@@ -146,16 +147,20 @@ def undone_beside(stage: Stage) -> None:
 
 
 @contextmanager
-def _claimed(stage: Stage, service: str) -> Iterator[tuple[NodeFault, list[NodeFault], tuple[str, ...]]]:
+def _claimed(stage: Stage, service: str, most: int = 0) -> Iterator[tuple[NodeFault, list[NodeFault], tuple[str, ...]]]:
     """Of some messages of one key an instance has taken the first, for long, and is frozen before it knows.
 
     So are the others. Yields it, them, and the ids of the messages.
+
+    Args:
+        most: how many it may take at a time; of others, each of another key, there are as many.
     """
     outbox = stage.platform.outbox
     with ExitStack() as frozen:
         first, *others = _frozen_at_rest(stage, service, frozen)
         put = outbox.put_stream(service, stage.tenant, [SIZE] * OF_ONE_KEY)
-        stage.allowance.foreign.update(put)
+        beside = [outbox.put_stream(service, stage.tenant, [SIZE])[0] for _ in range(most)]
+        stage.allowance.foreign.update({*put, *beside})
         with commits_held(stage, service) as block:
             first.heal()
             block.wait_blocked(timeout_s=WAIT_S)
@@ -167,7 +172,11 @@ def _claimed(stage: Stage, service: str) -> Iterator[tuple[NodeFault, list[NodeF
             promise = "what an instance has taken comes free soon when it is lost"
             seen = f"after {lasts_s:g} s"
             stage.anomalies.append(Anomaly("OUTBOX", "claim-too-long", promise, f"within {LONG_S:g} s", seen, put[:1]))
-        wait_until(lambda: outbox.end_claims(service, stage.tenant, LONG_S), timeout_s=WAIT_S, describe=claim)
+        taken = wait_until(lambda: outbox.end_claims(service, stage.tenant, LONG_S), timeout_s=WAIT_S, describe=claim)
+        if most and taken > most:
+            promise = "who sends what waits takes so much at a time, however much waits"
+            seen = f"{taken} of {most + 1} that could be sent"
+            stage.anomalies.append(Anomaly("PERF", "too-many-at-once", promise, f"{most}", seen, (first.node,)))
         yield claimer, others, put
 
 

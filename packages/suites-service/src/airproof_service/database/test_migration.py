@@ -43,7 +43,11 @@ def test_databases_that_are_up_to_date_can_be_brought_so_again(stage: Stage, mig
 @pytest.mark.destructive
 @pytest.mark.covers("DB-1", "XS-4")
 def test_several_bring_databases_up_to_date_at_once(cell: Cell, migration: MigrationControl) -> None:
-    """Of several who bring databases up to date in which something is missing, at the same moment, each succeeds."""
+    """Of several who bring databases up to date in which something is missing, at the same moment, each succeeds.
+
+    What the first version has left is there then, and all that there was.
+    """
+    before = cell.platform.schema()
     with ThreadPoolExecutor(1, thread_name_prefix="operator") as operator, cell.platform.half_migrated() as block:
         migrating = operator.submit(migration.run, AT_ONCE)
         met = f"{AT_ONCE} migrations to wait for what is just being made, or to have ended"
@@ -53,6 +57,10 @@ def test_several_bring_databases_up_to_date_at_once(cell: Cell, migration: Migra
     if failed:
         promise = "databases can be brought up to date by several at once, whatever is missing in them"
         anomaly = Anomaly("DBTX", "one-at-a-time-only", promise, f"each of {AT_ONCE} ends with status 0", failed[0])
+        pytest.fail(str(anomaly), pytrace=False)
+    if lacking := sorted(before - cell.platform.schema()):
+        promise = "databases that an earlier version has made are brought up to date as new ones are made"
+        anomaly = Anomaly("DBTX", "not-brought-up-to-date", promise, "all that was there", f"no {', '.join(lacking)}")
         pytest.fail(str(anomaly), pytrace=False)
 
 
