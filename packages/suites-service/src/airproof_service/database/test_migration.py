@@ -43,10 +43,7 @@ def test_databases_that_are_up_to_date_can_be_brought_so_again(stage: Stage, mig
 @pytest.mark.destructive
 @pytest.mark.covers("DB-1", "XS-4")
 def test_several_bring_databases_up_to_date_at_once(cell: Cell, migration: MigrationControl) -> None:
-    """Of several who bring databases up to date in which something is missing, at the same moment, each succeeds.
-
-    What the first version has left is there then, and all that there was.
-    """
+    """Of several who bring databases of the first version up to date at once each succeeds, and nothing is missing."""
     before = cell.platform.schema()
     with ThreadPoolExecutor(1, thread_name_prefix="operator") as operator, cell.platform.half_migrated() as block:
         migrating = operator.submit(migration.run, AT_ONCE)
