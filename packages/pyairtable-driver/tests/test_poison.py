@@ -19,8 +19,12 @@ def test_every_service_gets_records_without_key_without_value_and_with_headers_n
 @pytest.mark.parametrize("service", [*PARTICIPANTS, ORCHESTRATOR])
 def test_every_poison_can_be_found_among_the_dead_letters(service: str) -> None:
     sent = [(message.message_id, encoded(message)) for message in poisons(service, "t1")]
-    assert len({id_ for id_, _ in sent}) == len(sent)
-    assert all(("message-id", id_.encode()) in headers for id_, (_, _, headers) in sent)
+    named = [(id_, dict(headers)) for id_, (_, _, headers) in sent if id_]
+    nameless = [(key, dict(headers)) for id_, (key, _, headers) in sent if not id_]
+    assert len({id_ for id_, _ in named}) == len(named)
+    assert all(headers["message-id"] == id_.encode() for id_, headers in named)
+    assert len({key for key, _ in nameless if key}) == len(nameless) > 1
+    assert all("message-id" not in headers for _, headers in nameless)
 
 
 def test_forged_commands_speak_of_the_other_tenant_in_head_or_body_and_of_the_saga_under_its_key() -> None:

@@ -454,4 +454,99 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CQ440",
+        category="CQRS",
+        what="what a constraint forbids is taken for a race that passes, and tried for ever",
+        trigger="an event that can never be counted, for a constraint forbids it",
+        edits=(
+            Edit(
+                "kit/database.py",
+                "DisconnectionError, InterfaceError, OperationalError\n",
+                "DisconnectionError, IntegrityError, InterfaceError, OperationalError\n",
+            ),
+            Edit(
+                "kit/database.py",
+                "(OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError))",
+                "(OperationalError, InterfaceError, IntegrityError, PoolTimeout, OSError, TimeoutError))",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB440",
+        category="BUS",
+        what="what was given up is known by its id, and not given up again",
+        trigger="two messages that cannot be processed and have no id",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "        self._membership = _Membership()\n",
+                "        self._membership = _Membership()\n        self._given_up: set[str] = set()\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "        extra = dead_letter_headers(",
+                '        if (message_id := record.header("message-id")) in self._given_up:\n'
+                "            return True\n"
+                "        extra = dead_letter_headers(",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                '                metrics.DEAD_LETTERS.labels("consumer").inc()\n',
+                '                metrics.DEAD_LETTERS.labels("consumer").inc()\n'
+                "                self._given_up.add(message_id)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB441",
+        category="BUS",
+        what="who takes entries out of the cache passes over what is no event: whoever counts events gives it up",
+        trigger="a record on a topic of events that cannot be read",
+        edits=(
+            Edit(
+                "services/workspace_service/application/invalidation.py",
+                "        event = Event.of(record)\n",
+                "        try:\n"
+                "            event = Event.of(record)\n"
+                "        except Unprocessable:\n"
+                "            return\n",
+            ),
+            Edit(
+                "services/workspace_service/application/invalidation.py",
+                "import Event, Record\n",
+                "import Event, Record, Unprocessable\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB442",
+        category="BUS",
+        what="after all of a fetch that is of one topic what was fetched of others counts as handled, too",
+        trigger="a service is killed between two topics of one fetch",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "await consumer.commit({partition: done})",
+                "await consumer.commit(None if done == records[-1].offset + 1 else {partition: done})",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB443",
+        category="BUS",
+        what="what could not be parked is left for the next look, which begins behind it",
+        trigger="the connection to the broker is lost over a dead letter",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "            except (Unreachable, Refused) as failure:\n",
+                "            except Unreachable as outage:\n"
+                '                log.warning("dead letter not sent, its message comes again: %s", outage)\n'
+                "                await backoff.wait(stopping)\n"
+                "                return False\n"
+                "            except Refused as failure:\n",
+            ),
+        ),
+    ),
 )

@@ -643,4 +643,25 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB440",
+        category="OUTBOX",
+        what="a dead letter that the broker refuses for good counts as sent",
+        trigger="what waits in an outbox cannot be sent, and no dead letter can",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "            await self._record(partial(self._queue.park, claimed, cause))\n",
+                "            if message.topic == DEAD_LETTERS:\n"
+                "                return await self._record(partial(self._queue.published, message.id))\n"
+                "            await self._record(partial(self._queue.park, claimed, cause))\n",
+            ),
+            Edit(
+                "kit/relay.py",
+                "from pyairtable_reference.kit.database import is_transient\n",
+                "from pyairtable_reference.kit.database import is_transient\n"
+                "from pyairtable_reference.kit.envelope import DEAD_LETTERS\n",
+            ),
+        ),
+    ),
 )

@@ -192,6 +192,18 @@ def test_a_dead_letter_that_is_not_the_original(completed: Story, names: Names, 
     assert names(completed.judge(parked=frozenset({"car.made-s1"}))) == {"OUTBOX/letter-changed"}
 
 
+def test_dead_letters_without_an_id_are_of_the_messages_with_their_keys(completed: Story, names: Names) -> None:
+    made = replace(completed.find("car.made-s1"), message_id="", injected=True)
+    for key in ("one", "other"):
+        headers = {**LETTER.headers, "dlq-topic": made.topic}
+        message = replace(made, key=key, body={"key": key}, headers={})
+        letter = replace(message, headers=headers, kind=MessageKind.DEAD_LETTER, topic="dlq", aggregate_id="")
+        completed.bus += [message, letter]
+    assert names(completed.judge(parked=frozenset({""}))) == set()
+    completed.bus[-1] = replace(completed.bus[-1], body={"key": "one"})
+    assert names(completed.judge(parked=frozenset({""}))) == {"OUTBOX/letter-changed"}
+
+
 def test_what_belongs_to_another_tenant(completed: Story, names: Names) -> None:
     completed.effects[0] = replace(completed.effects[0], tenant_id="t2")
     assert names(completed.judge()) == {"TENANCY/wrong-tenant"}

@@ -266,13 +266,17 @@ class Bus:
         """Sends messages of our own."""
         return tuple(self._send(message, *encoded(message)) for message in messages)
 
-    def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
+    def wait_dead_letter(self, message_id: str, *, key: str = "", by: str = "", timeout_s: float) -> BusMessage:
         """Waits until the message lies among the dead letters."""
 
-        def letter() -> BusMessage | None:
-            return next((m for m in self.log.dead_letters() if m.message_id == message_id), None)
+        def is_wanted(letter: BusMessage) -> bool:
+            same = letter.message_id == message_id if message_id else letter.key == key
+            return same and by in {"", letter.headers.get("dlq-source")}
 
-        return self.log.wait(letter, timeout_s, f"dead letter {message_id}")
+        def letter() -> BusMessage | None:
+            return next(filter(is_wanted, self.log.dead_letters()), None)
+
+        return self.log.wait(letter, timeout_s, f"dead letter {message_id or key}{by and f' of {by}'}")
 
     @contextmanager
     def refusing(self, what: str, *, larger_than: int = 0) -> Iterator[None]:

@@ -348,6 +348,15 @@ _ERRORS = {
     504: ("upstream-timeout",),
 }
 
+CACHE = Cached(
+    WORKSPACE.name,
+    "redis",
+    (WORKSPACE.changed, WORKSPACE.removed),
+    longest_s=900,
+    shortest_s=60,
+    keeper=f"{WORKSPACES}.cache",
+)
+
 MANIFEST = Manifest(
     name="pyairtable",
     services=(
@@ -365,7 +374,7 @@ MANIFEST = Manifest(
         Subscription(USERS, "workspace.removed", "workspaces"),
     ),
     entities=(WORKSPACE,),
-    caches=(Cached(WORKSPACE.name, "redis", (WORKSPACE.changed, WORKSPACE.removed), longest_s=900, shortest_s=60),),
+    caches=(CACHE,),
     routes=ROUTES,
     closed=(
         *(route for step in REGISTRATION.steps for route in _operators(step)),

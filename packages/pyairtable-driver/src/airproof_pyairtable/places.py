@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from airproof.platform.driver import Topic, Write
 from airproof_pyairtable.manifest import (
+    CACHE,
     DEAD_LETTERS,
     MANIFEST,
     ORCHESTRATOR,
     REGISTRATION,
     REPLIES,
     USERS,
-    WORKSPACES,
 )
 
 
@@ -66,7 +66,7 @@ def commands_topic(service: str) -> str:
 
 PARTICIPANTS = tuple(step.participant for step in REGISTRATION.steps)
 
-CACHE_KEEPER = f"{WORKSPACES}.cache"
+CACHE_KEEPER = CACHE.keeper
 
 # What each consumer group reads. The group of a service has the service's name, after the cell's prefix; what a service
 # reads apart from everything else it reads in another group.

@@ -41,9 +41,10 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
 def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
     """Not what it says, with a header that stands twice, with one that is no text, with no key, with nothing in it.
 
-    In some is an address.
+    Two have no id. In some is an address.
     """
-    kind = MessageKind.REPLY if topic == CONSUMPTION[ORCHESTRATOR][0] else MessageKind.COMMAND
+    kind = MessageKind.EVENT if topic in EVENT_TOPICS.values() else MessageKind.COMMAND
+    kind = MessageKind.REPLY if topic == CONSUMPTION[ORCHESTRATOR][0] else kind
     nonsense = {"nonsense": True, "saga_id": address(tenant_id)}
     twice = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
     yield replace(twice, headers={**twice.headers, "baggage": "one\nanother"})
@@ -51,6 +52,10 @@ def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
     yield replace(no_text, headers={**no_text.headers, "correlation-id": "\udcff\udcfe"})
     yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), key="")
     yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), body={})
+    for _ in range(2):
+        nameless = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
+        headers = {name: value for name, value in nameless.headers.items() if name != "message-id"}
+        yield replace(nameless, message_id="", headers=headers)
 
 
 def _command(service: str, step: str, action: str, tenant_id: str, **told: Any) -> BusMessage:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from airproof.checkers.expectation import Expectation
 from airproof.checkers.verdict import Anomaly, Verdict, judged
 from airproof.checkers.view import witness
-from airproof.platform.observation import MessageKind, SagaObservation
+from airproof.platform.observation import BusMessage, MessageKind, SagaObservation
 
 OUTBOX = "OUTBOX"
 CAUSE = "dlq-cause"
@@ -55,13 +55,13 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
         promise = "a message that cannot be delivered is parked among the dead letters after so many tries"
         yield Anomaly(OUTBOX, "no-dead-letter", promise, f"{wanted} among the dead letters", "not there")
     # The first of each: a letter that was sent once more came later.
-    originals = {m.message_id: m for m in reversed(observation.bus) if m.kind is not MessageKind.DEAD_LETTER}
+    originals = {_name(m): m for m in reversed(observation.bus) if m.kind is not MessageKind.DEAD_LETTER}
     for letter in letters:
         for header, what in ((CAUSE, "why it is one"), (PARKER, "who made it one"), (TRIED, "how often it was tried")):
             if letter.headers.get(header, "") in {"", "0"}:
                 promise = f"a dead letter says {what}"
                 yield Anomaly(OUTBOX, "no-cause", promise, f"a {header}", "none", witness([letter]))
-        original = originals.get(letter.message_id)
+        original = originals.get(_name(letter))
         if original and letter.headers.get(ORIGIN) != original.topic:
             promise, seen = "a dead letter says which topic its message is of", letter.headers.get(ORIGIN) or "none"
             yield Anomaly(OUTBOX, "wrong-origin", promise, original.topic, seen, witness([original, letter]))
@@ -76,3 +76,8 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
         if changed:
             promise = "a dead letter keeps the headers of the original"
             yield Anomaly(OUTBOX, "letter-changed", promise, "the same headers", str(changed), witness([letter]))
+
+
+def _name(message: BusMessage) -> str:
+    """What the message and its letter are known by: the key, where there is no id."""
+    return message.message_id or message.key

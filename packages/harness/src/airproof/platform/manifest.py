@@ -175,6 +175,7 @@ class Cached:
         stale_s: how long it may be read all the same after that, in seconds.
         longest_s: how long an entry may stay, in seconds, whatever was lost.
         shortest_s: how long it stays at least if nothing happens to it.
+        keeper: as who the entity's service consumes those events, as dead letters say, if not as itself.
     """
 
     entity: str
@@ -183,6 +184,7 @@ class Cached:
     stale_s: float = 0.0
     longest_s: float = 86_400.0
     shortest_s: float = 0.0
+    keeper: str = ""
 
 
 class Access(StrEnum):

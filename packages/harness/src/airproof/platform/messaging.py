@@ -23,8 +23,11 @@ class BusAccess(Protocol):
         """Sends the service messages of the tenant that it cannot process, however often it tries, and returns them.
 
         Some are no messages of the platform at all: not what they say, with a header that is no text, without key,
-        without value. Of each kind that the service takes, some are well formed and lack what they speak of, speak of
-        what the service does not know, or hold what it cannot store.
+        without value, and more than one without an id. Of each kind that the service takes, some are well formed and
+        lack what they speak of, speak of what the service does not know, or hold what it cannot store.
+
+        Args:
+            service: may go by the name under which it consumes something apart, `Cached.keeper`.
         """
         ...
 
@@ -54,8 +57,12 @@ class BusAccess(Protocol):
         """
         ...
 
-    def wait_dead_letter(self, message_id: str, *, timeout_s: float) -> BusMessage:
+    def wait_dead_letter(self, message_id: str, *, key: str = "", by: str = "", timeout_s: float) -> BusMessage:
         """Waits until the message lies among the dead letters.
+
+        Args:
+            key: what a message is known by that has no id.
+            by: who has given it up, where several might; empty: whoever has.
 
         Raises:
             WaitTimeout: it does not.

@@ -175,9 +175,13 @@ def unsendable(stage: Stage, service: str) -> str:
     return message_id
 
 
-def poison(stage: Stage, service: str) -> tuple[BusMessage, ...]:
-    """Sends the service messages that it cannot process. What it parks is logged as an error."""
-    return _unprocessable(stage, service, lambda: stage.platform.bus.send_poison(service, stage.tenant))
+def poison(stage: Stage, service: str, reader: str = "") -> tuple[BusMessage, ...]:
+    """Sends the service messages that it cannot process. What it parks is logged as an error.
+
+    Args:
+        reader: as who it gets them, if not as itself.
+    """
+    return _unprocessable(stage, service, lambda: stage.platform.bus.send_poison(reader or service, stage.tenant))
 
 
 def forged(stage: Stage, saga_id: str, step: Step, other: Tenant) -> tuple[BusMessage, ...]:

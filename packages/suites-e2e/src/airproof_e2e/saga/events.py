@@ -14,7 +14,7 @@ from airproof.platform.driver import Tenant, Write
 from airproof.platform.manifest import Step, Subscription
 from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
-from airproof.wire import Rule, on, postgres
+from airproof.wire import AppliedRule, Rule, on, postgres
 from airproof_e2e.saga.breakage import (
     UNEXPECTED,
     aged,
@@ -30,8 +30,10 @@ from airproof_e2e.saga.breakage import (
     publishing_refused,
     redelivered,
     stopped,
+    suspended,
     undo_refused,
 )
+from airproof_e2e.saga.letters import demand_letters
 from airproof_e2e.saga.messages import DATABASE, applied
 from airproof_e2e.saga.moments import last_refusable, undoable
 from airproof_e2e.saga.parking import send_again, wait_parked
@@ -111,22 +113,61 @@ def stopped_while_failing(stage: Stage) -> None:
             rules.close()
 
 
-def given_up(stage: Stage) -> None:
-    """Who keeps a figure cannot count the event, for a reason that nobody expects, and gives it up.
+def beside_a_command(stage: Stage) -> None:
+    """An event and a command come together for who keeps a figure, who is killed when one of them is handled.
 
-    When it can again, an operator sends the dead letter once more, weeks later.
+    The orchestrator is frozen then: its asking again must not hide what was lost.
     """
     for one in _told_forward(stage):
         about = replace(stage, subject=one)
-        with _about_to_be_told(about, 1) as ((saga_id,), go_on):
-            counted = postgres.statement(containing=_carrying(about, saga_id))
-            never = on(one.service, DATABASE).when(counted).respond(sqlstate=UNEXPECTED, message="broken")
-            with given_up_over(stage, one.service, never):
+        step, link = _kept(about), on(one.service, DATABASE)
+        with _about_to_be_told(about, 1) as ((told,), go_on), killed(stage, one.service) as down, ExitStack() as stack:
+            go_on()
+            event = stage.wait_for(told, (MessageKind.EVENT, one.event))
+            asked = stage.start()
+            stage.command(asked, step)
+            stack.enter_context(suspended(stage, stage.orchestrator))
+            handling = [
+                link.when(postgres.query(containing=what)).times(1).hold() for what in (event.message_id, asked)
+            ]
+            holds = [stack.enter_context(applied(stage, rule)) for rule in handling]
+            down.heal()
+            in_hand = f"{one.service} to have one of the two in hand"
+            first, *_ = wait_until(partial(_holding, holds), timeout_s=WAIT_S, describe=in_hand)
+            first.release()
+            (second,) = (hold for hold in holds if hold is not first)
+            second.wait_until_held(WAIT_S)
+            with killed(stage, one.service):
+                pass
+            stage.reply(asked, step)
+        stage.wait_end(asked)
+
+
+def _holding(holds: Sequence[AppliedRule]) -> list[AppliedRule]:
+    return [hold for hold in holds if hold.is_holding]
+
+
+def given_up(stage: Stage) -> None:
+    """Who keeps a figure cannot count events, each for another reason that does not pass, and gives them up.
+
+    When it can again, an operator sends the dead letters once more, weeks later.
+    """
+    for one in _told_forward(stage):
+        about, reasons = replace(stage, subject=one), postgres.FOR_GOOD
+        with _about_to_be_told(about, len(reasons)) as (saga_ids, go_on):
+            with ExitStack() as broken:
+                for saga_id, reason in zip(saga_ids, reasons, strict=True):
+                    counted = postgres.statement(containing=_carrying(about, saga_id))
+                    never = on(one.service, DATABASE).when(counted).respond(sqlstate=reason, message="broken")
+                    # Behind one that is tried for ever nobody comes to the others.
+                    broken.enter_context(given_up_over(stage, one.service, never.preventable()))
                 go_on()
-                event = stage.wait_for(saga_id, (MessageKind.EVENT, one.event))
-                stage.allowance.parked.add(event.message_id)
-                letter = stage.platform.bus.wait_dead_letter(event.message_id, timeout_s=WAIT_S)
-            letter_sent(stage, letter, event, days=LETTER_DAYS)
+                told = [stage.wait_for(saga_id, (MessageKind.EVENT, one.event)) for saga_id in saga_ids]
+                events = {event.message_id: event for event in told}
+                stage.allowance.parked.update(events)
+                letters = demand_letters(stage, one.service, events.values(), "CQRS")
+            for letter in letters:
+                letter_sent(stage, letter, events[letter.message_id], days=LETTER_DAYS)
 
 
 def redelivered_to_each_instance(stage: Stage) -> None:

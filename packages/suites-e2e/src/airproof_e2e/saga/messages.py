@@ -20,7 +20,8 @@ from airproof.platform.driver import SagaInput, Tenant
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, Rule, http, kafka, on, postgres
-from airproof_e2e.saga.breakage import suspended, undo_refused
+from airproof_e2e.saga.breakage import poison, suspended, undo_refused
+from airproof_e2e.saga.letters import demand_letters
 from airproof_e2e.saga.moments import DEADLINES_S, services_of, undoable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, WAIT_S, Stage
 
@@ -59,13 +60,19 @@ def acknowledgements_lost(stage: Stage) -> None:
 
 
 def sequence_broken(stage: Stage) -> None:
-    """The broker refuses a message of every service, which has sent before, as one that is not its next."""
+    """The broker refuses a message of every service, which has sent before, as one that is not its next.
+
+    Of one service it is a dead letter.
+    """
     stage.wait_end(stage.start())
+    first = stage.saga.steps[0].participant
     with ExitStack() as rules:
         for service in services_of(stage.saga):
             published = on(service, BROKER).when(kafka.produce(containing=stage.tenant.id)).times(1)
             rules.enter_context(applied(stage, published.respond(error="OUT_OF_ORDER_SEQUENCE_NUMBER")))
+        messages = poison(stage, first)
         stage.wait_end(stage.start())
+    demand_letters(stage, first, messages)
 
 
 def killed_between_send_and_mark(stage: Stage) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
-from airproof.checkers.outbox import CAUSE, PARKER, TRIED
+from airproof.checkers.outbox import CAUSE, TRIED
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import witness
 from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.moments import killed_at
 from airproof.platform.driver import Tenant, Write
 from airproof.platform.manifest import Step
-from airproof.platform.observation import BusMessage, MessageKind, OutboxRow, SagaState
+from airproof.platform.observation import MessageKind, OutboxRow, SagaState
 from airproof.waiting import wait_until
 from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import (
@@ -33,11 +33,12 @@ from airproof_e2e.saga.breakage import (
     unroutable,
     unsendable,
 )
+from airproof_e2e.saga.letters import demand_causes, demand_letters, followers, keepers
 from airproof_e2e.saga.messages import DATABASE
 from airproof_e2e.saga.moments import last_refusable, services_of, turning_back, undoable
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
-SHOWS_ITSELF_S, COUNTED_WITHIN_S = 0.1, 2.0
+COUNTED_WITHIN_S = 2.0
 GETS_THROUGH_S, ASKS_AGAIN_S = 1.0, 1.0
 PARKED, PARKED_DAYS = "failed", 400
 LARGE_SIZE, LARGEST_SIZE, SMALL_SIZE = 4000, 2000, 10
@@ -153,7 +154,7 @@ def refused_for_every_reason(stage: Stage) -> None:
             for row, reason in zip(_held_back(stage, service), FOR_GOOD, strict=True):
                 refusing.enter_context(refused_on_the_wire(stage, row, reason))
         rows = wait_parked(stage, service)
-    _demand_causes(stage, service, [row.last_error for row in rows])
+    demand_causes(stage, service, [row.last_error for row in rows])
     send_again(stage, service, rows)
     with ExitStack() as stuck:
         for rule in [stuck.enter_context(stuck_on_the_wire(stage, each)) for each in services_of(stage.saga)]:
@@ -183,32 +184,42 @@ def killed_while_parking(stage: Stage) -> None:
 def letters_are_refused(stage: Stage) -> None:
     """A service gets what it cannot process while no dead letter can be sent, and is told to shut down over it.
 
-    Others follow.
+    In its outbox waits what it cannot send, of which an operator sends the letter when that can be sent. Others follow.
     """
     step = stage.saga.steps[0]
     handled = stage.platform.requests.handled(step.participant)
     with publishing_refused(stage, step.participant, MessageKind.DEAD_LETTER):
+        nowhere = unroutable(stage, step.participant)
+        stage.allowance.parked.add(nowhere)
+        stage.allowance.held_back.add(nowhere)
         messages = poison(stage, step.participant)
         saga_id = stage.start()
         with suppress(WaitTimeout):
             stage.wait_for(saga_id, (MessageKind.REPLY, f"{step.name}.{stage.action}"), timeout_s=GETS_THROUGH_S)
+        letters = [row for row in wait_parked(stage, step.participant) if row.message_id != nowhere]
         # Who is started again counts anew.
         handled -= stage.platform.requests.handled(step.participant)
         with stopped(stage, step.participant) as fault:
             demand_clean_exit(stage, fault)
-    _demand_letters(stage, step.participant, messages)
+    for letter in letters:
+        stage.platform.outbox.retry(step.participant, letter.message_id)
+    demand_letters(stage, step.participant, messages)
     stage.wait_end(saga_id)
     _demand_handled(stage, saga_id, step, handled)
 
 
 def poison_arrives(stage: Stage) -> None:
-    """Every service is sent messages that it cannot process; others follow."""
+    """Every service is sent messages that it cannot process, some of which others cannot either; others follow."""
     counted = {service: stage.platform.requests.given_up(service) for service in services_of(stage.saga)}
     sent = {service: poison(stage, service) for service in counted}
+    shared = {keeper: poison(stage, service, keeper) for keeper, service in keepers(stage).items()}
     stage.wait_end(stage.start())
+    for keeper, messages in shared.items():
+        for reader in (keeper, *followers(stage, keeper)):
+            demand_letters(stage, reader, messages)
     for service, messages in sent.items():
-        letters = _demand_letters(stage, service, messages)
-        _demand_causes(stage, service, [letter.headers.get(CAUSE, "") for letter in letters])
+        letters = demand_letters(stage, service, messages)
+        demand_causes(stage, service, [letter.headers.get(CAUSE, "") for letter in letters])
         _demand_counted(stage, service, counted[service] + len(messages))
 
 
@@ -218,7 +229,7 @@ def replies_are_forged(stage: Stage) -> None:
     with held(stage, first.participant, Write.BUSINESS):
         saga_id = stage.start()
         stage.command(saga_id, first)
-        _demand_letters(stage, stage.orchestrator, forged(stage, saga_id, first, other), "TENANCY")
+        demand_letters(stage, stage.orchestrator, forged(stage, saga_id, first, other), "TENANCY")
         state = stage.access.read(saga_id).state
         if state is not SagaState.RUNNING:
             promise = "no message of one tenant moves a saga of another"
@@ -233,7 +244,7 @@ def commands_are_forged(stage: Stage) -> None:
         awake = [step for step in undoable(stage.saga) if step.participant != asleep]
         sent = [(step, forged_commands(stage, saga_id, step, other)) for step in awake]
         for step, messages in sent:
-            _demand_letters(stage, step.participant, messages, "TENANCY")
+            demand_letters(stage, step.participant, messages, "TENANCY")
 
 
 def wait_sent(stage: Stage, service: str) -> None:
@@ -318,36 +329,6 @@ def _demand_kept(stage: Stage, saga_ids: Iterable[str], rows: Iterable[OutboxRow
             status = f"{now.status} after {now.attempts} tries" if now else "not there"
             seen = f"{status}, {len(copies)} dead letters"
             stage.anomalies.append(Anomaly("OUTBOX", "waits-no-more", promise, expected, seen, witness(copies)))
-
-
-def _demand_letters(
-    stage: Stage, service: str, messages: Iterable[BusMessage], blames: str = "BUS"
-) -> list[BusMessage]:
-    """All of them lie among the dead letters in time, and say who gave them up; anomalies are noted."""
-    until = time.monotonic() + WAIT_S
-    letters = []
-    for message in messages:
-        try:
-            timeout_s = max(until - time.monotonic(), SHOWS_ITSELF_S)
-            letters.append(stage.platform.bus.wait_dead_letter(message.message_id, timeout_s=timeout_s))
-        except WaitTimeout as error:
-            stage.allowances[Tenant(message.tenant_id)].parked.discard(message.message_id)
-            promise = "a message that a service cannot process is parked with its cause, and never just dropped"
-            expected, facts = f"{message.type} for {service} among the dead letters", witness([message])
-            stage.anomalies.append(Anomaly(blames, "dropped", promise, expected, str(error), facts))
-    others = [letter for letter in letters if letter.headers.get(PARKER) != service]
-    if others:
-        promise, seen = "a dead letter says which service made it one", others[0].headers.get(PARKER) or "none"
-        stage.anomalies.append(Anomaly("OUTBOX", "wrong-parker", promise, service, seen, witness(others)))
-    return letters
-
-
-def _demand_causes(stage: Stage, service: str, causes: Collection[str]) -> None:
-    """Of messages that are given up for different reasons not all say the same."""
-    if len(causes) > 1 and len(set(causes)) == 1:
-        promise, expected = "whoever looks after what was given up is told why", "not one cause for all mistakes"
-        seen = f"{min(causes)!r} of all {len(causes)} of {service}"
-        stage.anomalies.append(Anomaly("OUTBOX", "cause-untold", promise, expected, seen))
 
 
 def _demand_handled(stage: Stage, saga_id: str, step: Step, before: float) -> None:

@@ -14,8 +14,9 @@ from airproof.platform.driver import Write
 from airproof.platform.observation import OutboxRow
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import frozen_at_rest, held, killed, publishing_refused, suspended
+from airproof_e2e.saga.letters import SHOWS_ITSELF_S
 from airproof_e2e.saga.moments import services_of
-from airproof_e2e.saga.parking import COUNTED_WITHIN_S, LARGEST_SIZE, PARKED, SHOWS_ITSELF_S, wait_sent
+from airproof_e2e.saga.parking import COUNTED_WITHIN_S, LARGEST_SIZE, PARKED, wait_sent
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 TRIES, ENDS_SOON_S = 3, 4.0
