@@ -5,7 +5,7 @@ Every message of a test holds its tenant's id, which no other test has, so a rul
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from uuid import uuid4
@@ -62,17 +62,23 @@ def acknowledgements_lost(stage: Stage) -> None:
 def sequence_broken(stage: Stage) -> None:
     """The broker refuses a message of every service, which has sent before, as one that is not its next.
 
-    Of one service it is a dead letter.
+    Then it refuses a dead letter so.
     """
     stage.wait_end(stage.start())
+    with _out_of_order(stage, services_of(stage.saga)):
+        stage.wait_end(stage.start())
     first = stage.saga.steps[0].participant
+    with _out_of_order(stage, [first]):
+        demand_letters(stage, first, poison(stage, first))
+
+
+@contextmanager
+def _out_of_order(stage: Stage, services: Iterable[str]) -> Iterator[None]:
     with ExitStack() as rules:
-        for service in services_of(stage.saga):
+        for service in services:
             published = on(service, BROKER).when(kafka.produce(containing=stage.tenant.id)).times(1)
             rules.enter_context(applied(stage, published.respond(error="OUT_OF_ORDER_SEQUENCE_NUMBER")))
-        messages = poison(stage, first)
-        stage.wait_end(stage.start())
-    demand_letters(stage, first, messages)
+        yield
 
 
 def killed_between_send_and_mark(stage: Stage) -> None:
