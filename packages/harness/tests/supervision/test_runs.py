@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from airproof.errors import ProviderUnavailable
 from airproof.supervision import Supervisor
-from airproof.supervision.runs import runtime_directory, secure_directory
+from airproof.supervision.runs import ports_directory, runtime_directory, secure_directory
 
 
 def test_a_runtime_directory_is_made_for_its_user_only(tmp_path: Path) -> None:
@@ -45,6 +46,17 @@ def test_the_session_s_directory_is_preferred(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
     assert runtime_directory().name == f"airproof-{os.getuid()}"
+
+
+def test_ports_are_locked_where_runs_with_another_runtime_directory_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ports_directory(tmp_path / "one") == ports_directory(tmp_path / "other")
+
+    # Somebody else was there first.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"airproof-{os.getuid()}").symlink_to(tmp_path)
+    assert ports_directory(tmp_path / "one") == tmp_path / "one" / "ports"
 
 
 def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from airproof.supervision.launching import launch_program
 from airproof.supervision.ports import PortRegister
 from airproof.supervision.processes import ProcessTable
 from airproof.supervision.reaper import Reaper
-from airproof.supervision.runs import Run, secure_directory
+from airproof.supervision.runs import Run, ports_directory, secure_directory
 from airproof.supervision.specs import JSON
 from airproof.supervision.sweeping import UNDO_TIMEOUT_S, remove_trees, write_undo
 
@@ -50,7 +50,7 @@ class Groups:
         self._processes = processes
         self._reaper = reaper
         self._groups: dict[str, Group] = {}
-        self._ports = PortRegister(run.directory.parent.parent / "ports")
+        self._ports = PortRegister(ports_directory(run.directory.parent.parent))
         self._commands = 0
         self._closing = False
 

@@ -1,7 +1,6 @@
 """Where runs live on disk: the user's runtime directory, with a directory per run and a label locked while it lives.
 
 ```
-<runtime>/ports/<port>       locked by the run that has the port
 <runtime>/openings/<label>   locked while somebody looks for a kept run of that label, or makes one
 <runtime>/runs/<id>/label    JSON, locked by the supervisor as long as it lives
                    /socket   clients connect here
@@ -9,7 +8,8 @@
                    /logs/<group>/<node>.log, supervisor.log
 ```
 The runtime directory is `$AIRPROOF_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/airproof`, else `airproof-<uid>` under the
-system's directory for temporary files. What processes store goes to `roots`: in memory, else on disk.
+system's directory for temporary files. What processes store goes to `roots`: in memory, else on disk. Ports are locked
+where all runs of a user see it, whatever their runtime directory (`ports_directory`).
 """
 
 from __future__ import annotations
@@ -189,6 +189,14 @@ def runtime_directory() -> Path:
     if session and os.access(session, os.W_OK):
         return secure_directory(Path(session) / "airproof")
     return secure_directory(_temporary_directory())
+
+
+def ports_directory(runtime: Path) -> Path:
+    """Has a file per port, locked by the run that has the port: if possible one directory for all runs of this user."""
+    try:
+        return secure_directory(_temporary_directory()) / "ports"
+    except (ProviderUnavailable, FileNotFoundError):
+        return runtime / "ports"
 
 
 def secure_directory(path: Path) -> Path:
