@@ -7,17 +7,16 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
+from airproof.platform.observation import MessageKind
 from airproof_pyairtable.databases import Databases, Query
+from airproof_pyairtable.records import KINDS
 
-_COMMAND = (
-    *("message_id", "saga_id", "saga_type", "step", "action", "tenant_id", "correlation_id", "timestamp", "payload"),
-)
 _KEPT: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "sagas": (
         "saga_instances",
         {"input": ("email", "password_hash", "first_name", "last_name"), "context": ("user_id", "workspace_id")},
     ),
-    "notifications": ("mails", {"command": _COMMAND}),
+    "notifications": ("mails", {"command": tuple(KINDS[MessageKind.COMMAND])}),
 }
 """By database the table of what goes on, and under which names the first version kept what in its columns."""
 _ADDED = sql.SQL("""NEW.{column} := NEW.{column} || '{{"added_by_a_newer_version": "x"}}';""")

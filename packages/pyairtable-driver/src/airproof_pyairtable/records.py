@@ -28,15 +28,15 @@ KINDS: dict[MessageKind, dict[str, tuple[type, ...]]] = {
 }
 _TOLD: dict[str, tuple[type, ...]] = {"permissions": (list,), "reason": (str, type(None))}
 """What the objects in a body tell is text, but for these."""
-_ASKED = {
+ASKED = {
     "create_credentials": ("email", "password_hash"),
     "create_profile": ("user_id", "email", "first_name", "last_name"),
     "create_workspace": ("owner_id", "name"),
     "assign_permissions": ("user_id", "workspace_id"),
     "send_welcome_mail": ("user_id", "recipient", "first_name"),
 }
-_ANSWERED: dict[str, tuple[str, ...]] = {"create_credentials": ("user_id",), "create_workspace": ("workspace_id",)}
-_NEEDED = {MessageKind.COMMAND: ("payload", _ASKED), MessageKind.REPLY: ("result", _ANSWERED)}
+ANSWERED: dict[str, tuple[str, ...]] = {"create_credentials": ("user_id",), "create_workspace": ("workspace_id",)}
+_NEEDED = {MessageKind.COMMAND: ("payload", ASKED), MessageKind.REPLY: ("result", ANSWERED)}
 """What steps are told, and tell those that follow: whoever is of another version reckons with it, too."""
 
 

@@ -11,22 +11,14 @@ from psycopg import sql
 
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.manifest import MANIFEST, REGISTRATION
-from airproof_pyairtable.records import KINDS
+from airproof_pyairtable.records import ANSWERED, ASKED, KINDS
 
 _HEADS = ("message-id", "kind", "type", "tenant-id", "correlation-id", "causation-id", "source", "saga-id")
-_ASKED = {
-    "create_credentials": ("email", "password_hash", "user_id"),
-    "create_profile": ("user_id", "email", "first_name", "last_name"),
-    "create_workspace": ("owner_id", "name", "workspace_id"),
-    "assign_permissions": ("user_id", "workspace_id"),
-    "send_welcome_mail": ("user_id", "recipient", "first_name"),
-}
-"""What the first version told a participant when it asked for a step, and was told in the answer."""
 _STEPS, _ENTITIES = REGISTRATION.steps, MANIFEST.entities
 _ENDS = REGISTRATION.started, REGISTRATION.completed, REGISTRATION.failed, REGISTRATION.compensated
 FIRST: dict[str, tuple[str, ...]] = {
-    **{f"{name}.execute": told for name, told in _ASKED.items()},
-    **{f"{name}.compensate": () for name in _ASKED},
+    **{f"{name}.execute": (*told, *ANSWERED.get(name, ())) for name, told in ASKED.items()},
+    **{f"{name}.compensate": () for name in ASKED},
     **{step.event: step.tells for step in _STEPS},
     **{step.compensation.event: step.compensation.tells for step in _STEPS if step.compensation},
     **dict.fromkeys(_ENDS, REGISTRATION.tells),
