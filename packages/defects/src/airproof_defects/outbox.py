@@ -688,4 +688,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB560",
+        category="OUTBOX",
+        what="a parked message is sent again whenever it is asked for again, not only when an operator says so",
+        trigger="the broker refuses a command for good, and the orchestrator asks for it again",
+        edits=(Edit(OUTBOX, "where=event_outbox.c.status == PUBLISHED", "where=event_outbox.c.status != PENDING"),),
+    ),
 )
