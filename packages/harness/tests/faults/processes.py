@@ -31,7 +31,7 @@ class Nodes:
     def resume(self, node: str) -> ProcessState:
         return self._become("resume", node, ProcessStatus.RUNNING)
 
-    def start(self, node: str, *, timeout_s: float = 20.0) -> ProcessState:
+    def start(self, node: str) -> ProcessState:
         if self.broken:
             raise NotReady("it exited again: no such file")
         return self._become("start", node, ProcessStatus.RUNNING, further=1)

@@ -51,7 +51,7 @@ class FakeProcesses:
     def resume(self, node: str) -> ProcessState:
         return self._become(RUNNING)
 
-    def start(self, node: str, *, timeout_s: float = 20.0) -> ProcessState:
+    def start(self, node: str) -> ProcessState:
         if self.broken:
             raise NotReady("it exited again: no such file")
         self.now = ProcessState("desk", RUNNING, self.now.incarnation + 1)

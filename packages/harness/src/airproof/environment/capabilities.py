@@ -62,11 +62,12 @@ class ProcessControl(Protocol):
         """Lets a suspended node go on."""
         ...
 
-    def start(self, node: str, *, timeout_s: float = 20.0) -> ProcessState:
-        """Starts an exited node on the same address and waits until it is ready.
+    def start(self, node: str) -> ProcessState:
+        """Starts an exited node on the same address and waits until it is ready, as long as at the beginning.
 
         Raises:
-            NotReady: it is not ready after `timeout_s`, or exited again; the message holds its last log lines.
+            NotReady: it is not ready after the environment's `timeouts.ready_s`, or exited again; the message holds
+                its last log lines.
         """
         ...
 

@@ -127,8 +127,8 @@ class Limits(Section):
 class Timeouts(Section):
     """How long is waited before giving up; a healthy environment needs a fraction of each."""
 
-    ready_s: Seconds = 30.0
-    """until a cell is healthy and ready"""
+    ready_s: Seconds = 60.0
+    """until a cell is healthy and ready, or a node that was started again"""
     barrier_s: Seconds = 10.0
     """until a cell is quiet between two tests"""
     test_s: Seconds = 60.0

@@ -96,11 +96,10 @@ def suspended(target: Target, node: str) -> Iterator[NodeFault]:
 
 
 @contextmanager
-def slow_start(target: Target, node: str, *, timeout_s: float = 60.0) -> Iterator[NodeFault]:
+def slow_start(target: Target, node: str) -> Iterator[NodeFault]:
     """Kills the node and starts it again, but freezes it as soon as it is there; afterwards it goes on with its start.
 
-    Args:
-        timeout_s: how long the whole start may take, with the time that it is frozen.
+    The time that it is frozen counts as part of its start.
 
     Raises:
         FaultUnsupported: the provider cannot freeze this node.
@@ -113,7 +112,7 @@ def slow_start(target: Target, node: str, *, timeout_s: float = 60.0) -> Iterato
         before = processes.kill(node)
         observe(record, before, ProcessStatus.EXITED)
         with ThreadPoolExecutor(1, thread_name_prefix=f"start-of-{node}") as pool:
-            ready = pool.submit(processes.start, node, timeout_s=timeout_s)
+            ready = pool.submit(processes.start, node)
             state = _frozen_at_start(processes, before, ready)
 
             def heal() -> str:

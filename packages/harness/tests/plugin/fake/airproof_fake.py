@@ -52,7 +52,7 @@ class FakeNodes:
         self.down[node] = -9
         return self.state(node)
 
-    def start(self, node: str, *, timeout_s: float = 20.0) -> ProcessState:
+    def start(self, node: str) -> ProcessState:
         del self.down[node]
         self.starts[node] += 1
         return self.state(node)

@@ -49,15 +49,22 @@ class NativeProcesses:
         cell: whose nodes.
         names: node to the supervisor's name of its process.
         probes: node to what asks it whether it is ready.
+        ready_s: how long a node may take to become so.
     """
 
     def __init__(
-        self, supervisor: Supervisor, cell: CellDescription, names: Mapping[str, str], probes: Mapping[str, Probe]
+        self,
+        supervisor: Supervisor,
+        cell: CellDescription,
+        names: Mapping[str, str],
+        probes: Mapping[str, Probe],
+        ready_s: float,
     ) -> None:
         self._supervisor = supervisor
         self._cell = cell
         self._names = names
         self._probes = probes
+        self._ready_s = ready_s
 
     def state(self, node: str) -> ProcessState:
         """What the node's process is doing now."""
@@ -93,12 +100,12 @@ class NativeProcesses:
         self._supervisor.signal(name, signal.SIGCONT)
         return self._seen(node, self._supervisor.wait_state(name, ProcessStatus.RUNNING, STATE_TIMEOUT_S))
 
-    def start(self, node: str, *, timeout_s: float = 20.0) -> ProcessState:
+    def start(self, node: str) -> ProcessState:
         """Starts an exited node on the same address and waits until it is ready."""
         name = self._own(node)
         state = self._supervisor.restart(name)
         group = name.partition("/")[0]
-        await_ready(self._supervisor, group, {name: self._probes[node]}, timeout_s=timeout_s)
+        await_ready(self._supervisor, group, {name: self._probes[node]}, timeout_s=self._ready_s)
         if self._cell.node(node).role in POSTGRES:
             note_segments(self._supervisor, group, name)
         return self._seen(node, state)

@@ -113,7 +113,8 @@ class NativeProvision:
         """Its processes, their logs, what they may use and keep, and what migrates its databases."""
         names = process_names(cell)
         paths = {node: self._supervisor.log_path(name) for node, name in names.items()}
-        processes = NativeProcesses(self._supervisor, cell, names, node_probes(cell, self._driver))
+        ready_s = self._environment.timeouts.ready_s
+        processes = NativeProcesses(self._supervisor, cell, names, node_probes(cell, self._driver), ready_s)
         resources = NativeResources(self._supervisor, cell, names)
         storage, platform = NativeStorage(self._supervisor, names), base_environment(self._environment)
         migration = NativeMigration(self._supervisor, cell, self._driver.migration, platform)
