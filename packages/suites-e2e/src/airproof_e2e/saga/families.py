@@ -425,6 +425,15 @@ INSTANCES = (
         cell=CellKind.DOUBLED,
     ),
     Family(
+        "instances-work-apart",
+        Per.SAGA,
+        instances.work_apart,
+        "an instance that is long at a step of one saga keeps no other from the same step of another saga",
+        ("SAGA-1", "DB-1"),
+        blames="DBTX",
+        cell=CellKind.DOUBLED,
+    ),
+    Family(
         "instance-frozen",
         Per.SAGA,
         instances.frozen_at_commit,

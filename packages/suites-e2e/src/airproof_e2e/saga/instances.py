@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE
 from airproof.environment.topology import Role
-from airproof.errors import FaultNotObserved
+from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
 from airproof.platform.manifest import Step
@@ -144,6 +144,31 @@ def undone_beside(stage: Stage) -> None:
         met = "the other instance to wait, or to say that there is nothing to undo"
         wait_until(lambda: block.waiting() > 1 or stage.has(saga_id, undone), timeout_s=WAIT_S, describe=met)
     stage.wait_end(saga_id)
+
+
+def work_apart(stage: Stage) -> None:
+    """All instances of a service are at the same step, each of another saga, when the first of them commits."""
+    step = [one for one in _unlimited(stage) if one.participant != stage.saga.entrance][-1]
+    with ExitStack() as frozen:
+        instances = _frozen_at_rest(stage, step.participant, frozen)
+        saga_ids = at_each_instance(stage, step, stage.start)
+        with commits_held(stage, step.participant) as commits:
+            for instance in instances:
+                instance.heal()
+            together = f"{len(instances)} instances of {step.participant} at their commits"
+            try:
+                wait_until(lambda: commits.waiting() >= len(instances), timeout_s=WAIT_S, describe=together)
+            except WaitTimeout:
+                promise = "an instance that is long at a step of one saga keeps no other from that of another saga"
+                seen = f"{commits.waiting()} within {WAIT_S:g} s"
+                stage.anomalies.append(Anomaly("DBTX", "lock-too-wide", promise, together, seen, tuple(saga_ids)))
+    for saga_id in saga_ids:
+        stage.wait_end(saga_id)
+
+
+def _unlimited(stage: Stage) -> list[Step]:
+    """The steps at which the sagas of one tenant need not wait for each other."""
+    return [step for step in stage.saga.steps if not (step.refusal and step.refusal.limit)]
 
 
 @contextmanager
