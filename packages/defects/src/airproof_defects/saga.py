@@ -464,7 +464,8 @@ DEFECTS: tuple[Defect, ...] = (
                 "kit/saga/store.py",
                 'rows = [_step(saga, step) | {"saga": saga.id, "at": at} for at, step in moved]',
                 "new = [(at, _step(saga, step)) for at, step in moved]\n"
-                '            rows = [{key: row[key] for key in _STEP} | {"saga": saga.id, "at": at} for at, row in new]',
+                "            rows = [{key: row[key] for key in _STEP} "
+                '| {"saga": saga.id, "at": at} for at, row in new]',
             ),
         ),
     ),
