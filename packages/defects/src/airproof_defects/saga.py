@@ -442,4 +442,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG500",
+        category="SAGA",
+        what="only steps that came into another state are stored: asks for the same are not counted",
+        trigger="a participant is asked again, and again",
+        edits=(Edit("kit/saga/store.py", "if step != stored[at]]", "if step.state is not stored[at].state]"),),
+    ),
+    Defect(
+        id="SG501",
+        category="SAGA",
+        what="how often a step was asked for is stored when it is asked for, and not when it is again",
+        trigger="a participant is asked again, and again",
+        edits=(
+            Edit(
+                "kit/saga/store.py",
+                '_STEP = ("state", "attempts", "command_id", "reason", "result", "resend_at")',
+                '_STEP = ("state", "command_id", "reason", "result", "resend_at")',
+            ),
+            Edit(
+                "kit/saga/store.py",
+                'rows = [_step(saga, step) | {"saga": saga.id, "at": at} for at, step in moved]',
+                "new = [(at, _step(saga, step)) for at, step in moved]\n"
+                "            rows = [{key: row[key] for key in _STEP} "
+                '| {"saga": saga.id, "at": at} for at, row in new]',
+            ),
+        ),
+    ),
 )

@@ -47,6 +47,7 @@ _OFTEN = """
 WITH saga AS (SELECT id FROM saga_instances WHERE id = %(saga)s FOR UPDATE)
 UPDATE saga_steps SET attempts = %(times)s FROM saga WHERE saga_id = saga.id AND name = %(step)s
 """
+_ASKED = "SELECT attempts FROM saga_steps WHERE saga_id = %(saga)s AND name = %(step)s"
 _NEXT = "SELECT extract(epoch FROM timer_at - now())::float AS in_s FROM saga_instances WHERE id = %(saga)s"
 _ALLOWED = """
 SELECT id::text AS saga, extract(epoch FROM deadline_at - created_at)::float AS allowed_s FROM saga_instances
@@ -281,6 +282,11 @@ class Registration:
         """Sets how often the orchestrator has asked."""
         values = {"saga": saga_id, "step": step, "times": times}
         self._databases.all(database_of(REGISTRATION.orchestrator), _OFTEN, values)
+
+    def asked(self, saga_id: str, step: str) -> int:
+        """How often the orchestrator remembers to have asked."""
+        row = self._databases.one(database_of(REGISTRATION.orchestrator), _ASKED, {"saga": saga_id, "step": step})
+        return int(row["attempts"]) if row else 0
 
     def next_look_s(self, saga_id: str) -> float:
         """When the saga's next timer runs out."""

@@ -218,6 +218,10 @@ class SagaAccess(Protocol):
         """Has the step have been asked for so many times, as after a long silence of its participant."""
         ...
 
+    def asked(self, saga_id: str, step: str) -> int:
+        """How often the orchestrator remembers to have asked for what the step is at now."""
+        ...
+
     def next_look_s(self, saga_id: str) -> float:
         """In how many seconds the orchestrator looks at the saga at the latest; infinite if nothing makes it to."""
         ...

@@ -58,6 +58,7 @@ def asked_often(stage: Stage) -> None:
         stage.command(saga_id, stage.step, COMPENSATE)
         _demand_asked_within(stage, saga_id, FIRST_PAUSE_S)
         demand_asked_on(stage, saga_id, COMPENSATE)
+        _demand_asks_counted(stage, saga_id)
         _demand_asked_rarely(stage, saga_id)
         demand_let_be(stage, saga_id)
 
@@ -78,6 +79,14 @@ def _demand_asked_within(stage: Stage, saga_id: str, most_s: float) -> None:
         promise = "who does not answer is asked on, at first soon, and never after a pause without end"
         expected, seen = f"again within {most_s:g} s", f"again in {pause_s:g} s"
         stage.anomalies.append(Anomaly("XSERVICE", "asked-late", promise, expected, seen, (f"saga {saga_id}",)))
+
+
+def _demand_asks_counted(stage: Stage, saga_id: str) -> None:
+    """Of the asks that were sent since they were set to so many, one at least."""
+    if (asked := stage.access.asked(saga_id, stage.step.name)) <= OFTEN:
+        promise = "how often somebody was asked is remembered, so that pauses grow and operators see who is silent"
+        expected, seen = f"more than {OFTEN} asks", f"{asked}, when {stage.step.participant} was asked once more"
+        stage.anomalies.append(Anomaly("SAGA", "asks-not-counted", promise, expected, seen, (f"saga {saga_id}",)))
 
 
 def _demand_asked_rarely(stage: Stage, saga_id: str) -> None:
