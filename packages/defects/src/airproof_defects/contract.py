@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from airproof_defects.defect import Defect, Edit
 
+AUTH_HTTP = "services/auth_service/entrypoints/http.py"
+
 DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="CT06",
@@ -591,6 +593,74 @@ DEFECTS: tuple[Defect, ...] = (
                 "services/workspace_service/application/steps.py",
                 'UUID(command.payload["owner_id"])',
                 'UUID(command.payload["user_id"])',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT520",
+        category="CONTRACT",
+        what="whether somebody registers with an address is found out by a pattern that tries all ways to divide it",
+        trigger="somebody registers with a long word that is no address",
+        edits=(
+            Edit(AUTH_HTTP, "from typing import Annotated\n\nfrom", "import re\nfrom typing import Annotated\n\nfrom"),
+            Edit(AUTH_HTTP, "from pydantic import BaseModel,", "from pydantic import AfterValidator, BaseModel,"),
+            Edit(
+                AUTH_HTTP,
+                "Email = Annotated[str, Field(max_length=254, pattern=EMAIL_PATTERN)]\n",
+                '_EMAIL = re.compile(rf"(?:{_ATOM}\\.?)+(?<!\\.)@{_LABEL}(?:\\.{_LABEL})+")\n\n\n'
+                "def _address(text: str) -> str:\n"
+                "    if not _EMAIL.fullmatch(text):\n"
+                '        raise ValueError("is no e-mail address")\n'
+                "    return text\n\n\n"
+                "Email = Annotated[str, Field(max_length=254), AfterValidator(_address)]\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT521",
+        category="CONTRACT",
+        what="what cannot be an address is told apart at a login by a pattern that tries all ways to divide it",
+        trigger="somebody logs in with a long word that is no address",
+        edits=(
+            Edit(AUTH_HTTP, "from typing import Annotated\n\nfrom", "import re\nfrom typing import Annotated\n\nfrom"),
+            Edit(AUTH_HTTP, "from pydantic import BaseModel,", "from pydantic import AfterValidator, BaseModel,"),
+            Edit(
+                AUTH_HTTP,
+                "class LoginRequest(_Strict):\n",
+                "def _stripped(text: str) -> str:\n"
+                '    return text.strip() if re.match(r"\\s*(?:[^@\\s]+)+@\\S+\\s*$", text) else ""\n\n\n'
+                "class LoginRequest(_Strict):\n",
+            ),
+            Edit(
+                AUTH_HTTP,
+                'email: Annotated[str, Field(max_length=254, pattern=r"^[^\\x00]*$")]',
+                'email: Annotated[str, Field(max_length=254, pattern=r"^[^\\x00]*$"), AfterValidator(_stripped)]',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT522",
+        category="CONTRACT",
+        what="what is exchanged may be left out, for it may come in a cookie some day",
+        trigger="somebody exchanges nothing",
+        edits=(
+            Edit(
+                AUTH_HTTP,
+                "    refresh_token: Annotated[str, Field(max_length=256, repr=False)]\n",
+                "    refresh_token: Annotated[str | None, Field(max_length=256, repr=False)] = None\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT523",
+        category="CONTRACT",
+        what="whatever is exchanged is taken for ASCII, as tokens are",
+        trigger="somebody exchanges what is none of ours, with other letters in it",
+        edits=(
+            Edit(
+                AUTH_HTTP,
+                "return await accounts.refresh(body.refresh_token)",
+                'return await accounts.refresh(body.refresh_token.encode("ascii").decode())',
             ),
         ),
     ),

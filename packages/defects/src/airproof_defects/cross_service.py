@@ -868,4 +868,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS526",
+        category="XSERVICE",
+        what="a refusal is not read to its end, and keeps its connection",
+        trigger="more are turned away than there are connections",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "        json: Any = None,\n    ) ->",
+                "        json: Any = None,\n        head_only: bool = False,\n    ) ->",
+            ),
+            Edit(
+                "kit/service_client.py",
+                "return await self._client.request(method, url, headers=sent, content=content, json=json)\n",
+                "asked = self._client.build_request(method, url, headers=sent, content=content, json=json)\n"
+                "            answer = await self._client.send(asked, stream=True)\n"
+                "            if not (head_only and answer.is_client_error):\n"
+                "                await answer.aread()\n"
+                "            return answer\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '"/auth/validate", headers=authorization)',
+                '"/auth/validate", headers=authorization, head_only=True)',
+            ),
+        ),
+    ),
 )

@@ -289,4 +289,45 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="more waits than is sent at a time",
         edits=(Edit("kit/relay.py", "IN_FLIGHT = 64\n", "IN_FLIGHT = 100_000\n"),),
     ),
+    Defect(
+        id="PF524",
+        category="PERF",
+        what="under which hash a token is kept is remembered for each token that was ever shown",
+        trigger="many show tokens that are all different",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "from dataclasses import dataclass\n",
+                "from dataclasses import dataclass\nfrom functools import cache\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/sessions.py", "def _hash(token: str)", "@cache\ndef _hash(token: str)"
+            ),
+        ),
+    ),
+    Defect(
+        id="PF525",
+        category="PERF",
+        what="the gateway remembers each token that it has turned away",
+        trigger="many show tokens that are all different",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    if answer.status_code == 401:\n",
+                '    if answer.status_code == 401:\n        _turned_away.add(authorization["authorization"])\n',
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                '    answer = await client.call("auth-service"',
+                '    if authorization["authorization"] in _turned_away:\n'
+                '        raise ApiError(401, "unauthorized", "a valid access token is required")\n'
+                '    answer = await client.call("auth-service"',
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "router = APIRouter()\n",
+                "router = APIRouter()\n_turned_away: set[str] = set()\n",
+            ),
+        ),
+    ),
 )

@@ -30,6 +30,8 @@ USERS, WORKSPACES, PERMISSIONS, NOTIFICATIONS = (
 DEAD_LETTERS, REPLIES = "pyairtable.dlq.events", "pyairtable.sagas.replies"
 KEY_REUSED = "idempotency-key-reused"
 LONGEST_DEADLINE_S = 3600
+LONG = "a" * 250
+"""No address, which a pattern that goes back over what it has seen would take ages to find out."""
 
 _HELD = Refusal("legal-hold", "a legal hold forbids to delete anything of the tenant")
 _ROLE = ("user_id", "resource_type", "resource_id")
@@ -97,7 +99,10 @@ REGISTRATION = Saga(
     sends_within_s=10,
     sends_at_once=8,
     invalid={
-        "email": ("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", "a@c.example\n", f"{'x' * 250}@c.example"),
+        "email": (
+            *("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", "a@c.example\n", f"{'x' * 250}@c.example"),
+            LONG,
+        ),
         "password": ("", "short", "x" * 257, "nul\x00nul"),
         "first_name": ("", "x" * 101, "a\nb", "a\n", "\x00"),
         "last_name": ("", "x" * 101, "a\n"),
@@ -187,10 +192,11 @@ _INVALID_RENAMING = {
     "version": (7,),
 }
 _INVALID_LOGIN = {
-    "email": (*_NO_TEXT, "", "nobody@nowhere.example", "' OR '1'='1' --", "%", "a\x00b", "x" * 300),
+    "email": (*_NO_TEXT, "", "nobody@nowhere.example", "' OR '1'='1' --", "%", "a\x00b", "x" * 300, LONG),
     "password": (*_NO_TEXT, "", "wrong", "' OR '1'='1' --", "nul\x00nul", "x" * 300),
     "role": ("admin",),
 }
+_INVALID_EXCHANGE = {"refresh_token": (*_NO_TEXT, "", "a\x00b", "é" * 43, "x" * 300), "role": ("admin",)}
 _INVALID_PAGE = {
     "page": ("0", "-1", "x", "", "1000001", "1" + "0" * 19, "%00", "%e9"),
     "limit": ("0", "-1", "x", "101", "1" + "0" * 19),
@@ -348,6 +354,25 @@ _ERRORS = {
     504: ("upstream-timeout",),
 }
 
+REFUSED = (
+    _route(
+        "exchange",
+        "POST /auth/refresh",
+        AUTH,
+        Access.ANYBODY,
+        body={"refresh_token": "{id}"},
+        invalid=_INVALID_EXCHANGE,
+    ),
+    # Without an idempotency key.
+    _route(
+        "register",
+        "POST /auth/register",
+        AUTH,
+        Access.ANYBODY,
+        body={**_LOGIN, "first_name": "Ann", "last_name": "Other", "tenant_id": "{tenant}"},
+        invalid=REGISTRATION.invalid,
+    ),
+)
 CACHE = Cached(
     WORKSPACE.name,
     "redis",
@@ -389,6 +414,7 @@ MANIFEST = Manifest(
             invalid=_INVALID_START,
         ),
     ),
+    refused=REFUSED,
     gateway=GATEWAY,
     identity=AUTH,
     largest_request=1_000_000,

@@ -223,7 +223,8 @@ class Requests:
         return request.path or self.path(request.route, request.about)
 
     def _headers(self, request: Request) -> dict[str, Any]:
-        headers: dict[str, Any] = self._session(request.session, request.user or request.about)
+        asking = request.user or request.about
+        headers = _bearer(request.token) if request.token else self._session(request.session, asking)
         headers["Origin"] = ANOTHER_SITE
         if request.method == "OPTIONS":
             headers["Access-Control-Request-Method"] = request.route.method
@@ -310,8 +311,12 @@ class Requests:
                 token = self._doors.refresh(user)
             case Session.USER:
                 token = self._doors.session(user)
-        # In another spelling than where somebody logs out: the name of a scheme is the same in small letters.
-        return {"Authorization": f"bearer {token}"}
+        return _bearer(token)
+
+
+def _bearer(token: str) -> dict[str, Any]:
+    # In another spelling than where somebody logs out: the name of a scheme is the same in small letters.
+    return {"Authorization": f"bearer {token}"}
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:

@@ -291,6 +291,7 @@ class Manifest:
 
     Attributes:
         closed: requests that no user may make, at the gateway or past it; they do no harm.
+        refused: requests that anybody may make and that, as they stand here, are right in form, refused and do nothing.
         gateway: the service at which users and operators make their requests.
         identity: the service that says whose token it is.
         attempts: how often at most the gateway asks a service for what one request wants.
@@ -309,6 +310,7 @@ class Manifest:
     caches: tuple[Cached, ...] = ()
     routes: tuple[Route, ...] = ()
     closed: tuple[Route, ...] = ()
+    refused: tuple[Route, ...] = ()
     gateway: str = ""
     identity: str = ""
     attempts: int = 1

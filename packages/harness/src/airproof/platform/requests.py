@@ -117,6 +117,7 @@ class Request:
         method: another than the route's; empty: the route's own.
         chunked: whether the body is sent in pieces, without being told beforehand how long it is.
         content_type: what is said of the kind of the body; empty: as the platform's clients say it.
+        token: what is shown in the place of a token of the session; empty: the session's own.
     """
 
     route: Route
@@ -133,6 +134,7 @@ class Request:
     method: str = ""
     chunked: bool = False
     content_type: str = ""
+    token: str = field(default="", repr=False)
 
 
 class RequestAccess(Protocol):

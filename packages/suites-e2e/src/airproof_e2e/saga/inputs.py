@@ -24,6 +24,9 @@ def invalid_starts(stage: Stage) -> None:
     """
     for name, value, given in _inputs(stage, stage.saga.invalid):
         _demand_refused(stage, given, f"{name} {str(value)[:40]!r}")
+        if stage.anomalies:
+            # What one of them has stopped answers to none after it.
+            return
     for missing in (given := stage.make_input()).fields:
         rest = {name: value for name, value in given.fields.items() if name != missing}
         _demand_refused(stage, replace(given, fields=rest), f"no {missing}")
