@@ -437,4 +437,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB560",
+        category="DBTX",
+        what="a lock is taken by the last part of its name only: a step's is one for all sagas",
+        trigger="two instances are at the same step, each of another saga",
+        edits=(Edit("kit/unit_of_work.py", '"/".join(map(str, what))', "str(what[-1])"),),
+    ),
 )
