@@ -549,4 +549,37 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB560",
+        category="BUS",
+        what="the keys of a batch are handled beside each other, and the last record that was is committed with all before",
+        trigger="a consumer is told to stop while one key fails and another one does not",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "        done = None\n"
+                "        for record in records:\n"
+                "            if partition not in consumer.assignment() or not await self._handle(record, stopping):\n"
+                "                break\n"
+                "            done = record.offset + 1\n"
+                "        if done is None:\n"
+                "            return\n",
+                "        lanes: dict[bytes | None, list[ConsumerRecord]] = {}\n"
+                "        for record in records:\n"
+                "            lanes.setdefault(record.key, []).append(record)\n"
+                "        handled: list[int] = []\n"
+                "\n"
+                "        async def in_order(lane: list[ConsumerRecord]) -> None:\n"
+                "            for record in lane:\n"
+                "                if partition not in consumer.assignment() or not await self._handle(record, stopping):\n"
+                "                    return\n"
+                "                handled.append(record.offset)\n"
+                "\n"
+                "        await asyncio.gather(*map(in_order, lanes.values()))\n"
+                "        if not handled:\n"
+                "            return\n"
+                "        done = max(handled) + 1\n",
+            ),
+        ),
+    ),
 )

@@ -39,7 +39,7 @@ from airproof_e2e.saga.moments import last_refusable, undoable
 from airproof_e2e.saga.parking import send_again, wait_parked
 from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
-TWO = 2
+TWO, THREE = 2, 3
 LETTER_DAYS = 30
 """How old a dead letter may be when somebody has found out what was wrong."""
 
@@ -91,19 +91,18 @@ def told_in_reverse(stage: Stage) -> None:
 
 
 def stopped_while_failing(stage: Stage) -> None:
-    """Two events wait, the later one fails again and again, and who keeps the figure is told to shut down over it.
+    """Of three events the second fails again and again, and who keeps the figure is told to shut down over it.
 
     Before that its database refuses to count the first one, once for each reason that passes and once for one that
     nobody expects, and is cut off from it when that is to be committed.
     """
     event_type, keeper = _subscription(stage).event, _subscription(stage).service
-    with _about_to_be_told(stage, TWO) as (saga_ids, go_on), stopped(stage, keeper) as down, ExitStack() as rules:
+    with _about_to_be_told(stage, THREE) as (saga_ids, go_on), stopped(stage, keeper) as down, ExitStack() as rules:
         go_on()
-        waiting = [stage.wait_for(saga_id, (MessageKind.EVENT, event_type)) for saga_id in saga_ids]
-        later = max(waiting, key=lambda event: event.offset)
-        failing = on(keeper, DATABASE).when(postgres.query(containing=later.message_id)).reset()
+        told = [(stage.wait_for(saga_id, (MessageKind.EVENT, event_type)), saga_id) for saga_id in saga_ids]
+        (_, first), (second, _), _ = sorted(told, key=lambda one: one[0].offset)
+        failing = on(keeper, DATABASE).when(postgres.query(containing=second.message_id)).reset()
         failed = rules.enter_context(applied(stage, failing))
-        _, first = min(zip(waiting, saga_ids, strict=True), key=lambda told: told[0].offset)
         for not_now in _counting_refused(stage, first):
             rules.enter_context(applied(stage, not_now))
         down.heal()
