@@ -552,7 +552,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="EB560",
         category="BUS",
-        what="the keys of a batch are handled beside each other, and the last record that was is committed with all before",
+        what="keys are handled beside each other, and the last record that was is committed with all before it",
         trigger="a consumer is told to stop while one key fails and another one does not",
         edits=(
             Edit(
@@ -571,7 +571,7 @@ DEFECTS: tuple[Defect, ...] = (
                 "\n"
                 "        async def in_order(lane: list[ConsumerRecord]) -> None:\n"
                 "            for record in lane:\n"
-                "                if partition not in consumer.assignment() or not await self._handle(record, stopping):\n"
+                "                if not await self._handle(record, stopping):\n"
                 "                    return\n"
                 "                handled.append(record.offset)\n"
                 "\n"
