@@ -9,9 +9,9 @@ from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import ServiceToken
 from airproof_service.stage import Stage
 
-LOGINS, ROUNDS = 20, 3
+LOGINS, ROUNDS = 20, 10
 SHARE = 0.2
-"""How much quicker the quickest of some logins may be although all of them take as long."""
+"""How much quicker the quickest of all logins may be although they take as long: on a busy machine few are quick."""
 
 
 @pytest.mark.covers("SEC-3", "GW-2")
@@ -26,8 +26,9 @@ def test_how_long_a_login_takes_does_not_tell_who_has_an_account(stage: Stage) -
 
 
 def _demand_as_long(stage: Stage, route: Route) -> None:
+    somebodys = nobodys = float("inf")
     for _ in range(ROUNDS):
-        somebodys, nobodys = _quickest_s(stage, route)
+        somebodys, nobodys = map(min, (somebodys, nobodys), _quickest_s(stage, route))
         told = min(somebodys, nobodys) < (1 - SHARE) * max(somebodys, nobodys)
         if not told:
             break
@@ -44,19 +45,19 @@ def _demand_let_in(stage: Stage, route: Route) -> None:
 
 
 def _quickest_s(stage: Stage, route: Route) -> tuple[float, float]:
-    """How long the quickest login of somebody takes, and of nobody; they are made in turn, past the gateway.
+    """How long the quickest login of somebody takes, and of nobody; they are made past the gateway, in changing order.
 
     Each time it is another password, so that nothing of it can be known but what was found out for nobody else.
     """
     meant = {text: name for name, text in (route.body or {}).items()}
     another, nobody = ({meant["{email}"]: f"{name}@{stage.about.tenant.id}.example"} for name in ("another", "nobody"))
-    somebodys = nobodys = float("inf")
-    for _ in range(LOGINS):
+    both, quickest_s = [(0, dict[str, str]()), (1, nobody)], [float("inf")] * 2
+    for number in range(LOGINS):
         wrong = {meant["{password}"]: f"wrong-{uuid4()}"}
         _login_s(stage, route, another | wrong)
-        somebodys = min(somebodys, _login_s(stage, route, wrong))
-        nobodys = min(nobodys, _login_s(stage, route, nobody | wrong))
-    return somebodys, nobodys
+        for which, who in both if number % 2 else reversed(both):
+            quickest_s[which] = min(quickest_s[which], _login_s(stage, route, who | wrong))
+    return quickest_s[0], quickest_s[1]
 
 
 def _login_s(stage: Stage, route: Route, fields: dict[str, str]) -> float:
