@@ -195,4 +195,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE528",
+        category="TENANCY",
+        what="a limit is set for a tenant once, and not another time",
+        trigger="an operator sets a tenant's limit, and then another one",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "replace = statement.on_conflict_do_update("
+                'index_elements=[tenant_limits.c.tenant_id], set_={"value": value})',
+                "replace = statement.on_conflict_do_nothing()",
+            ),
+        ),
+    ),
+    Defect(
+        id="TE529",
+        category="TENANCY",
+        what="a tenant's limit is never made narrower, for more may be there already",
+        trigger="an operator sets a tenant's limit, and then a narrower one",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                'set_={"value": value})',
+                'set_={"value": func.greatest(tenant_limits.c.value, value)})',
+            ),
+        ),
+    ),
 )

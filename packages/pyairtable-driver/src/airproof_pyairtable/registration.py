@@ -179,9 +179,10 @@ class Registration:
 
     @contextmanager
     def room(self, step: str, tenant: Tenant, count: int) -> Iterator[None]:
-        """Sets the tenant's limit at the participant."""
+        """Sets the tenant's limit at the participant, after a wider and a narrower one: the last one counts."""
         participant = REGISTRATION.step(step).participant
-        self._http.set_limit(participant, tenant.id, count)
+        for limit in (count + 1, 0, count):
+            self._http.set_limit(participant, tenant.id, limit)
         try:
             yield
         finally:
