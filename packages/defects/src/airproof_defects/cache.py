@@ -552,4 +552,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA560",
+        category="CACHE",
+        what="fills are marked with the name of the process, and not of the key's life",
+        trigger="the cache forgets between a read and its fill, and the same process has asked it again since",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "        self._form = form\n",
+                "        self._form = form\n        self._life = uuid4().hex\n",
+            ),
+            Edit(
+                "kit/cache.py",
+                "            life, body = await self._run(self._look, key, uuid4().hex, MARK_S)\n",
+                "            life, body = await self._run(self._look, key, self._life, MARK_S)\n",
+            ),
+        ),
+    ),
 )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
@@ -73,11 +73,19 @@ def test_a_slow_load_is_not_shown_to_who_reads_later(stage: Stage, wire: Wire) -
 
 @pytest.mark.destructive
 @pytest.mark.covers("CA-2", "CA-3")
-def test_a_slow_load_is_not_kept_where_the_cache_has_forgotten(stage: Stage, wire: Wire) -> None:
-    """What a read has loaded is not kept if a newer write came meanwhile and the cache has lost all it knew of it."""
+@pytest.mark.parametrize("again", [pytest.param(False, id="forgotten"), pytest.param(True, id="asked-again")])
+def test_a_slow_load_is_not_kept_where_the_cache_has_forgotten(stage: Stage, wire: Wire, again: bool) -> None:
+    """What a read has loaded is not kept if a newer write came meanwhile and the cache has lost all it knew of it.
+
+    That is so, too, if the cache has been asked for it again since, and still waits for the answer.
+    """
     del wire
-    with _overtaken(stage):
+    with _overtaken(stage) as let_go:
         stage.cache.forget(stage.ref)
+        if again:
+            with _loading(stage):
+                let_go()
+                stage.read()
     stage.read()
     stage.judge()
 
@@ -104,15 +112,26 @@ def test_what_is_told_of_a_change_late_is_not_read_any_more(stage: Stage, wire: 
 
 
 @contextmanager
-def _overtaken(stage: Stage) -> Iterator[None]:
-    """A read has loaded what a newer write has changed since, and is held with it until the context ends."""
+def _overtaken(stage: Stage) -> Iterator[Callable[[], None]]:
+    """A read has loaded what a newer write has changed since, and is held with it until it is let go, or the end."""
+    with _loading(stage) as let_go:
+        stage.demand_done(2)
+        stage.wait_invalidated(2)
+        yield let_go
+
+
+@contextmanager
+def _loading(stage: Stage) -> Iterator[Callable[[], None]]:
+    """A read has loaded what there is now, and is held with it until it is let go, or the end."""
     service = stage.access.entity.service
     load = on(service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.ref.id)).times(1).after()
     with ThreadPoolExecutor(1, thread_name_prefix="early") as readers, applied(stage.cell, load.hold()) as held:
-        early = readers.submit(stage.read)
+        reading = readers.submit(stage.read)
+
+        def let_go() -> None:
+            held.release()
+            reading.result(WAIT_S)
+
         held.wait_until_held(WAIT_S)
-        stage.demand_done(2)
-        stage.wait_invalidated(2)
-        yield
-        held.release()
-        early.result(WAIT_S)
+        yield let_go
+        let_go()
