@@ -664,4 +664,28 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT560",
+        category="CONTRACT",
+        what="without a key the correlation id serves as one",
+        trigger="a client does two things in one conversation",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                cause = Cause(owner.tenant_id, correlation_id, key or correlation_id, SERVICE)\n",
+                "                key = key or correlation_id\n"
+                "                cause = Cause(owner.tenant_id, correlation_id, key, SERVICE)\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                if key and await work.events.knows(",
+                "                if await work.events.knows(",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "            if key and await self._was_done(renamed, key):\n",
+                "            if await self._was_done(renamed, key):\n",
+            ),
+        ),
+    ),
 )

@@ -33,10 +33,13 @@ class Stream:
     anomalies: list[Anomaly] = field(default_factory=list)
 
     def update(self, value: str, expected_version: int, *, key: str | None = None) -> Update:
-        """Updates the entity, on the record."""
+        """Updates the entity, on the record.
+
+        What has no key is of one conversation: nothing but its key makes a request the same as an earlier one.
+        """
         arguments = {"id": self.ref.id, "value": value, "expected_version": expected_version, "key": key}
         with self.cell.history.operation(f"update {self.access.entity.name}", args=arguments) as operation:
-            mine = f"corr-{uuid4()}"
+            mine = f"corr-{uuid4() if key else self.ref.id}"
             update = self.access.update(
                 self.ref, value, expected_version=expected_version, key=key, correlation_id=mine
             )
