@@ -842,4 +842,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE560",
+        category="SECURITY",
+        what="a service that nobody told the operators' key does without",
+        trigger="a service is deployed without the operators' key; who shows none is let in",
+        edits=(
+            Edit(
+                "kit/settings.py",
+                "    admin_key: str = _variable(secret=True)\n",
+                '    admin_key: str = _variable(str, "", secret=True)\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="SE561",
+        category="SECURITY",
+        what="the secret of the services has a default, for development",
+        trigger="a service is deployed without the services' secret; whoever has read the source speaks for all",
+        edits=(
+            Edit(
+                "kit/settings.py",
+                "    service_secret: str = _variable(secret=True)\n",
+                '    service_secret: str = _variable(default="development-only-service-secret-0123456789", '
+                "secret=True)\n",
+            ),
+        ),
+    ),
 )

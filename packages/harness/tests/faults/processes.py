@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from airproof.environment.capabilities import ProcessState, ProcessStatus
+from airproof.environment.capabilities import Lack, ProcessState, ProcessStatus
 from airproof.errors import NotReady
 
 
@@ -31,7 +31,8 @@ class Nodes:
     def resume(self, node: str) -> ProcessState:
         return self._become("resume", node, ProcessStatus.RUNNING)
 
-    def start(self, node: str) -> ProcessState:
+    def start(self, node: str, *, lacking: Lack | None = None) -> ProcessState:
+        del lacking
         if self.broken:
             raise NotReady("it exited again: no such file")
         return self._become("start", node, ProcessStatus.RUNNING, further=1)

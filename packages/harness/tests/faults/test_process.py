@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from airproof.environment.capabilities import (
+    Lack,
     LogAccess,
     MigrationControl,
     ProcessControl,
@@ -17,7 +18,7 @@ from airproof.environment.capabilities import (
 )
 from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady
-from airproof.faults.process import NodeFault, killed, slow_start, stopped, suspended
+from airproof.faults.process import NodeFault, killed, lacking, slow_start, stopped, suspended
 from airproof.history import History
 
 from .processes import Nodes
@@ -35,6 +36,7 @@ class FakeProcesses:
     now: ProcessState = field(default_factory=lambda: ProcessState("desk", RUNNING, 1))
     stubborn: bool = False
     broken: bool = False
+    careless: bool = False
 
     def state(self, node: str) -> ProcessState:
         return self.now
@@ -51,8 +53,8 @@ class FakeProcesses:
     def resume(self, node: str) -> ProcessState:
         return self._become(RUNNING)
 
-    def start(self, node: str) -> ProcessState:
-        if self.broken:
+    def start(self, node: str, *, lacking: Lack | None = None) -> ProcessState:
+        if self.broken or (lacking and not self.careless):
             raise NotReady("it exited again: no such file")
         self.now = ProcessState("desk", RUNNING, self.now.incarnation + 1)
         return self.now
@@ -146,6 +148,15 @@ def test_only_an_exit_on_purpose_is_explained(fault: Fault, explained: bool) -> 
     explanations = cell.history.recording().explanations
     assert any(one.explains_exit("desk") for one in explanations) is explained
     assert not any(one.explains_exit("other") for one in explanations)
+
+
+@pytest.mark.parametrize(("careless", "status"), [(False, EXITED), (True, RUNNING)])
+def test_who_lacks_a_secret_is_told_it_again_afterwards(careless: bool, status: ProcessStatus) -> None:
+    nodes = FakeProcesses(careless=careless)
+    with lacking(cell := FakeCell(nodes), "desk", Lack("admin_key", blank=True)) as fault:
+        assert fault.state.status is status
+    assert nodes.now.status is RUNNING
+    assert "an empty admin_key" in str(cell.history.recording().faults[0].evidence)
 
 
 def test_a_slow_start_is_frozen_until_it_heals() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -117,6 +118,17 @@ def test_a_restart_is_the_same_program_in_its_next_incarnation(supervisor: Super
     assert state.incarnation == 2
     assert supervisor.log_path("cell/node").read_text() == "once more\nonce more\n"
     assert [event.incarnation for event in supervisor.events()] == [1, 2]
+
+
+def test_a_restart_may_change_the_environment_once(supervisor: Supervisor, make_spec: MakeSpec) -> None:
+    spec = make_spec("cell/node", "sh", "-c", 'echo "${KEY-none}"')
+    supervisor.spawn(replace(spec, environment={**spec.environment, "KEY": "told"}))
+    for changes in ({"told": None}, {"told": ""}, {"another": None}):
+        supervisor.wait_exit("cell/node", TIMEOUT_S)
+        supervisor.restart("cell/node", changes)
+    supervisor.wait_exit("cell/node", TIMEOUT_S)
+
+    assert supervisor.log_path("cell/node").read_text() == "told\nnone\n\ntold\n"
 
 
 def test_a_suspended_process_is_suspended_with_its_descendants_and_resumes(

@@ -35,6 +35,22 @@ class ProcessState:
     exit_code: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """A secret of the cell that a node is started without.
+
+    Attributes:
+        secret: its name among the cell's secrets.
+        blank: what the node is told in its place is empty, and not left out.
+    """
+
+    secret: str
+    blank: bool = False
+
+    def __str__(self) -> str:
+        return f"{'an empty' if self.blank else 'no'} {self.secret}"
+
+
 class ProcessControl(Protocol):
     """Kill, suspend and start nodes. Every call returns when its effect has been observed."""
 
@@ -62,8 +78,11 @@ class ProcessControl(Protocol):
         """Lets a suspended node go on."""
         ...
 
-    def start(self, node: str) -> ProcessState:
+    def start(self, node: str, *, lacking: Lack | None = None) -> ProcessState:
         """Starts an exited node on the same address and waits until it is ready, as long as at the beginning.
+
+        Args:
+            lacking: what it is not told, this once.
 
         Raises:
             NotReady: it is not ready after the environment's `timeouts.ready_s`, or exited again; the message holds

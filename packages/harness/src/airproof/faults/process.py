@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from airproof.environment.capabilities import ProcessControl, ProcessState, ProcessStatus
+from airproof.environment.capabilities import Lack, ProcessControl, ProcessState, ProcessStatus
 from airproof.environment.topology import Role
 from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady, WaitTimeout
 from airproof.faults.targets import Target
@@ -93,6 +93,33 @@ def suspended(target: Target, node: str) -> Iterator[NodeFault]:
         state = processes.suspend(node)
         observe(record, state, ProcessStatus.SUSPENDED)
         yield from _in_force(NodeFault(node, state, lambda: resume_again(processes, state), record))
+
+
+@contextmanager
+def lacking(target: Target, node: str, lack: Lack) -> Iterator[NodeFault]:
+    """Kills the node and starts it without a secret, as somebody would who deploys it wrongly; then with it.
+
+    What it is or was then is the fault's `state`: one that refuses to run so has exited.
+
+    Raises:
+        FaultUnsupported: the provider cannot start this node.
+        FaultNotObserved: its process did not end before.
+        FaultNotHealed: it did not become ready again.
+    """
+    processes = control_of(target, node, "start")
+    explains = Explanation(node, logger="*", exits=True, because=f"started with {lack}")
+    with target.history.fault("lacking", node, explains=[explains]) as record:
+        observe(record, before := processes.kill(node), ProcessStatus.EXITED)
+        with suppress(NotReady):
+            processes.start(node, lacking=lack)
+        state = processes.state(node)
+        record.evidence(f"{node} was started with {lack} and is {state.status.value}", exit_code=state.exit_code)
+
+        def heal() -> str:
+            processes.kill(node)
+            return start_again(processes, before)
+
+        yield from _in_force(NodeFault(node, state, heal, record))
 
 
 @contextmanager

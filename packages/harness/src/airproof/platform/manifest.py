@@ -294,6 +294,8 @@ class Manifest:
         refused: requests that anybody may make and that, as they stand here, are right in form, refused and do nothing.
         gateway: the service at which users and operators make their requests.
         identity: the service that says whose token it is.
+        secrets: of those of a cell, what every service needs to know who may ask it.
+        tokens_last_s: how long that is good, in a cell, with which one service asks another; 0: not known.
         attempts: how often at most the gateway asks a service for what one request wants.
         largest_request: how many bytes the body of a request may have; 0: the platform does not say.
         longest_key: how many letters an idempotency key may have, all of which count.
@@ -313,6 +315,8 @@ class Manifest:
     refused: tuple[Route, ...] = ()
     gateway: str = ""
     identity: str = ""
+    secrets: tuple[str, ...] = ()
+    tokens_last_s: float = 0.0
     attempts: int = 1
     largest_request: int = 0
     longest_key: int = 36

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -103,9 +103,13 @@ class Supervisor:
         """
         return _state(self._connection.call("fork", spec=asdict(spec)))
 
-    def restart(self, name: str) -> ProcessState:
-        """Starts an exited process as it was started before, with the next incarnation."""
-        return _state(self._connection.call("restart", name=name))
+    def restart(self, name: str, changes: Mapping[str, str | None] | None = None) -> ProcessState:
+        """Starts an exited process as it was started before, with the next incarnation.
+
+        Args:
+            changes: values of its environment, and what stands in their places this once; None leaves them out.
+        """
+        return _state(self._connection.call("restart", name=name, changes=dict(changes or {})))
 
     def signal(self, name: str, signal: int) -> None:
         """Sends a signal; SIGKILL, SIGSTOP and SIGCONT to its descendants too. An exited process is left alone."""

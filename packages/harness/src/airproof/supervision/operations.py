@@ -51,10 +51,10 @@ class Operations:
         self._groups.use_for(made.name, made.group)
         return self._processes.state(await self._processes.fork(made, lambda: self._groups.use(made.group)))
 
-    async def restart(self, name: str) -> JSON:
+    async def restart(self, name: str, changes: dict[str, str | None]) -> JSON:
         group = self._processes.get(name).spec.group
         self._groups.use(group)
-        return self._processes.state(await self._processes.restart(name, lambda: self._groups.use(group)))
+        return self._processes.state(await self._processes.restart(name, changes, lambda: self._groups.use(group)))
 
     def signal(self, name: str, number: int) -> None:
         self._processes.signal(self._processes.get(name), number)

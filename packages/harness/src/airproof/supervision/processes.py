@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 
 from airproof.environment.capabilities import ProcessStatus
 from airproof.errors import UsageError, WaitTimeout
@@ -105,12 +105,16 @@ class ProcessTable:
         """Forks whose processes are not known yet."""
         return [done for zygote in self._zygotes.values() for done in zygote.forks_under_way(group)]
 
-    async def restart(self, name: str, check: Callable[[], object]) -> Owned:
-        """Starts a process again as it was started before; `check` as in `fork`."""
+    async def restart(self, name: str, changes: Mapping[str, str | None], check: Callable[[], object]) -> Owned:
+        """Starts a process again as it was started before, but for the `changes` this once; `check` as in `fork`."""
         spec = self.get(name).spec
-        if isinstance(spec, ForkSpec):
-            return await self.fork(spec, check)
-        return self.spawn(spec) if isinstance(spec, ProcessSpec) else self.spawn_zygote(spec)
+        changed = replace(spec, environment=_changed(spec.environment, changes))
+        if isinstance(changed, ForkSpec):
+            owned = await self.fork(changed, check)
+        else:
+            owned = self.spawn(changed) if isinstance(changed, ProcessSpec) else self.spawn_zygote(changed)
+        owned.spec = spec
+        return owned
 
     def signal(self, owned: Owned, number: int) -> None:
         """Sends a signal; see `Supervisor.signal`."""
@@ -192,3 +196,9 @@ def _signal_tree(root: int, number: int) -> None:
         for pid in new:
             send_signal(pid, number)
         done.update(new)
+
+
+def _changed(environment: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """With other values in the place of some, wherever those stand; what is None there is left out."""
+    told = {name: changes.get(value, value) for name, value in environment.items()}
+    return {name: value for name, value in told.items() if value is not None}

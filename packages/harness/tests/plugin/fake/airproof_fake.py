@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from airproof.environment.capabilities import LogLine, ProcessState, ProcessStatus
+from airproof.environment.capabilities import Lack, LogLine, ProcessState, ProcessStatus
 from airproof.environment.topology import CellDescription, CellKind, Endpoint, Node, Role
 from airproof.errors import NotReady, ProviderUnavailable
 from airproof.platform.driver import Tenant
@@ -52,7 +52,8 @@ class FakeNodes:
         self.down[node] = -9
         return self.state(node)
 
-    def start(self, node: str) -> ProcessState:
+    def start(self, node: str, *, lacking: Lack | None = None) -> ProcessState:
+        del lacking
         del self.down[node]
         self.starts[node] += 1
         return self.state(node)

@@ -9,9 +9,10 @@ import pytest
 
 from airproof.cells import Cell
 from airproof.checkers.verdict import Anomaly
+from airproof.environment.capabilities import Lack, ProcessStatus
 from airproof.environment.topology import Role
 from airproof.errors import FaultNotHealed
-from airproof.faults.process import NodeFault, killed
+from airproof.faults.process import NodeFault, killed, lacking
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Manifest
 from airproof_service.stage import Stage
@@ -36,6 +37,29 @@ def test_services_start_before_what_they_ask(cell: Cell, tenant: Tenant) -> None
     for route in stage.reading:
         stage.demand_served(route, "XSERVICE")
     stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("XS-4", "SEC-1")
+def test_a_service_does_not_run_without_what_keeps_strangers_out(cell: Cell) -> None:
+    """A service that is not told a secret, or an empty one, by which it knows who may ask it does not run."""
+    names = [one.name for one in cell.platform.manifest.services]
+    lacks = [Lack(secret, blank) for secret in cell.platform.manifest.secrets for blank in (False, True)]
+    with ThreadPoolExecutor(len(names), thread_name_prefix="start") as starters:
+        run = [*filter(None, starters.map(lambda name: _runs_without(cell, name, lacks), names))]
+    if run:
+        promise = "a service does not run without what keeps strangers out"
+        anomaly = Anomaly("SECURITY", "runs-unprotected", promise, "it exits and says why", "; ".join(run))
+        pytest.fail(str(anomaly), pytrace=False)
+
+
+def _runs_without(cell: Cell, name: str, lacks: list[Lack]) -> str:
+    """What it does without one of them; empty if it exits and says that something is wrong."""
+    for lack in lacks:
+        with lacking(cell, name, lack) as fault:
+            if fault.state.status is not ProcessStatus.EXITED or not fault.state.exit_code:
+                return f"{name} with {lack} is {fault.state.status.value}"
+    return ""
 
 
 def _callers_first(manifest: Manifest) -> Iterator[tuple[str, ...]]:

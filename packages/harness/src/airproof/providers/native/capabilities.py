@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from airproof.environment.capabilities import (
+    Lack,
     LogAccess,
     LogLine,
     MigrationControl,
@@ -100,10 +101,11 @@ class NativeProcesses:
         self._supervisor.signal(name, signal.SIGCONT)
         return self._seen(node, self._supervisor.wait_state(name, ProcessStatus.RUNNING, STATE_TIMEOUT_S))
 
-    def start(self, node: str) -> ProcessState:
+    def start(self, node: str, *, lacking: Lack | None = None) -> ProcessState:
         """Starts an exited node on the same address and waits until it is ready."""
         name = self._own(node)
-        state = self._supervisor.restart(name)
+        lost = {self._cell.secrets[lacking.secret]: "" if lacking.blank else None} if lacking else {}
+        state = self._supervisor.restart(name, lost)
         group = name.partition("/")[0]
         await_ready(self._supervisor, group, {name: self._probes[node]}, timeout_s=self._ready_s)
         if self._cell.node(node).role in POSTGRES:
