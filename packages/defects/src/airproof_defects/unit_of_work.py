@@ -444,4 +444,21 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="two instances are at the same step, each of another saga",
         edits=(Edit("kit/unit_of_work.py", '"/".join(map(str, what))', "str(what[-1])"),),
     ),
+    Defect(
+        id="DB561",
+        category="DBTX",
+        what="the migration commits each of its statements",
+        trigger="a migration breaks off behind a table and before its triggers",
+        edits=(
+            Edit(
+                "kit/database.py",
+                "    engine = create_engine(url)\n"
+                "    with engine.begin() as connection:\n"
+                '        connection.execute(text("SELECT pg_advisory_xact_lock(7077)"))\n',
+                '    engine = create_engine(url, isolation_level="AUTOCOMMIT")\n'
+                "    with engine.connect() as connection:\n"
+                '        connection.execute(text("SELECT pg_advisory_lock(7077)"))\n',
+            ),
+        ),
+    ),
 )

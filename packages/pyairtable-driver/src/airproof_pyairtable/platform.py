@@ -30,7 +30,7 @@ from airproof_pyairtable.registration import Registration
 from airproof_pyairtable.requests import Requests
 from airproof_pyairtable.sessions import Sessions
 from airproof_pyairtable.stores import Stores
-from airproof_pyairtable.tables import columns, drop_additions
+from airproof_pyairtable.tables import drop_additions, fail_second_step, parts, set_aside
 from airproof_pyairtable.workspaces import Workspaces
 
 _OUTBOX = """
@@ -182,9 +182,21 @@ class PyAirtable:
         with hold_creation(self._databases, database_of(AUTH), "legal_holds") as block:
             yield block
 
+    @contextmanager
+    def emptied(self, service: str) -> Iterator[None]:
+        """Puts the schema with all of its tables aside, and what was made meanwhile away again."""
+        with set_aside(self._databases, database_of(service)):
+            yield
+
+    @contextmanager
+    def one_step_further(self, service: str) -> Iterator[None]:
+        """Has the second statement that makes something fail."""
+        with fail_second_step(self._databases, database_of(service)):
+            yield
+
     def schema(self) -> frozenset[str]:
-        """The columns of all tables."""
-        return columns(self._databases, self._names)
+        """Columns, indexes, constraints and triggers of all tables."""
+        return parts(self._databases, self._names)
 
     def quiet(self) -> list[str]:
         """What keeps the cell from being quiet.

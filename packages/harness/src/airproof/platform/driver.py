@@ -359,6 +359,17 @@ class Platform(Protocol):
         """
         ...
 
+    def emptied(self, service: str) -> AbstractContextManager[None]:
+        """Has the service's database be as a new one, until the context ends; then it is as it was before.
+
+        The service should be down meanwhile.
+        """
+        ...
+
+    def one_step_further(self, service: str) -> AbstractContextManager[None]:
+        """Whoever brings the service's database up to date succeeds in one step, and fails in the second."""
+        ...
+
     def schema(self) -> frozenset[str]:
         """What there is in the databases, by its names: each part of each kind of thing that they keep."""
         ...

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NoReturn
 
 import pytest
 
@@ -53,12 +54,27 @@ def test_several_bring_databases_up_to_date_at_once(cell: Cell, migration: Migra
         failed = migrating.result()
     if failed:
         promise = "databases can be brought up to date by several at once, whatever is missing in them"
-        anomaly = Anomaly("DBTX", "one-at-a-time-only", promise, f"each of {AT_ONCE} ends with status 0", failed[0])
-        pytest.fail(str(anomaly), pytrace=False)
+        _fail("one-at-a-time-only", promise, f"each of {AT_ONCE} ends with status 0", failed[0])
     if lacking := sorted(before - cell.platform.schema()):
         promise = "databases that an earlier version has made are brought up to date as new ones are made"
-        anomaly = Anomaly("DBTX", "not-brought-up-to-date", promise, "all that was there", f"no {', '.join(lacking)}")
-        pytest.fail(str(anomaly), pytrace=False)
+        _fail("not-brought-up-to-date", promise, "all that was there", f"no {', '.join(lacking)}")
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("DB-1", "XS-4")
+def test_a_migration_that_breaks_off_is_brought_to_its_end_by_the_next(cell: Cell, migration: MigrationControl) -> None:
+    """Wherever a migration of a new database breaks off, the next one makes all that there should be."""
+    service, whole = cell.platform.manifest.identity, cell.platform.schema()
+    with killed(cell, service), cell.platform.emptied(service):
+        made, before, failed = cell.platform.schema(), None, ["not yet run"]
+        while failed and made != before:
+            with cell.platform.one_step_further(service):
+                failed = migration.run(1)
+            before, made = made, cell.platform.schema()
+        failed, lacking = migration.run(1), sorted(whole - cell.platform.schema())
+    if failed or lacking:
+        promise = "a migration that breaks off is brought to its end by the next one"
+        _fail("left-unfinished", promise, "all that there was", failed[0] if failed else f"no {', '.join(lacking)}")
 
 
 @pytest.mark.destructive
@@ -69,5 +85,8 @@ def test_who_cannot_bring_the_databases_up_to_date_is_told(cell: Cell, migration
         failed = migration.run(1)
     if not failed:
         promise = "whoever brings databases up to date that are away is told that it has failed"
-        anomaly = Anomaly("DBTX", "fails-in-silence", promise, "a status other than 0", "status 0")
-        pytest.fail(str(anomaly), pytrace=False)
+        _fail("fails-in-silence", promise, "a status other than 0", "status 0")
+
+
+def _fail(name: str, promise: str, expected: str, seen: str) -> NoReturn:
+    pytest.fail(str(Anomaly("DBTX", name, promise, expected, seen)), pytrace=False)
