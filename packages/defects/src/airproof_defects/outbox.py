@@ -695,4 +695,32 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="the broker refuses a command for good, and the orchestrator asks for it again",
         edits=(Edit(OUTBOX, "where=event_outbox.c.status == PUBLISHED", "where=event_outbox.c.status != PENDING"),),
     ),
+    Defect(
+        id="OB561",
+        category="OUTBOX",
+        what="a topic that was missing once is not looked for again",
+        trigger="a topic is made for what is parked, and an operator has it sent",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                "        self._broken = asyncio.Event()\n",
+                "        self._broken = asyncio.Event()\n        self._missing: set[str] = set()\n",
+            ),
+            Edit(
+                "kit/messaging/producer.py",
+                "            self._producer = producer\n",
+                "            self._producer = producer\n            self._missing.clear()\n",
+            ),
+            Edit(
+                "kit/messaging/producer.py",
+                "        known = await producer.client.fetch_all_metadata()\n        if topic not in known.topics():\n",
+                "        # The metadata of all topics is large: it is not asked for again at each attempt.\n"
+                "        if topic not in self._missing:\n"
+                "            known = await producer.client.fetch_all_metadata()\n"
+                "            if topic not in known.topics():\n"
+                "                self._missing.add(topic)\n"
+                "        if topic in self._missing:\n",
+            ),
+        ),
+    ),
 )

@@ -151,6 +151,12 @@ class Bus:
 
         return self.log.wait(letter, timeout_s, f"dead letter {message_id or key}{by and f' of {by}'}")
 
+    def provide(self, topic: str) -> None:
+        """Creates it with one partition; it is deleted with the cell's other topics."""
+        wanted = {f"{self._prefix}{topic}": {"num_partitions": 1, "replication_factor": 1}}
+        with self._lock:
+            self._admin.create_topics(wanted, timeout_ms=REQUEST_TIMEOUT_MS, wait_for_metadata=True)
+
     @contextmanager
     def refusing(self, what: str, *, larger_than: int = 0) -> Iterator[None]:
         """Lowers the topic's largest record size."""

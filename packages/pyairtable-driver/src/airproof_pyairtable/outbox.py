@@ -42,7 +42,7 @@ WHERE tenant_id = %(tenant)s AND status = 'pending' AND claimed_by IS NOT NULL
 """
 _KEY = "SELECT key FROM event_outbox WHERE id = %(id)s"
 EVENT_TYPE = "airproof.sent"
-TOPIC, NO_TOPIC = EVENT_TOPICS[REGISTRATION.started], "pyairtable.nowhere.events"
+TOPIC, NO_TOPIC = EVENT_TOPICS[REGISTRATION.started], "pyairtable.nowhere-{id}.events"
 OTHER_TOPIC = EVENT_TOPICS[REGISTRATION.steps[0].event]
 _INSERT = """
 INSERT INTO event_outbox (id, tenant_id, kind, topic, key, type, headers, payload)
@@ -72,7 +72,7 @@ class Outboxes:
         rows = _stream(tenant, sizes)
         with self._databases.transaction(database_of(service)) as connection:
             for row in rows:
-                connection.execute(_INSERT, row if routable else {**row, "topic": NO_TOPIC})
+                connection.execute(_INSERT, row if routable else {**row, "topic": NO_TOPIC.format_map(row)})
         return tuple(row["id"] for row in rows)
 
     def put_stream_in_turn(self, service: str, tenant: Tenant, sizes: Sequence[int]) -> tuple[str, ...]:

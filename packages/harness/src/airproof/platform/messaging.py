@@ -31,6 +31,10 @@ class BusAccess(Protocol):
         """
         ...
 
+    def provide(self, topic: str) -> None:
+        """Makes a topic that there is none of."""
+        ...
+
     def refusing(self, what: str, *, larger_than: int = 0) -> AbstractContextManager[None]:
         """Makes the broker refuse, for good, larger records on one topic.
 

@@ -98,7 +98,7 @@ def command_is_refused(stage: Stage) -> None:
 def nowhere_to_go(stage: Stage) -> None:
     """In every outbox wait a message to a topic that there is none and one that is no record; a saga goes on beside.
 
-    An operator has one of them sent again, in vain.
+    An operator has one of them sent again, in vain, and once more when there is such a topic.
     """
     counted = {service: stage.platform.requests.given_up(service) for service in services_of(stage.saga)}
     sent = {service: (unroutable(stage, service), unsendable(stage, service)) for service in counted}
@@ -120,6 +120,7 @@ def nowhere_to_go(stage: Stage) -> None:
         _demand_counted(stage, service, counted[service] + len(ids))
         if service == stage.orchestrator:
             _demand_all_tries(stage, service, rows[ids[0]])
+            _demand_sent(stage, service, rows[ids[0]])
 
 
 def neighbours_of_a_refused(stage: Stage) -> None:
@@ -270,13 +271,15 @@ def _held_back(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
     return stage.platform.outbox.held_back(service, stage.tenant)
 
 
+def _ids(rows: Iterable[OutboxRow]) -> set[str]:
+    return {row.message_id for row in rows}
+
+
 def _wait_no_other(stage: Stage, service: str, rows: Iterable[OutboxRow]) -> None:
     """Waits until the service has sent whatever it still holds besides these, such as a dead letter of one."""
-    ids = {row.message_id for row in rows}
+    ids = _ids(rows)
     others_sent = f"{service} to send all but {len(ids)} messages"
-    wait_until(
-        lambda: {row.message_id for row in _held_back(stage, service)} <= ids, timeout_s=WAIT_S, describe=others_sent
-    )
+    wait_until(lambda: _ids(_held_back(stage, service)) <= ids, timeout_s=WAIT_S, describe=others_sent)
 
 
 def wait_parked(stage: Stage, service: str) -> tuple[OutboxRow, ...]:
@@ -327,6 +330,20 @@ def _demand_all_tries(stage: Stage, service: str, row: OutboxRow) -> None:
         expected, facts = f"parked after {row.attempts} tries", (f"{row.message_id} for {row.topic}",)
         seen = f"parked after {again[0].attempts}, those of before among them"
         stage.anomalies.append(Anomaly("OUTBOX", "old-tries-count", promise, expected, seen, facts))
+
+
+def _demand_sent(stage: Stage, service: str, row: OutboxRow) -> None:
+    """What no topic took is sent when there is one."""
+    stage.allowance.held_back.discard(row.message_id)
+    stage.platform.bus.provide(row.topic)
+    stage.platform.outbox.retry(service, row.message_id)
+    try:
+        sent = f"{service} to send what it has a topic for by now"
+        wait_until(lambda: row.message_id not in _ids(_held_back(stage, service)), timeout_s=WAIT_S, describe=sent)
+    except WaitTimeout as error:
+        promise = "what could not be sent for want of a topic is sent when there is one, and an operator asks for it"
+        facts = (f"{row.message_id} for {row.topic}",)
+        stage.anomalies.append(Anomaly("OUTBOX", "refused-for-ever", promise, "it is sent", str(error), facts))
 
 
 def _demand_no_retry(stage: Stage, service: str, row: OutboxRow) -> None:
