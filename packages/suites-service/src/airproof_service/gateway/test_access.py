@@ -178,8 +178,9 @@ def test_a_session_ends_with_its_account(cell: Cell, tenant: Tenant) -> None:
     if not personal:
         pytest.skip("the manifest declares no routes for users")
     with cell.platform.entities(personal[0].entity).passing(tenant) as ref:
-        stage = Stage(cell, ref)
-        stage.demand_served(next(one for one in personal if one.access is Access.USER))
+        stage, listed = Stage(cell, ref), next(one for one in personal if one.access is Access.USER)
+        stage.wait_listed(listed, [ref])
+        stage.demand_served(listed)
     for route in personal:
         request = Request(route, ref)
         answer = stage.ask(request)
