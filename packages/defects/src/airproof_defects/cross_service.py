@@ -895,4 +895,44 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS560",
+        category="XSERVICE",
+        what="the token for a service is shown again until its life is over by the caller's clock",
+        trigger="a service is called for longer than a token lives",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "import ssl\n",
+                "import ssl\nimport time\n",
+            ),
+            Edit(
+                "kit/service_client.py",
+                "        self._settings = settings\n",
+                "        self._settings = settings\n        self._tokens: dict[str, tuple[float, str]] = {}\n",
+            ),
+            Edit(
+                "kit/service_client.py",
+                "        own = self._settings\n"
+                "        identity = {\n"
+                "            HEADER: issue_token(own.service_secret, own.service_name, service, "
+                "lives_s=own.service_token_s),\n",
+                "        identity = {\n            HEADER: self._token(service),\n",
+            ),
+            Edit(
+                "kit/service_client.py",
+                "\n\ndef _url(",
+                "\n"
+                "    def _token(self, service: str) -> str:\n"
+                '        until, token = self._tokens.get(service, (0.0, ""))\n'
+                "        if time.monotonic() >= until:\n"
+                "            own = self._settings\n"
+                "            token = issue_token("
+                "own.service_secret, own.service_name, service, lives_s=own.service_token_s)\n"
+                "            self._tokens[service] = time.monotonic() + own.service_token_s, token\n"
+                "        return token\n"
+                "\n\ndef _url(",
+            ),
+        ),
+    ),
 )

@@ -12,17 +12,20 @@ from airproof_pyairtable.manifest import GATEWAY, MANIFEST, REGISTRATION
 from airproof_pyairtable.places import TOPICS
 
 # What differs from production, so that a test need not wait: commands are sent again soon, a message that the broker
-# refuses is given up soon, a record whose handling failed is handled again at once. Passwords are hashed cheaply, but
-# not so cheaply that nobody would notice whether it is done. The deadline of a saga and the session of a consumer stay
-# long, so that a slow machine never compensates or rebalances by luck.
+# refuses is given up soon, what failed is tried again at once or soon. Passwords are hashed cheaply, but not so cheaply
+# that nobody would notice whether it is done. What services show each other is good so shortly that whoever shows it
+# again is found out. The deadline of a saga and the session of a consumer stay long, so that a slow machine never
+# compensates or rebalances by luck.
 TUNABLES = {
     "SAGA_RESEND_S": "0.25",
+    "SAGA_RETRY_S": "2",
     "SAGA_DEADLINE_S": str(REGISTRATION.deadline_s),
     "OUTBOX_MAX_ATTEMPTS": "3",
     "OUTBOX_RETRY_S": "0.05",
     "CONSUMER_SESSION_MS": "30000",
     "CONSUMER_LONGEST_RETRY_S": "0.05",
     "PASSWORD_SCRYPT_LOG2_N": "10",
+    "SERVICE_TOKEN_S": f"{MANIFEST.tokens_last_s:.0f}",
 }
 
 

@@ -16,10 +16,10 @@ class InvalidServiceToken(Exception):
     """The token is missing, forged, expired, or meant for another service."""
 
 
-def issue_token(secret: str, caller: str, callee: str, *, now: float | None = None) -> str:
-    """A token with which `caller` may call `callee` during the next minute."""
+def issue_token(secret: str, caller: str, callee: str, *, lives_s: int = LIFETIME_S, now: float | None = None) -> str:
+    """A token with which `caller` may call `callee` for that long."""
     issued_at = int(time.time() if now is None else now)
-    claims = {"iss": caller, "aud": callee, "iat": issued_at, "exp": issued_at + LIFETIME_S, "jti": str(uuid4())}
+    claims = {"iss": caller, "aud": callee, "iat": issued_at, "exp": issued_at + lives_s, "jti": str(uuid4())}
     return jwt.encode(claims, secret, algorithm=_ALGORITHM)
 
 

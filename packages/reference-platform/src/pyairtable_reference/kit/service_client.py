@@ -69,8 +69,9 @@ class ServiceClient:
             ApiError: it does not answer: 503 if nothing was reached, 504 if it took too long. 400 if it cannot be
                 asked so.
         """
+        own = self._settings
         identity = {
-            HEADER: issue_token(self._settings.service_secret, self._settings.service_name, service),
+            HEADER: issue_token(own.service_secret, own.service_name, service, lives_s=own.service_token_s),
             "X-Correlation-ID": logs.current_correlation(),
         }
         # As bytes, because those of a client's headers need not be ASCII.

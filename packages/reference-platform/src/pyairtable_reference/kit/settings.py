@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
+from pyairtable_reference.kit.service_auth import LIFETIME_S
+
 
 class SettingsError(Exception):
     """An environment variable is missing or wrong: correct it. The message is one line."""
@@ -75,8 +77,10 @@ class Settings:
         upstreams: base URLs of the other services by name.
         saga_resend_s: how long a command may stay unanswered before it is sent again.
         saga_deadline_s: how long a saga may take before it gives up, unless its start says otherwise.
+        saga_retry_s: how long a saga is left alone that could not be moved when its timer ran out.
         outbox_max_attempts: how often the broker may refuse a message before it is parked.
         consumer_longest_retry_s: how long at most before a record whose handling failed is handled again.
+        service_token_s: how long the token is good with which a service calls another one.
         delivery_timeout_s: how long one attempt at a broker, mail server or another service may take.
     """
 
@@ -93,10 +97,12 @@ class Settings:
     smtp_port: int = _variable(_port, 25)
     upstreams: dict[str, str] = field(default_factory=dict, metadata={"parse": _upstreams, "secret": False})
     service_secret: str = _variable(secret=True)
+    service_token_s: int = _variable(_integer(10, 3600), LIFETIME_S)
     admin_key: str = _variable(secret=True)
     log_level: str = _variable(_level, "info")
     saga_resend_s: float = _variable(_positive, 1.0)
     saga_deadline_s: float = _variable(_positive, 30.0)
+    saga_retry_s: float = _variable(_positive, 10.0)
     outbox_poll_s: float = _variable(_positive, 1.0)
     outbox_max_attempts: int = _variable(_integer(1, 1000), 5)
     outbox_retry_s: float = _variable(_positive, 0.1)

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import ServiceToken
+from airproof.waiting import wait_until
 from airproof_service.stage import REFUSALS, Stage
 
 OUT_OF_TIME = frozenset({ServiceToken.EXPIRED, ServiceToken.ENDLESS, ServiceToken.NOT_YET})
 NO_TENANTS = ("a%20b", "a%0a", "x" * 65, "%00", "%e9")
 NO_IDS = ("x", "-1", "x" * 36, "%00", "%e9")
+MORE_S, EVERY_S = 1.0, 0.03
 NOT_RIGHT = frozenset({400, 404, 422})
 
 
@@ -37,6 +41,23 @@ def test_a_token_that_was_good_is_so_no_longer_than_it_says(stage: Stage) -> Non
         promise = f"{route.service} takes a token as long as it says, and no longer"
         request, seen = stage.rightful(route), f"{first.status}, and {second.status} when it had expired"
         stage.demand(served and refused, "SECURITY", "expired-token", promise, "an answer, and 401", seen, request)
+    stage.judge()
+
+
+@pytest.mark.covers("SEC-1", "XS-4")
+def test_what_lets_services_ask_each_other_does_not_end_meanwhile(stage: Stage) -> None:
+    """Whoever may ask is served again and again, for longer than that is good with which services ask each other."""
+    if not (lasts_s := stage.cell.platform.manifest.tokens_last_s):
+        pytest.skip("the manifest does not say how long a service's token is good")
+    until = time.monotonic() + lasts_s + MORE_S
+    routes = cycle(stage.reading)
+
+    def served() -> bool:
+        stage.demand_served(next(routes), "XSERVICE")
+        return bool(stage.anomalies) or time.monotonic() > until
+
+    describe = f"{lasts_s + MORE_S:g} s to pass"
+    wait_until(served, timeout_s=2 * (lasts_s + MORE_S), describe=describe, longest_interval_s=EVERY_S)
     stage.judge()
 
 
