@@ -18,12 +18,12 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(
                 ORCHESTRATOR,
                 "                    await store.save(saga, machine.next_timer(saga))\n"
-                "                    with logs.bound(saga.correlation_id, saga.tenant_id):\n"
+                "                    with logs.bound(*whose):\n"
                 "                        await self._send(work, machine, saga, effects, str(saga.id))\n",
                 "                    await store.save(saga, machine.next_timer(saga))\n"
                 "            if effects.changed:\n"
                 "                async with self._units_of_work.begin() as work:\n"
-                "                    with logs.bound(saga.correlation_id, saga.tenant_id):\n"
+                "                    with logs.bound(*whose):\n"
                 "                        await self._send(work, machine, saga, effects, str(saga.id))\n",
             ),
         ),
@@ -174,6 +174,30 @@ DEFECTS: tuple[Defect, ...] = (
                 "                    no = Outcome.REFUSED, Answer()\n"
                 "                    return self.on_reply(saga, step.name, Action.EXECUTE, *no, now)\n"
                 "                action",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG560",
+        category="SAGA",
+        what="a saga whose timer failed once is left alone for ever",
+        trigger="a saga cannot be read for a moment, as during an upgrade",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "        self._broken: dict[UUID, datetime] = {}\n",
+                "        self._broken: set[UUID] = set()\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            self._broken = {saga_id: until for saga_id, until in self._broken.items() if "
+                "until > now}\n",
+                "",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            self._broken[saga_id] = datetime.now(UTC) + self._retry\n",
+                "            self._broken.add(saga_id)\n",
             ),
         ),
     ),

@@ -190,8 +190,9 @@ DEFECTS: tuple[Defect, ...] = (
                 ORCHESTRATOR,
                 "            if is_transient(failure):\n"
                 "                raise\n"
-                '            log.exception("timer of saga %s could not be fired; the others go on", saga_id)\n'
-                "            self._broken[saga_id] = datetime.now(UTC) + timedelta(seconds=BROKEN_SLEEP_S)\n"
+                "            with logs.bound(*whose):\n"
+                '                log.exception("timer of saga %s could not be fired; the others go on", saga_id)\n'
+                "            self._broken[saga_id] = datetime.now(UTC) + self._retry\n"
                 "            return False\n",
                 "            if not is_transient(failure):\n"
                 '                log.exception("timer of saga %s could not be fired", saga_id)\n'

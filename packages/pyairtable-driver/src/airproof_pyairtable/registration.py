@@ -43,10 +43,12 @@ PASSWORD_BYTES = 100
 """Long, so that a password which is not looked at as a whole is found out."""
 
 _PUT_OFF = "UPDATE saga_instances SET timer_at = now() + %(by_s)s * interval '1 second' WHERE id = %(saga)s"
+UNKNOWN = "of_tomorrow"
 _OFTEN = """
 WITH saga AS (SELECT id FROM saga_instances WHERE id = %(saga)s FOR UPDATE)
 UPDATE saga_steps SET attempts = %(times)s FROM saga WHERE saga_id = saga.id AND name = %(step)s
 """
+_RENAME = "UPDATE saga_instances SET saga_type = %(type)s WHERE id = %(saga)s"
 _ASKED = "SELECT attempts FROM saga_steps WHERE saga_id = %(saga)s AND name = %(step)s"
 _NEXT = "SELECT extract(epoch FROM timer_at - now())::float AS in_s FROM saga_instances WHERE id = %(saga)s"
 _ALLOWED = """
@@ -279,6 +281,16 @@ class Registration:
         """Sets when the orchestrator looks at the saga next."""
         self._databases.all(database_of(REGISTRATION.orchestrator), _PUT_OFF, {"saga": saga_id, "by_s": by_s})
 
+    @contextmanager
+    def of_another_version(self, saga_id: str) -> Iterator[None]:
+        """Renames its type."""
+        database = database_of(REGISTRATION.orchestrator)
+        self._databases.all(database, _RENAME, {"saga": saga_id, "type": UNKNOWN})
+        try:
+            yield
+        finally:
+            self._databases.all(database, _RENAME, {"saga": saga_id, "type": REGISTRATION.name})
+
     def ask_often(self, saga_id: str, step: str, times: int) -> None:
         """Sets how often the orchestrator has asked."""
         values = {"saga": saga_id, "step": step, "times": times}
@@ -303,7 +315,7 @@ class Registration:
             with self._databases.transaction(database) as connection:
                 connection.execute(_WAITING, {**known, "tenant": tenant.id, "count": count, "in_h": 1})
                 for what in known:
-                    unknown = {**known, what: "of_tomorrow", "tenant": tenant.id, "count": share, "in_h": -1}
+                    unknown = {**known, what: UNKNOWN, "tenant": tenant.id, "count": share, "in_h": -1}
                     connection.execute(_WAITING, unknown)
             yield
         finally:

@@ -60,7 +60,9 @@ def test_sagas_that_cannot_be_moved_do_not_hide_the_others(monkeypatch: pytest.M
 
     async def run_until_reached() -> None:
         stopping = asyncio.Event()
-        timers = Orchestrator(cast("UnitsOfWork", FakeUnits()), "orchestrator", [], resend_s=1.0).run_timers(stopping)
+        timers = Orchestrator(
+            cast("UnitsOfWork", FakeUnits()), "orchestrator", [], resend_s=1.0, retry_s=1.0
+        ).run_timers(stopping)
         running = asyncio.create_task(timers)
         await asyncio.wait_for(store.reached.wait(), WITHIN_S)
         stopping.set()

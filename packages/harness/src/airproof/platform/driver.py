@@ -214,6 +214,10 @@ class SagaAccess(Protocol):
         """Has nothing of the saga run out before that time, until it goes on: as if timers were looked at late."""
         ...
 
+    def of_another_version(self, saga_id: str) -> AbstractContextManager[None]:
+        """Has the saga be of a type that the platform does not know, until the context ends."""
+        ...
+
     def ask_often(self, saga_id: str, step: str, times: int) -> None:
         """Has the step have been asked for so many times, as after a long silence of its participant."""
         ...

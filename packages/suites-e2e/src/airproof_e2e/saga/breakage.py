@@ -241,6 +241,16 @@ def timers_late(stage: Stage, saga_id: str, by_s: float) -> Iterator[None]:
 
 
 @contextmanager
+def of_another_version(stage: Stage, saga_id: str) -> Iterator[None]:
+    """The saga is one that another version has left, which is an error, until the context ends."""
+    explains = Explanation(stage.orchestrator, logger="*", because="a saga of another version is an error")
+    changed = stage.access.of_another_version(saga_id)
+    with _declared(stage, "of another version", stage.orchestrator, explains) as seen, changed:
+        seen("its type is unknown", saga=saga_id)
+        yield
+
+
+@contextmanager
 def others_waiting(stage: Stage, count: int) -> Iterator[None]:
     """So many older sagas wait, and as many that another version has left; each of these is an error.
 

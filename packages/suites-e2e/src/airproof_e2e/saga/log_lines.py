@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,9 @@ from airproof.cells.logs import parse
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import witness
 from airproof.environment.capabilities import LogLine
-from airproof_e2e.saga.stage import Stage
+from airproof.errors import WaitTimeout
+from airproof.waiting import wait_until
+from airproof_e2e.saga.stage import WAIT_S, Stage
 
 TEXTS = ("level", "logger", "service", "instance", "message")
 TOLERANCE = timedelta(seconds=1)
@@ -46,14 +49,31 @@ def ill_written(lines: Sequence[LogLine], services: Mapping[str, str], began: da
         yield Anomaly("GATEWAY", "not-told-apart", promise, expected, seen)
 
 
+def wait_error(stage: Stage, service: str, about: str) -> None:
+    """Waits until the service has logged an error since the scenario began, and notes an anomaly if it does not."""
+    if stage.cell.capabilities.logs:
+        with suppress(WaitTimeout):
+            logged = f"{service} to log an error about {about}"
+            wait_until(lambda: any(map(_is_error, _lines(stage, service))), timeout_s=WAIT_S, describe=logged)
+        demand_error(stage, service, about)
+
+
 def demand_error(stage: Stage, service: str, about: str) -> None:
     """Notes an anomaly unless the service has logged an error since the scenario began."""
-    nodes = {node.name for node in stage.cell.description.instances(service)}
-    lines = [line for line in stage.log_lines() if line.node in nodes]
-    if stage.cell.capabilities.logs and not any(parse(line).is_error for line in lines):
+    lines = _lines(stage, service)
+    if stage.cell.capabilities.logs and not any(map(_is_error, lines)):
         promise = "what a service cannot do, of which nobody else is told, it logs as an error"
         expected, seen = f"an error of {service} about {about}", f"none in {len(lines)} lines"
         stage.anomalies.append(Anomaly("GATEWAY", "unlogged", promise, expected, seen, witness(lines[-1:])))
+
+
+def _lines(stage: Stage, service: str) -> list[LogLine]:
+    nodes = {node.name for node in stage.cell.description.instances(service)}
+    return [line for line in stage.log_lines() if line.node in nodes]
+
+
+def _is_error(line: LogLine) -> bool:
+    return parse(line).is_error
 
 
 def _object(text: str) -> Mapping[str, Any]:

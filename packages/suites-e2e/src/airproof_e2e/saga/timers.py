@@ -14,7 +14,8 @@ from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof.wire import on, postgres
-from airproof_e2e.saga.breakage import frozen_at_rest, held, killed, others_waiting, timers_late
+from airproof_e2e.saga.breakage import frozen_at_rest, held, killed, of_another_version, others_waiting, timers_late
+from airproof_e2e.saga.log_lines import wait_error
 from airproof_e2e.saga.messages import DATABASE, GIVES_UP_WITHIN_S, LOOKS_WITHIN_S, applied
 from airproof_e2e.saga.moments import asked_to_do, before_deadline
 from airproof_e2e.saga.parking import wait_sent
@@ -39,9 +40,14 @@ def late(stage: Stage) -> None:
 
 
 def among_others(stage: Stage) -> None:
-    """While the participant hangs many older sagas wait, and as many are due that another version has left."""
+    """While the participant hangs many older sagas wait, and as many are due that another version has left.
+
+    The saga itself is like one of these when it is looked at first.
+    """
 
     def then(saga_id: str, _: float) -> None:
+        with of_another_version(stage, saga_id):
+            wait_error(stage, stage.orchestrator, "a saga that another version has left")
         with others_waiting(stage, OTHERS):
             stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 

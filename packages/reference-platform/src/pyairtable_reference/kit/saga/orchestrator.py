@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP_S = 1.0
 BUSY_SLEEP_S = 0.1
-BROKEN_SLEEP_S = 10.0
 BATCH = 50
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -60,16 +59,28 @@ class Start:
 
 
 class Orchestrator:
-    """Drives all sagas of the given kinds."""
+    """Drives all sagas of the given kinds.
+
+    Args:
+        resend_s: how long a command may stay unanswered before it is sent again.
+        retry_s: how long a saga is left alone that could not be moved when its timer ran out.
+    """
 
     def __init__(
-        self, units_of_work: UnitsOfWork, service: str, definitions: Iterable[SagaDefinition], *, resend_s: float
+        self,
+        units_of_work: UnitsOfWork,
+        service: str,
+        definitions: Iterable[SagaDefinition],
+        *,
+        resend_s: float,
+        retry_s: float,
     ) -> None:
         self._units_of_work = units_of_work
         self._service = service
         self._machines = {definition.name: SagaMachine(definition, resend_s) for definition in definitions}
         self._timer_set = asyncio.Event()
         self._awake_at = _NEVER
+        self._retry = timedelta(seconds=retry_s)
         self._broken: dict[UUID, datetime] = {}
 
     async def start(self, start: Start) -> Saga:
@@ -159,25 +170,28 @@ class Orchestrator:
 
         One that cannot be moved is left alone for a while: many of them must not hide the others.
         """
+        whose = ("", "")
         try:
             async with self._units_of_work.begin() as work:
                 store = SagaStore(work.connection)
                 saga = await store.lock(saga_id, skip_locked=True)
                 if saga is None:
                     return False
+                whose = (saga.correlation_id, saga.tenant_id)
                 machine = self._machines[saga.saga_type]
                 effects = machine.on_time(saga, datetime.now(UTC))
                 if effects.changed:
                     await store.save(saga, machine.next_timer(saga))
-                    with logs.bound(saga.correlation_id, saga.tenant_id):
+                    with logs.bound(*whose):
                         await self._send(work, machine, saga, effects, str(saga.id))
         except Exception as failure:
             if is_transient(failure):
                 raise
-            log.exception("timer of saga %s could not be fired; the others go on", saga_id)
-            self._broken[saga_id] = datetime.now(UTC) + timedelta(seconds=BROKEN_SLEEP_S)
+            with logs.bound(*whose):
+                log.exception("timer of saga %s could not be fired; the others go on", saga_id)
+            self._broken[saga_id] = datetime.now(UTC) + self._retry
             return False
-        with logs.bound(saga.correlation_id, saga.tenant_id):
+        with logs.bound(*whose):
             for step, action in effects.commands:
                 log.warning("saga %s: %s.%s issued by timer", saga_id, step, action)
         return effects.changed

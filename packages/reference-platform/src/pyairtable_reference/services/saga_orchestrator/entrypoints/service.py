@@ -13,8 +13,10 @@ SERVICE = "saga-orchestrator"
 
 def assemble(runtime: Runtime) -> Parts:
     """Puts the service together."""
-    resend_s = runtime.settings.saga_resend_s
-    orchestrator = Orchestrator(runtime.units_of_work, SERVICE, [USER_REGISTRATION], resend_s=resend_s)
+    said = runtime.settings
+    orchestrator = Orchestrator(
+        runtime.units_of_work, SERVICE, [USER_REGISTRATION], resend_s=said.saga_resend_s, retry_s=said.saga_retry_s
+    )
     return Parts(orchestrator, {REPLIES: orchestrator.on_reply}, {"timers": orchestrator.run_timers})
 
 
