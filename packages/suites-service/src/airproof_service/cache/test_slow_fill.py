@@ -75,10 +75,7 @@ def test_a_slow_load_is_not_shown_to_who_reads_later(stage: Stage, wire: Wire) -
 @pytest.mark.covers("CA-2", "CA-3")
 @pytest.mark.parametrize("again", [pytest.param(False, id="forgotten"), pytest.param(True, id="asked-again")])
 def test_a_slow_load_is_not_kept_where_the_cache_has_forgotten(stage: Stage, wire: Wire, again: bool) -> None:
-    """What a read has loaded is not kept if a newer write came meanwhile and the cache has lost all it knew of it.
-
-    That is so, too, if the cache has been asked for it again since, and still waits for the answer.
-    """
+    """What a read has loaded before a newer write is not kept if the cache has forgotten, also if asked again since."""
     del wire
     with _overtaken(stage) as let_go:
         stage.cache.forget(stage.ref)
