@@ -869,4 +869,20 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE562",
+        category="SECURITY",
+        what="the driver's own error, which is logged as the cause, keeps the row",
+        trigger="a database refuses a row",
+        edits=(
+            Edit(
+                "kit/database.py",
+                "    error.args = (told,)\n    if wrapped is not None:\n",
+                "    # What is raised, and so logged, is SQLAlchemy's; the driver's own is left as it is.\n"
+                "    if wrapped is None:\n"
+                "        error.args = (told,)\n"
+                "    else:\n",
+            ),
+        ),
+    ),
 )

@@ -14,6 +14,10 @@ from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, REGISTRATION
 from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, commands_topic
 
 SOURCE = "airproof"
+NEED_AN_ADDRESS = ("create_credentials", "create_profile", "send_welcome_mail")
+"""Steps that can store nothing of somebody without one."""
+ADDRESS, TOLD = ("email", "recipient"), ("password_hash", "first_name", "last_name")
+"""What steps are told of somebody."""
 
 
 def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
@@ -21,6 +25,9 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
     yield from _damaged(CONSUMPTION[service][0], tenant_id)
     for step in (step for step in REGISTRATION.steps if step.participant == service):
         yield _command(service, step.name, "execute", tenant_id)
+        if step.name in NEED_AN_ADDRESS:
+            whole = {**dict.fromkeys(TOLD, address(tenant_id)), "user_id": str(uuid.uuid4())}
+            yield _command(service, step.name, "execute", tenant_id, payload=whole | dict.fromkeys(ADDRESS))
         undo = _command(service, step.name, "compensate", tenant_id)
         # Without a compensation it is no command; with one, a character that no text of PostgreSQL has spoils it.
         yield replace(undo, body={**undo.body, "correlation_id": "\x00"}) if step.compensation else undo

@@ -60,6 +60,8 @@ SETTINGS = {
     "log_timezone": "'UTC'",
     "log_line_prefix": "'%m [%p] %q%u@%d '",
     "log_checkpoints": "off",
+    # Not the row that an error is about, which tells who somebody is.
+    "log_error_verbosity": "terse",
 }
 """Of the prepared cluster, so of every primary and replica; what differs is on the command line."""
 
