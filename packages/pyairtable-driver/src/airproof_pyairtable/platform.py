@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import psycopg
 
@@ -182,17 +182,13 @@ class PyAirtable:
         with hold_creation(self._databases, database_of(AUTH), "legal_holds") as block:
             yield block
 
-    @contextmanager
-    def emptied(self, service: str) -> Iterator[None]:
+    def emptied(self, service: str) -> AbstractContextManager[None]:
         """Puts the schema with all of its tables aside, and what was made meanwhile away again."""
-        with set_aside(self._databases, database_of(service)):
-            yield
+        return set_aside(self._databases, database_of(service))
 
-    @contextmanager
-    def one_step_further(self, service: str) -> Iterator[None]:
+    def one_step_further(self, service: str) -> AbstractContextManager[None]:
         """Has the second statement that makes something fail."""
-        with fail_second_step(self._databases, database_of(service)):
-            yield
+        return fail_second_step(self._databases, database_of(service))
 
     def schema(self) -> frozenset[str]:
         """Columns, indexes, constraints and triggers of all tables."""
