@@ -582,4 +582,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB600",
+        category="BUS",
+        what="why a message is given up is written in an encoding that has not all letters",
+        trigger="the name of what is unknown has letters beyond Latin-1",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "        headers = [*record.headers, *((name, value.encode()) for name, value in extra.items())]\n",
+                '        headers = [*record.headers, *((name, value.encode("latin-1")) for name, value in '
+                "extra.items())]\n",
+            ),
+        ),
+    ),
 )

@@ -570,4 +570,35 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA600",
+        category="CACHE",
+        what="what was written is put into the cache when it is asked for again",
+        trigger="a change is asked for again after a newer one, and the cache has forgotten",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "        return loaded\n",
+                "        return loaded\n"
+                "\n"
+                "    async def put(self, tenant_id: str, id_: str, value: T) -> None:\n"
+                "        key = self._key(tenant_id, id_)\n"
+                "        with suppress(CacheUnavailable):\n"
+                "            life, _ = await self._run(self._look, key, uuid4().hex, MARK_S)\n"
+                "            await self._run(self._fill, key, life, value.version, "
+                "self._form.dump_json(value), ENTRY_S)\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "            if key and await self._was_done(renamed, key):\n"
+                "                return renamed\n"
+                '            raise ApiError(409, "version-conflict", f"{conflict}; read it again") from '
+                "conflict\n",
+                "            if not key or not await self._was_done(renamed, key):\n"
+                '                raise ApiError(409, "version-conflict", f"{conflict}; read it again") '
+                "from conflict\n"
+                "        await self._cache.put(owner.tenant_id, str(workspace_id), renamed)\n",
+            ),
+        ),
+    ),
 )

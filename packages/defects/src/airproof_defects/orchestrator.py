@@ -201,4 +201,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG600",
+        category="SAGA",
+        what="what a step answers while it is being undone ends the asking for that",
+        trigger="a step is done after all while it is being undone, and who is to undo it does not answer",
+        edits=(
+            Edit(
+                "kit/saga/machine.py",
+                "        step.state = StepState.COMPENSATED\n        self._undo_next(saga, now, effects)\n",
+                "        step.state = StepState.COMPENSATED\n"
+                "        self._undo_next(saga, now, effects)\n"
+                "\n"
+                "    def late_done(self, saga: Saga, step: Step, answer: Answer, now: datetime, effects: "
+                "Effects) -> None:\n"
+                "        step.result = answer.result\n",
+            ),
+            Edit(
+                "kit/saga/machine.py",
+                "    (SagaState.RUNNING, StepState.RUNNING, Action.EXECUTE, Outcome.REFUSED): "
+                "SagaMachine.step_refused,\n",
+                "    (SagaState.RUNNING, StepState.RUNNING, Action.EXECUTE, Outcome.REFUSED): "
+                "SagaMachine.step_refused,\n"
+                "    (SagaState.COMPENSATING, StepState.COMPENSATING, Action.EXECUTE, Outcome.DONE): "
+                "SagaMachine.late_done,\n",
+            ),
+        ),
+    ),
 )

@@ -885,4 +885,42 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE600",
+        category="SECURITY",
+        what="what somebody asks about is a pattern for what is granted",
+        trigger="somebody asks whether they may read *",
+        edits=(
+            Edit(
+                "services/permission_service/adapters/role_assignments.py",
+                "from typing import TYPE_CHECKING\n\nfrom sqlalchemy import exists, insert, select\n",
+                "from fnmatch import fnmatchcase\n"
+                "from typing import TYPE_CHECKING\n"
+                "\n"
+                "from sqlalchemy import insert, select\n",
+            ),
+            Edit(
+                "services/permission_service/adapters/role_assignments.py",
+                '        """Whether the user has the permission on the resource."""\n'
+                "        table = role_assignments.c\n"
+                "        granted = exists().where(\n"
+                "            table.tenant_id == tenant_id,\n"
+                "            table.user_id == user_id,\n"
+                "            table.resource_id == resource_id,\n"
+                "            table.permissions.contains([permission]),\n"
+                "        )\n"
+                "        return bool((await self._connection.execute(select(granted))).scalar_one())\n",
+                '        """Whether the user has the permission on the resource; a role may hold patterns, '
+                'such as `workspace.*`."""\n'
+                "        table = role_assignments.c\n"
+                "        held = select(table.permissions).where(\n"
+                "            table.tenant_id == tenant_id, table.user_id == user_id, table.resource_id == "
+                "resource_id\n"
+                "        )\n"
+                "        roles = (await self._connection.execute(held)).scalars()\n"
+                "        return any(fnmatchcase(pattern, permission) for permissions in roles for pattern "
+                "in permissions)\n",
+            ),
+        ),
+    ),
 )

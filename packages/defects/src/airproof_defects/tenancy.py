@@ -222,4 +222,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE600",
+        category="TENANCY",
+        what="what an operator sets for a tenant is kept under its name in lower case",
+        trigger="a tenant with a capital letter in its name",
+        edits=(
+            Edit(
+                "kit/http/tenancy.py",
+                "from pydantic import BaseModel, ConfigDict, Field\n",
+                "from pydantic import AfterValidator, BaseModel, ConfigDict, Field\n",
+            ),
+            Edit(
+                "kit/http/tenancy.py",
+                "Tenant = Annotated[str, Path(pattern=TENANT_PATTERN)]\n",
+                "Tenant = Annotated[str, Path(pattern=TENANT_PATTERN), AfterValidator(str.lower)]\n",
+            ),
+        ),
+    ),
 )

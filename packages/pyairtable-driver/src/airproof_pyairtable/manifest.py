@@ -110,8 +110,8 @@ REGISTRATION = Saga(
     invalid_keys=("", "a b", "x" * 201, "é"),
     unusual={
         "email": (
-            *(f"{name}@{{tenant}}.example" for name in ("a+b", "a", "a.b", "a_b", "axb", "ab", "a%b", "o'neil-x=1")),
-            f"{'x' * 64}@{'y' * 60}.{'z' * 60}.{{tenant}}.example",
+            *(f"{name}@{{domain}}.example" for name in ("a+b", "a", "a.b", "a_b", "axb", "ab", "a%b", "o'neil-x=1")),
+            f"{'x' * 64}@{'y' * 60}.{'z' * 60}.{{domain}}.example",
         ),
         "password": (
             *(" 8 chars", "pässwörter", '"quoted"\'', "x" * 256, "пароль-пароль", "密码密码密码密码", "😀" * 8),
@@ -161,6 +161,7 @@ WORKSPACE = Entity(
     denied=(
         *("create", "own", "read project", "delete project", "update base", "write airtable_base", "create record"),
         *("%", "'", "rea_", "read %", "read '", 'read "', "read workspac_", "read x') OR ('1'='1"),
+        *("*", "rea?", "read *", "read work*", "read .*", "read [a-z]*", "read Workspace"),
     ),
 )
 

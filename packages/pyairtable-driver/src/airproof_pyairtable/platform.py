@@ -120,9 +120,9 @@ class PyAirtable:
         return self._mails
 
     def new_tenant(self, seed: str) -> Tenant:
-        """A tenant of its own. In a cell that has seen the seed before, its name gets a number."""
+        """A tenant of its own, with letters of both cases. In a cell that has seen the seed before it gets a number."""
         digest = hashlib.blake2s(seed.encode(), digest_size=5).hexdigest()
-        name = f"t{digest[:4]}.{digest[4:]}"
+        name = f"Te{digest[:4]}.{digest[4:]}"
         query = "SELECT count(DISTINCT tenant_id) AS lives FROM saga_instances WHERE tenant_id ~ %(like)s"
         row = self._databases.one("sagas", query, {"like": f"^{name}(x[0-9]+)?$"}) or {}
         _ = self._bus.log

@@ -14,6 +14,8 @@ from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, REGISTRATION
 from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, commands_topic
 
 SOURCE = "airproof"
+UNKNOWN = "of_another_version_新"
+"""Ends the name of what this version does not know."""
 NEED_AN_ADDRESS = ("create_credentials", "create_profile", "send_welcome_mail")
 """Steps that can store nothing of somebody without one."""
 ADDRESS, TOLD = ("email", "recipient"), ("password_hash", "first_name", "last_name")
@@ -31,8 +33,8 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
         undo = _command(service, step.name, "compensate", tenant_id)
         # Without a compensation it is no command; with one, a character that no text of PostgreSQL has spoils it.
         yield replace(undo, body={**undo.body, "correlation_id": "\x00"}) if step.compensation else undo
-        yield _command(service, f"{step.name}_of_another_version", "execute", tenant_id)
-        yield _command(service, step.name, "of_another_version", tenant_id)
+        yield _command(service, f"{step.name}_{UNKNOWN}", "execute", tenant_id)
+        yield _command(service, step.name, UNKNOWN, tenant_id)
     if service == ORCHESTRATOR:
         first = REGISTRATION.steps[0].name
         reply: dict[str, Any] = {"step": first, "action": "execute", "outcome": "done", "reason": None, "result": {}}
@@ -42,7 +44,7 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
     for event_type in dict.fromkeys(one.event for one in MANIFEST.subscriptions if one.service == service):
         yield new_event(event_type, EVENT_TOPICS[event_type], tenant_id, {})
     for topic in sorted({EVENT_TOPICS[one.event] for one in MANIFEST.subscriptions if one.service == service}):
-        yield new_event(f"{topic.split('.')[1]}.of_another_version", topic, tenant_id, {})
+        yield new_event(f"{topic.split('.')[1]}.{UNKNOWN}", topic, tenant_id, {})
 
 
 def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
@@ -87,7 +89,7 @@ def forged_replies(saga_id: str, step: str, of: str, other: str) -> Iterator[Bus
     And one of the right tenant, of a step of another version.
     """
     refusal = {"step": step, "action": "execute", "outcome": "refused", "reason": "forged", "result": {}}
-    unknown = f"{step}_of_another_version"
+    unknown = f"{step}_{UNKNOWN}"
     for head, body, name in (*((head, body, step) for head, body in _names(of, other)), (of, of, unknown)):
         told = {**refusal, "step": name, "saga_id": saga_id, "in_reply_to": str(uuid.uuid4())}
         message = _message(MessageKind.REPLY, CONSUMPTION[ORCHESTRATOR][0], f"{name}.execute", body, told)

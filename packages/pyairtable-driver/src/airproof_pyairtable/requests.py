@@ -204,7 +204,7 @@ class Requests:
     def personal(self, *tenants: Tenant) -> tuple[str, ...]:
         """Addresses and names; none that other words may hold by chance."""
         told = [text.lower() for name in PERSONAL for text in self._registered_with(name, tenants)]
-        told += [address(tenant.id) for tenant in tenants]
+        told += [address(tenant.id).lower() for tenant in tenants]
         return tuple(text for text in told if len(text) > SHORT)
 
     def kept(self) -> tuple[str, ...]:

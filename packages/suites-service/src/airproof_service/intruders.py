@@ -78,4 +78,4 @@ def spellings(path: str) -> Iterator[str]:
 
 def near_ids(id_: str) -> tuple[str, ...]:
     """Ids of nothing, for which the thing's own may be taken where they are no plain text: patterns, statements."""
-    return "%", f"_{id_[1:]}", id_[:-1], f"{id_}x", f"{id_}' OR '1'='1"
+    return "%", "*", f"_{id_[1:]}", f"?{id_[1:]}", id_[:-1], f"{id_}x", f"{id_}' OR '1'='1"

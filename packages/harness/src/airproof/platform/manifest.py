@@ -80,7 +80,8 @@ class Saga:
         sends_at_once: how many an instance sends at a time.
         invalid: values of a field of a start, which it need not have, with which it is refused.
         invalid_keys: idempotency keys with which it is refused.
-        unusual: values of a field of a start that are right, however odd they look. `{tenant}` in them is its own.
+        unusual: values of a field of a start that are right, however odd they look. `{tenant}` in them is its own, and
+            `{domain}` that as it stands in an address.
         deadline_s: how long a saga may take, in seconds, if its start does not say; None where that is not known.
         longest_deadline_s: how long one may take at most if its start does say.
     """

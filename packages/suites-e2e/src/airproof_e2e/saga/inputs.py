@@ -99,7 +99,9 @@ def _inputs(stage: Stage, values: Mapping[str, tuple[Any, ...]]) -> Iterator[tup
 
 def _said(value: Any, given: SagaInput) -> Any:
     """A value of the manifest, for a tenant."""
-    return value.replace("{tenant}", given.tenant.id) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return value.replace("{tenant}", given.tenant.id).replace("{domain}", given.tenant.id.lower())
 
 
 def _with(given: SagaInput, name: str, value: Any) -> SagaInput:

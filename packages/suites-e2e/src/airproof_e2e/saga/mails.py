@@ -123,7 +123,7 @@ def rejected_early_or_late(stage: Stage) -> None:
         for command in ("MAIL", "DATA"):
             never = link.when(smtp.command(command)).times(1).respond(code=554, text=EXPLAINED)
             rules.enter_context(applied(stage, never))
-        named = rules.enter_context(applied(stage, link.when(smtp.rcpt(containing=stage.tenant.id)).observe()))
+        named = rules.enter_context(applied(stage, link.when(smtp.rcpt()).observe()))
         for saga_id in [stage.start(ends=COMPENSATED, refused=stage.step) for _ in range(2)]:
             stage.wait_end(saga_id)
     _demand_hung_up(stage)
@@ -162,10 +162,11 @@ def rejected_and_forgotten(stage: Stage) -> None:
 
 def lost(stage: Stage) -> None:
     """The mail server hangs up before it has the mail: once at the recipient, once at the mail itself."""
+    given = stage.make_input()
     with ExitStack() as rules:
-        for message in (smtp.rcpt(containing=stage.tenant.id), smtp.message()):
+        for message in (smtp.rcpt(containing=given.subject), smtp.message()):
             rules.enter_context(applied(stage, on(stage.step.participant, MAIL).when(message).times(1).reset()))
-        stage.wait_end(stage.start())
+        stage.wait_end(stage.start(given))
 
 
 def hangs(stage: Stage) -> None:

@@ -204,7 +204,7 @@ def statements_refused(stage: Stage) -> None:
 def reply_late(stage: Stage) -> None:
     """The participant does its step in time, and its reply arrives when the orchestrator has asked to undo the step.
 
-    The participant is frozen meanwhile, so that nothing else can be taken for its answer to that.
+    The participant is frozen meanwhile, so that nothing else can be taken for its answer to that, and is asked on.
     """
     _answer_late(stage, stage.make_input())
 
@@ -230,6 +230,7 @@ def _answer_late(stage: Stage, given: SagaInput) -> None:
                     stage.command(saga_id, step, COMPENSATE)
                     held.release()
                     stage.reply(saga_id, step)
+                    stage.command_again(saga_id, step, COMPENSATE)
         stage.wait_end(saga_id)
         if in_time:
             return

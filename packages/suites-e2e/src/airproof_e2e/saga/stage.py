@@ -156,6 +156,12 @@ class Stage:
         """Waits for the count-th copy of a command that the orchestrator sends."""
         return self.wait_for(saga_id, (MessageKind.COMMAND, f"{step.name}.{action}"), count=count)
 
+    def command_again(self, saga_id: str, step: Step, action: str) -> BusMessage:
+        """Waits for one more copy of a command than the bus holds at this moment."""
+        asking = (MessageKind.COMMAND, f"{step.name}.{action}")
+        there = sum((one.kind, one.type) == asking for one in self.platform.bus.messages(saga_id))
+        return self.wait_for(saga_id, asking, count=there + 1)
+
     def reply(self, saga_id: str, step: Step, action: str = EXECUTE, *, count: int = 1) -> BusMessage:
         """Waits for the count-th copy of a reply that the participant sends."""
         return self.wait_for(saga_id, (MessageKind.REPLY, f"{step.name}.{action}"), count=count)

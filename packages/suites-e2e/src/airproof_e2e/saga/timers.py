@@ -73,10 +73,8 @@ def asked_often(stage: Stage) -> None:
 
 def demand_asked_on(stage: Stage, saga_id: str, action: str) -> None:
     """Who has not answered for long is asked again, and will be."""
-    asking = (MessageKind.COMMAND, f"{stage.step.name}.{action}")
     stage.access.ask_often(saga_id, stage.step.name, OFTEN)
-    before = sum((one.kind, one.type) == asking for one in stage.platform.bus.messages(saga_id))
-    stage.wait_for(saga_id, asking, count=before + 1)
+    stage.command_again(saga_id, stage.step, action)
     _demand_asked_within(stage, saga_id, LONGEST_PAUSE_S)
 
 

@@ -27,7 +27,8 @@ def test_what_cannot_be_looked_up_is_not_made_up(stage: Stage, wire: Wire) -> No
             usual = stage.ask(request)
             with ExitStack() as broken:
                 rules = []
-                for named in (about.id, about.owner, about.tenant.id):
+                # A tenant is named by itself, and in its users' addresses.
+                for named in (about.id, about.owner, about.tenant.id, about.tenant.id.lower()):
                     asked = on(route.service, "postgres-*").when(postgres.query(containing=named))
                     rules.append(broken.enter_context(applied(stage.cell, asked.reset().preventable())))
                 answer = stage.ask(request)
