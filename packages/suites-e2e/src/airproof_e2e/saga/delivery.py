@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airproof.environment.topology import CellKind
-from airproof_e2e.saga import events, instances, mails, messages, outages, parking, timers
+from airproof_e2e.saga import events, instances, mails, messages, outages, parking, timers, unprocessable
 from airproof_e2e.saga.family import ATOMIC, CRASH, RELAY, TWICE, Family, Per
 
 PARKED = ("OUT-4", "FI-4")
@@ -140,7 +140,7 @@ PARKING = (
     Family(
         "letters-refused",
         Per.SAGA,
-        parking.letters_are_refused,
+        unprocessable.letters_are_refused,
         "what cannot be processed becomes a dead letter though none can be sent at that moment",
         ("OUT-4", "EB-2", "FI-4"),
         blames="BUS",

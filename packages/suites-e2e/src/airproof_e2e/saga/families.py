@@ -14,6 +14,7 @@ from airproof_e2e.saga import (
     participants,
     publishing,
     repetition,
+    unprocessable,
     versions,
 )
 from airproof_e2e.saga.delivery import DELIVERY
@@ -455,7 +456,7 @@ PUBLISHING = (
     Family(
         "poison-message",
         Per.SAGA,
-        parking.poison_arrives,
+        unprocessable.poison_arrives,
         "what a service cannot process is parked with its cause, and the rest flows",
         ("OUT-4", "EB-2", "FI-4"),
         blames="BUS",
@@ -463,7 +464,7 @@ PUBLISHING = (
     Family(
         "replies-forged",
         Per.SAGA,
-        parking.replies_are_forged,
+        unprocessable.replies_are_forged,
         "no message of one tenant moves a saga of another",
         ("SAGA-1", "DATA-2", "FI-4"),
         blames="TENANCY",
@@ -471,7 +472,7 @@ PUBLISHING = (
     Family(
         "commands-forged",
         Per.UNDOING,
-        parking.commands_are_forged,
+        unprocessable.commands_are_forged,
         "no message of one tenant does or undoes what belongs to a saga of another",
         ("SAGA-1", "DATA-2", "FI-4"),
         undoing=True,
