@@ -601,4 +601,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA601",
+        category="CACHE",
+        what="scripts are loaded into the cache once per process, and called by their hash",
+        trigger="the cache is restarted and its service is not",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "        self._look, self._fill, self._invalidate = map(self._redis.register_script, "
+                "(_LOOK, _FILL, _INVALIDATE))\n",
+                "        self._scripts = tuple(map(self._redis.register_script, (_LOOK, _FILL, _INVALIDATE)))\n"
+                "        self._look, self._fill, self._invalidate = self._scripts\n"
+                "        self._loaded = False\n",
+            ),
+            Edit(
+                "kit/cache.py",
+                "            return await script(keys=[key], args=arguments)\n",
+                "            if not self._loaded:\n"
+                "                # All of them at once, so that no call has to be told first that Redis "
+                "does not know its script.\n"
+                "                for known in self._scripts:\n"
+                "                    await self._redis.script_load(known.script)\n"
+                "                self._loaded = True\n"
+                "            return await self._redis.evalsha(script.sha, 1, key, *arguments)\n",
+            ),
+        ),
+    ),
 )

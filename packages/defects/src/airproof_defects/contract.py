@@ -688,4 +688,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT600",
+        category="CONTRACT",
+        what="an answer has the limits of the request to change it",
+        trigger="what is shown was made longer than it may be changed to",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                'router = APIRouter(prefix="/api/v1/workspaces", tags=["workspaces"])\n',
+                'router = APIRouter(prefix="/api/v1/workspaces", tags=["workspaces"])\n'
+                "\n"
+                "\n"
+                "Name = Annotated[str, Field(min_length=1, max_length=100, "
+                'pattern=r"^[^\\x00-\\x1f\\x7f]+$")]\n',
+            ),
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "    name: str\n    version: int\n",
+                "    name: Name\n    version: int = Field(ge=1)\n",
+            ),
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                '    name: str = Field(min_length=1, max_length=100, pattern=r"^[^\\x00-\\x1f\\x7f]+$")\n',
+                "    name: Name\n",
+            ),
+        ),
+    ),
 )

@@ -228,4 +228,25 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG601",
+        category="SAGA",
+        what="what has failed ten times in a whole life is given up, though it worked in between",
+        trigger="databases are away for long",
+        edits=(
+            Edit(
+                "kit/runtime.py",
+                "CLOSE_S = 0.7\n",
+                "CLOSE_S = 0.7\n\nMOST_FAILURES = 10\n",
+            ),
+            Edit(
+                "kit/runtime.py",
+                '                    log.exception("%s failed and starts again", name)\n',
+                '                    log.exception("%s failed and starts again", name)\n'
+                "                if backoff.failures >= MOST_FAILURES:\n"
+                '                    log.error("%s has failed %d times, given up", name, backoff.failures)\n'
+                "                    return\n",
+            ),
+        ),
+    ),
 )

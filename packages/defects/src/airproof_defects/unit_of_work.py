@@ -461,4 +461,41 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB600",
+        category="DBTX",
+        what="a saga is read by one statement and its steps by the next",
+        trigger="a saga ends between the two",
+        edits=(
+            Edit(
+                "kit/saga/store.py",
+                "_SAGAS = (\n"
+                '    select(*saga_instances.c, *(column.label(f"step_{column.name}") for column in '
+                "saga_steps.c))\n"
+                "    .select_from(saga_instances.join(saga_steps, saga_steps.c.saga_id == saga_instances.c.id))\n"
+                "    .order_by(saga_instances.c.created_at.desc(), saga_instances.c.id, saga_steps.c.position)\n",
+                "_SAGAS = select(*saga_instances.c).order_by(saga_instances.c.created_at.desc(), "
+                "saga_instances.c.id)\n"
+                "_STEPS = (\n"
+                '    select(*(column.label(f"step_{column.name}") for column in saga_steps.c))\n'
+                '    .where(saga_steps.c.saga_id.in_(bindparam("sagas", expanding=True)))\n'
+                "    .order_by(saga_steps.c.saga_id, saga_steps.c.position)\n",
+            ),
+            Edit(
+                "kit/saga/store.py",
+                "        rows = await self._connection.execute(statement, parameters)\n"
+                '        sagas = [_saga(list(group)) for _, group in groupby(rows, key=attrgetter("id"))]\n',
+                "        found = (await self._connection.execute(statement, parameters)).all()\n"
+                '        rows = await self._connection.execute(_STEPS, {"sagas": [row.id for row in found]})\n'
+                "        steps = {saga_id: list(group) for saga_id, group in groupby(rows, "
+                'key=attrgetter("step_saga_id"))}\n'
+                "        sagas = [_saga(row, steps[row.id]) for row in found]\n",
+            ),
+            Edit(
+                "kit/saga/store.py",
+                "def _saga(rows: Any) -> Saga:\n    first = rows[0]\n",
+                "def _saga(first: Any, rows: Any) -> Saga:\n",
+            ),
+        ),
+    ),
 )

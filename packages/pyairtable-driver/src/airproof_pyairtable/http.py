@@ -17,7 +17,7 @@ import httpx
 from airproof.environment.topology import CellDescription, Role
 from airproof.errors import PlatformError, StartRefused
 from airproof.platform.observation import Mail, SagaState
-from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR
+from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR, WORKSPACES_PATH
 
 TIMEOUT_S, ASKED_WITHIN_S = 20.0, 1.0
 SAGAS_A_PAGE = 4
@@ -54,12 +54,14 @@ class Http:
         body = {"saga_type": saga_type, "correlation_id": str(uuid4()), "tenant_id": tenant_id, "input_data": fields}
         return _started(self._send("POST", ORCHESTRATOR, "/sagas/start", json=body))
 
-    def can_log_in(self, email: str, password: str) -> bool:
-        """Whether a login with these succeeds."""
+    def lets_in(self, email: str, password: str) -> bool:
+        """Whether a login with these succeeds, and their workspaces are listed to whoever has it."""
         answer = self._send("POST", GATEWAY, "/auth/login", json={"email": email, "password": password})
-        if answer.status_code not in {200, 401, 403}:
-            raise PlatformError(f"a login was answered {told(answer)}")
-        return answer.status_code == 200
+        if answer.status_code in {401, 403}:
+            return False
+        token = _json(answer, 200)["access_token"]
+        listed = self._send("GET", GATEWAY, WORKSPACES_PATH, headers={"Authorization": f"Bearer {token}"})
+        return listed.status_code == 200
 
     def log_in(self, email: str, password: str) -> str:
         """Logs in and returns the access token."""

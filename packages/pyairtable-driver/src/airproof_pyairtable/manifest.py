@@ -165,7 +165,7 @@ WORKSPACE = Entity(
     ),
 )
 
-_WORKSPACES = "/api/v1/workspaces"
+WORKSPACES_PATH = "/api/v1/workspaces"
 _CHECK = {
     "user_id": "{owner}",
     "resource_type": "workspace",
@@ -233,10 +233,10 @@ def _route(name: str, request: str, service: str, access: Access, **more: Any) -
 
 
 ROUTES = (
-    _route("read", f"GET {_WORKSPACES}/{{id}}", WORKSPACES, Access.OWNER, shows=_SHOWN, kinds=_KINDS),
+    _route("read", f"GET {WORKSPACES_PATH}/{{id}}", WORKSPACES, Access.OWNER, shows=_SHOWN, kinds=_KINDS),
     _route(
         "list",
-        f"GET {_WORKSPACES}?limit=1",
+        f"GET {WORKSPACES_PATH}?limit=1",
         WORKSPACES,
         Access.USER,
         invalid_query=_INVALID_PAGE,
@@ -304,7 +304,7 @@ ROUTES = (
     ),
     _route(
         "rename",
-        f"PATCH {_WORKSPACES}/{{id}}",
+        f"PATCH {WORKSPACES_PATH}/{{id}}",
         WORKSPACES,
         Access.OWNER,
         body=_RENAMING,

@@ -161,7 +161,7 @@ class Registration:
 
     def usable(self, given: SagaInput) -> bool:
         """Asked in another spelling: an address is the same in capitals, and with blanks round it."""
-        return self._http.can_log_in(f" {given.subject.upper()} ", given.fields["password"])
+        return self._http.lets_in(f" {given.subject.upper()} ", given.fields["password"])
 
     @contextmanager
     def refuse(self, step: str, given: SagaInput) -> Iterator[None]:

@@ -18,7 +18,7 @@ from airproof_pyairtable import blocks
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import error_in, told
-from airproof_pyairtable.manifest import WORKSPACE
+from airproof_pyairtable.manifest import WORKSPACE, WORKSPACES_PATH
 from airproof_pyairtable.places import database_of, written_table
 from airproof_pyairtable.registration import Registration
 from airproof_pyairtable.requests import CORRELATION
@@ -156,7 +156,7 @@ class Workspaces:
 
 
 def _path(ref: EntityRef) -> str:
-    return f"/api/v1/workspaces/{ref.id}"
+    return f"{WORKSPACES_PATH}/{ref.id}"
 
 
 def _snapshot(row: Mapping[str, Any]) -> Snapshot:

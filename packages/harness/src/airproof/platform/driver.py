@@ -131,7 +131,7 @@ class SagaAccess(Protocol):
         ...
 
     def usable(self, given: SagaInput) -> bool:
-        """Whether what was started with that works for its user: a login with it succeeds."""
+        """Whether what was started with that works for its user: a login succeeds, and shows them what they have."""
         ...
 
     def refuse(self, step: str, given: SagaInput) -> AbstractContextManager[None]:

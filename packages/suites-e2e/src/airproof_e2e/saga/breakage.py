@@ -22,6 +22,7 @@ from airproof_e2e.saga.stage import WAIT_S, Stage
 UNEXPECTED = "XX001"
 """With which PostgreSQL says what nobody reckons with."""
 LOOK_AGAIN_S = 0.01
+LATE_S = 3600.0
 FREEZES_AT_MOST = 100
 KEPT_DAYS = 6
 """How old a message may be when it is delivered again: less than the week for which brokers commonly keep them."""
@@ -232,11 +233,11 @@ def expelled(stage: Stage, service: str, node: str) -> None:
 
 
 @contextmanager
-def timers_late(stage: Stage, saga_id: str, by_s: float) -> Iterator[None]:
-    """Nothing of the saga runs out before that time, until it goes on."""
+def timers_late(stage: Stage, saga_id: str) -> Iterator[None]:
+    """Nothing of the saga runs out for long, until it goes on."""
     with _declared(stage, "timers late", stage.orchestrator) as seen:
-        stage.access.put_off_timers(saga_id, by_s)
-        seen(f"the next is put off by {by_s:g} s", saga=saga_id)
+        stage.access.put_off_timers(saga_id, LATE_S)
+        seen(f"the next is put off by {LATE_S:g} s", saga=saga_id)
         yield
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airproof.environment.topology import CellKind
-from airproof_e2e.saga import holds, mails, messages, networks
+from airproof_e2e.saga import holds, mails, messages, networks, orchestration
 from airproof_e2e.saga.family import ATOMIC, RELAY, Family, Per
 
 MESSAGES = (
@@ -51,6 +51,15 @@ MESSAGES = (
         "{subject} goes on once though its timers run out while a reply is taken, and holds up no other's",
         ("SAGA-1", "FI-1"),
         cell=CellKind.WIRED,
+    ),
+    Family(
+        "looked-at-meanwhile",
+        Per.SAGA,
+        orchestration.looked_at_meanwhile,
+        "whoever looks at {subject} while it goes on is shown it as it was at one moment",
+        ("SAGA-1", "FI-1"),
+        cell=CellKind.WIRED,
+        blames="DBTX",
     ),
     Family(
         "commits-unacknowledged",

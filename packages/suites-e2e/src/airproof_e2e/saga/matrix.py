@@ -47,10 +47,10 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    65 + 3 n + r + l + u + v + 5 s + 12 m, and 27 more if u is not 0.
+    66 + 3 n + r + l + u + v + 5 s + 12 m, and 27 more if u is not 0.
     """
     return sum(
-        65
+        66
         + 3 * len(saga.steps)
         + sum(step.refusal is not None for step in saga.steps)
         + len(_limited(saga))

@@ -16,7 +16,17 @@ from airproof.errors import PlatformError
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, SagaInput, Write
 from airproof.platform.observation import MessageKind
-from airproof_e2e.saga.breakage import break_off_writes, commits_held, frozen_at_rest, held, killed, suspended
+from airproof.wire import on, postgres
+from airproof_e2e.saga.breakage import (
+    break_off_writes,
+    commits_held,
+    frozen_at_rest,
+    held,
+    killed,
+    suspended,
+    timers_late,
+)
+from airproof_e2e.saga.messages import DATABASE, applied
 from airproof_e2e.saga.moments import answer, asked, before_deadline
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
@@ -97,6 +107,27 @@ def start_broken_off(stage: Stage) -> None:
         block.wait_blocked(timeout_s=WAIT_S)
         block.break_off()
         block.release()
+
+
+def looked_at_meanwhile(stage: Stage) -> None:
+    """Somebody looks at the saga while it waits for its last reply; what they are shown comes when it is over."""
+    last = stage.saga.steps[-1]
+    with frozen_at_rest(stage, last.participant) as hanging:
+        saga_id = stage.start()
+        stage.command(saga_id, last)
+        with timers_late(stage, saga_id), ThreadPoolExecutor(1, thread_name_prefix="operator") as operator:
+            before = stage.access.read(saga_id)
+            looked_up = on(stage.orchestrator, DATABASE).when(postgres.query(containing=saga_id)).times(1).after()
+            with applied(stage, looked_up.hold()) as held_up:
+                looking = operator.submit(stage.access.read, saga_id)
+                held_up.wait_until_held(WAIT_S)
+                hanging.heal()
+                stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.completed))
+                held_up.release()
+                shown = looking.result(WAIT_S)
+    if shown not in (before, after := stage.access.read(saga_id)):
+        promise, expected = "a saga is shown as it was at one moment", f"{before} or {after}"
+        stage.anomalies.append(Anomaly("DBTX", "torn-read", promise, expected, str(shown), (f"saga {saga_id}",)))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from airproof_e2e.saga.moments import asked_to_do, before_deadline
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
-LATE_S, NO_LATER_S = 3600.0, 2.0
+NO_LATER_S = 2.0
 OFTEN, FIRST_PAUSE_S, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1000, 2.0, 1.0, 60.0
 DEADLINES_S, ASKED_AGAIN_S = (1.0, 3.0, 8.0), 0.4
 OTHERS = 60
@@ -33,7 +33,7 @@ def late(stage: Stage) -> None:
     """The saga's timers are late: when the participant answers, nobody has noticed that the deadline has passed."""
 
     def then(saga_id: str, passes_at: float) -> None:
-        with timers_late(stage, saga_id, LATE_S):
+        with timers_late(stage, saga_id):
             wait_until(lambda: time.monotonic() > passes_at, timeout_s=WAIT_S, describe="the deadline to pass")
 
     before_deadline(stage, COMPENSATED, then)

@@ -197,17 +197,19 @@ def test_a_copy_of_the_database_that_lags_makes_no_read_stale(stage: Stage) -> N
 def test_without_the_cache_reads_are_right(stage: Stage) -> None:
     """While the cache is down, reads, changes, starts, whatever the service does go on, and nothing is stale after."""
     behind = stage.access.behind_the_gateway()
-    stage.read_from_the_cache()
-    with killed(stage.cell, stage.cached.node):
-        stage.demand_truth(behind)
-        stage.demand_done(2, behind, blames="XSERVICE")
-        stage.demand_truth(behind)
-        stage.access.create(stage.ref.tenant)
-        _demand_start(stage)
-        _demand_ready(stage)
-        stage.demand_truth(behind)
-    stage.wait_invalidated(2)
-    stage.demand_cached_again()
+    for version, restarted in ((2, False), (3, True)):
+        stage.read_from_the_cache()
+        with killed(stage.cell, stage.cached.node):
+            stage.demand_truth(behind)
+            stage.demand_done(version, behind, blames="XSERVICE")
+            stage.demand_truth(behind)
+            stage.access.create(stage.ref.tenant)
+            if restarted:
+                _demand_start(stage)
+            _demand_ready(stage)
+            stage.demand_truth(behind)
+        stage.wait_invalidated(version)
+        stage.demand_cached_again()
     stage.judge()
 
 
