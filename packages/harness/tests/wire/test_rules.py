@@ -38,6 +38,12 @@ def test_a_beginning_can_be_continued_in_several_ways() -> None:
     assert first.id != second.id
 
 
+def test_what_is_fetched_is_searched_and_what_holds_nothing_is_not() -> None:
+    assert kafka.fetch(containing="a").containing == kafka.produce(containing="a").containing
+    with pytest.raises(UsageError, match="postgres: nothing is searched in startup; name a field"):
+        postgres.connect(containing="a")
+
+
 def test_losing_a_reply_happens_after() -> None:
     assert HERE.when(postgres.commit()).lose_reply().moment is Moment.AFTER
 

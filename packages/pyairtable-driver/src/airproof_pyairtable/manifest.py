@@ -45,7 +45,7 @@ REGISTRATION = Saga(
             participant=AUTH,
             effect="credential",
             event="credential.created",
-            refusal=Refusal("email-taken", "the e-mail belongs to another account"),
+            refusal=Refusal("email-taken", "the e-mail belongs to another account", lasts=True),
             compensation=Compensation("credential.removed", _HELD, tells=("user_id", "email")),
             tells=("user_id", "email"),
         ),

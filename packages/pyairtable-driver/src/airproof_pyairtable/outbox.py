@@ -138,7 +138,7 @@ class Outboxes:
 
     @contextmanager
     def put_off(self, service: str, row: OutboxRow) -> Iterator[OutboxRow]:
-        """Has a parked message be tried again, and makes it due when the context ends."""
+        """Has a message be tried again, and makes it due when the context ends."""
         with self._not_due(service, [row.message_id]):
             yield replace(row, status="pending", attempts=1)
 

@@ -46,9 +46,10 @@ class Workspaces:
         self._doors = doors
         self._ask = partial(doors.in_its_place, node) if node else doors.through_the_gateway
 
-    def create(self, tenant: Tenant) -> EntityRef:
-        """Registers a user of the tenant, who gets a workspace."""
-        given = self._registration.make_input(tenant)
+    def create(self, tenant: Tenant, *, called: EntityRef | None = None) -> EntityRef:
+        """Registers a user of the tenant, who gets a workspace; with an address of their own, or that of another."""
+        subject = str(self._doors.known(called.owner)["email"]) if called else None
+        given = self._registration.make_input(tenant, subject=subject)
         saga_id = self._registration.start(given)
         ended = self._registration.wait_terminal(saga_id, timeout_s=MADE_TIMEOUT_S)
         if ended.state is not SagaState.COMPLETED:

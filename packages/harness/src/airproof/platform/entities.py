@@ -32,8 +32,11 @@ class EntityAccess(Protocol):
 
     entity: Entity
 
-    def create(self, tenant: Tenant) -> EntityRef:
+    def create(self, tenant: Tenant, *, called: EntityRef | None = None) -> EntityRef:
         """A new entity with an owner of its own, as the platform makes them; it is at version 1.
+
+        Args:
+            called: an entity that is gone; the owner has the name that its owner had.
 
         Raises:
             PlatformError: it could not be made.

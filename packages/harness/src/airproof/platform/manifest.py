@@ -16,11 +16,13 @@ class Refusal:
         name: short and stable: `email-taken`.
         meaning: one clause for the report: "the e-mail belongs to another account".
         limit: how many effects of the step a tenant may have for which no rule was set; 0 if it is about none.
+        lasts: whether what is refused once is refused whenever it is asked for.
     """
 
     name: str
     meaning: str
     limit: int = 0
+    lasts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,10 @@ class OutboxAccess(Protocol):
         ...
 
     def put_off(self, service: str, row: OutboxRow) -> AbstractContextManager[OutboxRow]:
-        """Has a parked message be as after its first try, and yields it so. It is not due before the context ends."""
+        """Has a message that is not sent yet, or parked, be as after its first try, and yields it so.
+
+        It is not due before the context ends.
+        """
         ...
 
     def postponed(self, service: str, tenant: Tenant, count: int = 1) -> AbstractContextManager[tuple[str, ...]]:

@@ -243,7 +243,7 @@ class Candidates:
         rules: all of them, in order.
     """
 
-    __slots__ = ("_by_literal", "_by_value", "rules")
+    __slots__ = ("_by_literal", "_by_value", "_shortest", "rules")
 
     def __init__(self, rules: Iterable[Armed]) -> None:
         self.rules = tuple(rules)
@@ -255,11 +255,14 @@ class Candidates:
                 self._by_value.setdefault(name, {}).setdefault(value, []).append(one)
             else:
                 self._by_literal.append((one.literal, one))
+        self._shortest = min((len(literal) for literal, _ in self._by_literal), default=0)
 
     def meant_by(self, exchange: Exchange) -> list[Armed]:
         """Those that this message may match, in order: not sure, but soon said."""
         content, fields = exchange.content, exchange.fields
-        found = [armed for literal, armed in self._by_literal if literal in content]
+        found = []
+        if len(content) >= self._shortest:
+            found = [armed for literal, armed in self._by_literal if literal in content]
         for name, by_value in self._by_value.items():
             found += by_value.get(str(fields.get(name)), ())
         if len(found) > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from airproof.errors import UsageError
 from airproof.wire.rules import BYTES, CONNECT, ESTABLISHED, Condition, Match, Needle, Test
 
 _STATEMENTS = ("begin", "query", "copy", "function_call", "rollback", "prepare_transaction")
@@ -34,6 +35,10 @@ def _match(
     containing: Content | Iterable[Content] = (),
     fields: Mapping[str, Wanted | None] = {},
 ) -> Match:
+    if "containing" in fields:
+        raise UsageError(
+            f"{protocol}: nothing is searched in {' or '.join(events)}; name a field instead of `containing`"
+        )
     sought = (containing,) if isinstance(containing, str | bytes | Condition) else tuple(containing)
     conditions = tuple((name, _condition(value)) for name, value in fields.items() if value is not None)
     return Match(protocol, events or ("*",), conditions, tuple(_needle(one) for one in sought))
@@ -113,9 +118,15 @@ class kafka:  # noqa: N801
         return _match("kafka", ("Produce",), containing, {"topic": topic, "key": key, **fields})
 
     @staticmethod
-    def fetch(*, topic: Wanted | None = None, **fields: Wanted | None) -> Match:
-        """Records are read."""
-        return _match("kafka", ("Fetch",), (), {"topic": topic, **fields})
+    def fetch(
+        *,
+        topic: Wanted | None = None,
+        key: Wanted | None = None,
+        containing: Content | Iterable[Content] = (),
+        **fields: Wanted | None,
+    ) -> Match:
+        """Records are read; what they are is known when the broker has answered, so that `after` alone finds them."""
+        return _match("kafka", ("Fetch",), containing, {"topic": topic, "key": key, **fields})
 
     @staticmethod
     def offset_commit(*, group: Wanted | None = None, topic: Wanted | None = None, **fields: Wanted | None) -> Match:

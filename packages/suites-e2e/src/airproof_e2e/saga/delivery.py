@@ -243,6 +243,15 @@ OUTAGES = (
         cell=CellKind.WIRED,
     ),
     Family(
+        "unexpected-when-sent",
+        Per.SAGA,
+        outages.nobody_expects_of_what_was_sent,
+        "what could not be noted as sent is sent once more, and keeps what comes behind it waiting no longer than that",
+        ("OUT-2", "FI-1"),
+        blames="OUTBOX",
+        cell=CellKind.WIRED,
+    ),
+    Family(
         "database-down",
         Per.SAGA,
         outages.database_down,

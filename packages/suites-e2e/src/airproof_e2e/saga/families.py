@@ -258,6 +258,12 @@ REPETITION = (
         "a start that is made again later makes no second saga",
     ),
     Family(
+        "start-repeated-with-later-deadline",
+        Per.LAST_UNDOABLE,
+        repetition.start_repeated_with_later_deadline,
+        "a start that is made again prolongs nothing: the saga is given up in time while {subject} is awaited",
+    ),
+    Family(
         "start-repeated-with-other-body",
         Per.SAGA,
         repetition.start_repeated_with_other_body,

@@ -5,6 +5,7 @@ Every message of a test holds its tenant's id, which no other test has, so a rul
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -32,6 +33,7 @@ STARTS_AT_MOST = 30
 ROUNDS = 3
 """So many failures that who waits longer after each would not be there any more in time, nor who counts some."""
 LOOKS, LOOKS_WITHIN_S = 3, 2.0
+SLOW_S = 1.5
 GIVES_UP_WITHIN_S = 4.0
 
 
@@ -59,6 +61,21 @@ def acknowledgements_lost(stage: Stage) -> None:
             stage.anomalies.append(Anomaly("OUTBOX", "acknowledged-by-one", promise, expected, seen))
 
 
+def acknowledgements_late(stage: Stage) -> None:
+    """The broker is slow to acknowledge a dead letter, and an event, each of which it has taken."""
+    first, own = stage.saga.steps[0].participant, stage.tenant.id
+    letter = on(first, BROKER).when(kafka.produce(containing=own)).times(1).after()
+    event = on(stage.orchestrator, BROKER).when(kafka.produce(containing=[own, stage.saga.started])).times(1).after()
+    with applied(stage, letter.delay(SLOW_S)):
+        demand_letters(stage, first, poison(stage, first))
+    with applied(stage, event.delay(SLOW_S)):
+        stage.wait_end(saga_id := stage.start())
+    copies = Counter(one.message_id for one in stage.platform.bus.messages(saga_id) if one.kind is MessageKind.EVENT)
+    if twice := sorted(message_id for message_id, count in copies.items() if count > 1):
+        promise, expected = "who is told late that a message was taken does not send it again", "one of each"
+        stage.anomalies.append(Anomaly("OUTBOX", "sent-twice", promise, expected, f"{len(twice)} twice", tuple(twice)))
+
+
 def sequence_broken(stage: Stage) -> None:
     """The broker refuses a message of every service, which has sent before, as one that is not its next.
 
@@ -70,6 +87,16 @@ def sequence_broken(stage: Stage) -> None:
     first = stage.saga.steps[0].participant
     with _out_of_order(stage, [first]):
         demand_letters(stage, first, poison(stage, first))
+
+
+def records_damaged(stage: Stage) -> None:
+    """What the broker hands out is damaged on its way, once for each service: it names another tenant all over."""
+    own = stage.tenant.id.encode()
+    with ExitStack() as rules:
+        for service in services_of(stage.saga):
+            fetched = on(service, BROKER).when(kafka.fetch(containing=stage.tenant.id)).times(1).after()
+            rules.enter_context(applied(stage, fetched.corrupt(find=own, replacement=own.swapcase())))
+        stage.wait_end(stage.start())
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from airproof_e2e.saga.breakage import UNEXPECTED, frozen_at_rest, killed, redel
 from airproof_e2e.saga.log_lines import demand_error
 from airproof_e2e.saga.messages import BROKER, DATABASE
 from airproof_e2e.saga.moments import before_deadline, services_of
+from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AWAY_S, BROKER_AWAY_S, MOST_LINES_A_SECOND = 8.0, 2.0, 100
@@ -197,6 +198,28 @@ def nobody_expects(stage: Stage) -> None:
         stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 
     before_deadline(stage.at(stage.saga.steps[0]), COMPENSATED, then)
+
+
+def nobody_expects_of_what_was_sent(stage: Stage) -> None:
+    """Every service has sent a message, and its database answers with what nobody expects when that is to be noted.
+
+    Behind each waits another one of the same aggregate.
+    """
+    stage.disturbances.append("unexpected")
+    with ExitStack() as broken:
+        asked = list[AppliedRule]()
+        for service in services_of(stage.saga):
+            with frozen_at_rest(stage, service):
+                sent, behind = stage.platform.outbox.put_stream(service, stage.tenant, [0, 0])
+                stage.allowance.foreign.update((sent, behind))
+                noted = on(service, DATABASE).when(postgres.query(containing=sent)).times(1)
+                answered = noted.respond(sqlstate=UNEXPECTED, message="broken")
+                explained = Explanation(service, logger="*", because="what nobody expects is an error")
+                asked.append(broken.enter_context(wire.applied(stage.cell, answered, explains=[explained])))
+        for rule in asked:
+            rule.wait_until_fired(WAIT_S)
+    for service in services_of(stage.saga):
+        wait_sent(stage, service)
 
 
 def _demand_untried(stage: Stage, service: str) -> None:

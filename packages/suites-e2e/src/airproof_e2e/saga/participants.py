@@ -76,14 +76,18 @@ def _took_ms(stage: Stage, saga_id: str) -> int:
 
 
 def refused(stage: Stage) -> None:
-    """The participant refuses to do the step, for a reason of its business; not before it has it, nor afterwards."""
+    """The participant refuses to do the step, for a reason of its business; not before it has it, nor afterwards.
+
+    Afterwards it is started for the same subject, which nothing is in the way of, unless what refused it lasts.
+    """
     given, done = stage.make_input(), stage.saga.before(stage.step.name)
     replies = [*((step, EXECUTE, False) for step in done), (stage.step, EXECUTE, True)]
     replies += [(step, COMPENSATE, False) for step in done if step.compensation]
     stage.wait_end(stage.start())
     with stage.access.refuse(stage.step.name, given), _counted(stage, SagaState.COMPENSATED, replies):
         stage.wait_end(stage.start(given, ends=COMPENSATED, refused=stage.step))
-    stage.wait_end(stage.start())
+    lasts = stage.step.refusal is None or stage.step.refusal.lasts
+    stage.wait_end(stage.start(stage.make_input(subject=None if lasts else given.subject)))
 
 
 @contextmanager

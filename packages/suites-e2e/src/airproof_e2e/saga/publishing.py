@@ -29,9 +29,12 @@ BACKLOG, FEW = 72, 8
 def order_is_kept(stage: Stage) -> None:
     """The broker refuses the first of an aggregate's events for a moment, and takes the others, which come in turn.
 
+    Of another aggregate the first event waits for its next try, while its service sends whatever else there is.
+
     A slow machine may heal the broker only when the first was parked; then later ones need not wait, and it is tried
     again with other events.
     """
+    _send_while_the_first_waits(stage, stage.orchestrator)
     service, put_in_turn = stage.orchestrator, stage.platform.outbox.put_stream_in_turn
     for _ in range(TRIES):
         with publishing_refused(stage, service, stage.saga.started, larger_than=LARGEST_SIZE):
@@ -45,6 +48,18 @@ def order_is_kept(stage: Stage) -> None:
             stage.allowance.parked.add(row.message_id)
             stage.platform.outbox.retry(service, row.message_id)
     raise FaultNotObserved(f"the first event was parked before the broker took it again, {TRIES} times")
+
+
+def _send_while_the_first_waits(stage: Stage, service: str) -> None:
+    outbox = stage.platform.outbox
+    with ExitStack() as waiting:
+        with frozen_at_rest(stage, service):
+            first, second = outbox.put_stream(service, stage.tenant, STREAM_SIZES[:2])
+            stage.allowance.foreign.update((first, second))
+            (row,) = (one for one in outbox.held_back(service, stage.tenant) if one.message_id == first)
+            waiting.enter_context(outbox.put_off(service, row))
+        stage.wait_end(stage.start())
+    wait_sent(stage, service)
 
 
 def oldest_first(stage: Stage) -> None:

@@ -14,7 +14,7 @@ from airproof.errors import StartRefused, WaitTimeout
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import SagaInput, Tenant, Write
 from airproof.platform.manifest import Step
-from airproof.platform.observation import BusMessage
+from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import (
     KEPT_DAYS,
@@ -26,11 +26,12 @@ from airproof_e2e.saga.breakage import (
     suspended,
     undo_refused,
 )
-from airproof_e2e.saga.moments import before_deadline, in_turn, last_refusable, undoable
+from airproof_e2e.saga.moments import asked_to_do, before_deadline, in_turn, last_refusable, undoable
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AT_ONCE = 4
 GATHER_S = 0.5
+DEADLINE_S, NO_LATER_S = 1.0, 2.0
 Talked = tuple[Step, BusMessage, BusMessage]
 
 
@@ -182,6 +183,21 @@ def _start_again(stage: Stage, first: str, given: SagaInput, key: str) -> None:
     except StartRefused as refusal:
         promise, facts = "one start is one saga, however it ended", (f"key {key}",)
         stage.anomalies.append(Anomaly("SAGA", "start-forgotten", promise, f"saga {first}", str(refusal), facts))
+
+
+def start_repeated_with_later_deadline(stage: Stage) -> None:
+    """The start is made again while a participant hangs, with all the time there is; the first deadline counts.
+
+    A platform that takes it for another start is right too.
+    """
+    given, key = stage.make_input(), str(uuid4())
+    start = partial(stage.start, given, key=key, deadline_s=DEADLINE_S, ends=COMPENSATED)
+    with asked_to_do(stage, start) as (saga_id, _):
+        with suppress(StartRefused):
+            again = stage.access.start(given, key=key, deadline_s=stage.saga.longest_deadline_s)
+            _demand_one(stage, {saga_id, again}, key)
+        stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed), timeout_s=DEADLINE_S + NO_LATER_S)
+    stage.wait_end(saga_id)
 
 
 def start_by_a_stranger(stage: Stage) -> None:

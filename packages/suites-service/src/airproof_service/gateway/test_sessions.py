@@ -202,7 +202,10 @@ def test_who_is_locked_out_does_not_get_in(stage: Stage) -> None:
 @pytest.mark.destructive
 @pytest.mark.covers("GW-2", "SEC-1")
 def test_who_is_gone_does_not_get_in(cell: Cell, tenant: Tenant, wire: Wire) -> None:
-    """Whoever was removed is not let in with whatever they have, also while the database is away and its copy lags."""
+    """Whoever was removed is not let in with whatever they have, also while the database is away and its copy lags.
+
+    Nor is it so when somebody of another tenant has got their name.
+    """
     del wire
     entities = cell.platform.entities(cell.platform.manifest.routes[0].entity)
     with ExitStack() as late:
@@ -215,6 +218,7 @@ def test_who_is_gone_does_not_get_in(cell: Cell, tenant: Tenant, wire: Wire) -> 
         link = on(cell.platform.manifest.identity, Role.POSTGRES_PRIMARY.value)
         with applied(cell, link.when(postgres.query(containing=ref.owner)).reset().preventable()):
             _demand_outside(stage, cell.platform.sessions, ref, held[:1], by_password=False)
+    entities.create(Tenant(f"{tenant.id}-other"), called=ref)
     _demand_outside(stage, cell.platform.sessions, ref, held[1:])
     stage.judge()
 
