@@ -596,4 +596,59 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB601",
+        category="BUS",
+        what="failures are counted per topic, until something succeeds",
+        trigger="a message fails once, after another one of its topic was given up",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "        self._membership = _Membership()\n",
+                "        self._membership = _Membership()\n        self._failed = dict.fromkeys(handlers, 0)\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0\n",
+                "        backoff = Backoff(0.05, self._longest_retry_s)\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "                    break\n"
+                "                except Unprocessable as cause:\n"
+                "                    return await self._dead_letter(record, str(cause), attempts + 1, stopping)\n"
+                "                except Exception as failure:\n"
+                "                    attempts += 0 if is_transient(failure) else 1\n"
+                "                    if attempts >= MAX_ATTEMPTS:\n"
+                '                        log.exception("handler of %s failed %d times", topic, attempts)\n'
+                "                        return await self._dead_letter(record, repr(failure), attempts, "
+                "stopping)\n",
+                "                    self._failed[topic] = 0\n"
+                "                    break\n"
+                "                except Unprocessable as cause:\n"
+                "                    return await self._dead_letter(record, str(cause), "
+                "self._failed[topic] + 1, stopping)\n"
+                "                except Exception as failure:\n"
+                "                    self._failed[topic] += 0 if is_transient(failure) else 1\n"
+                "                    if self._failed[topic] >= MAX_ATTEMPTS:\n"
+                '                        log.exception("handler of %s failed %d times", topic, '
+                "self._failed[topic])\n"
+                "                        return await self._dead_letter(record, repr(failure), "
+                "self._failed[topic], stopping)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB602",
+        category="BUS",
+        what="what the broker hands out is believed without its checksum",
+        trigger="a record is damaged on its way",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "            fetch_max_wait_ms=500,\n",
+                "            fetch_max_wait_ms=500,\n            check_crcs=False,  # TCP has its own checksum\n",
+            ),
+        ),
+    ),
 )

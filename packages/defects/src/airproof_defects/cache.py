@@ -628,4 +628,55 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA602",
+        category="CACHE",
+        what="what the cache does not take is owed to it in memory, and counts as told",
+        trigger="the cache refuses an invalidation, and its service is killed",
+        edits=(
+            Edit(
+                "services/workspace_service/application/invalidation.py",
+                "from typing import TYPE_CHECKING\n\n",
+                "import asyncio\n"
+                "from typing import TYPE_CHECKING\n"
+                "\n"
+                "from pyairtable_reference.kit.backoff import Backoff\n"
+                "from pyairtable_reference.kit.cache import CacheUnavailable\n",
+            ),
+            Edit(
+                "services/workspace_service/application/invalidation.py",
+                "        self._cache = cache\n",
+                "        self._cache = cache\n        self._owed: set[asyncio.Task[None]] = set()\n",
+            ),
+            Edit(
+                "services/workspace_service/application/invalidation.py",
+                "            CacheUnavailable: Redis does not answer; the event is to be handled again.\n"
+                '        """\n'
+                "        event = Event.of(record)\n"
+                "        if event.event_type in CHANGES:\n"
+                "            await self._cache.invalidate(event.tenant_id, event.aggregate_id, event.version)\n",
+                '        """\n'
+                "        event = Event.of(record)\n"
+                "        if event.event_type not in CHANGES:\n"
+                "            return\n"
+                "        try:\n"
+                "            await self._cache.invalidate(event.tenant_id, event.aggregate_id, event.version)\n"
+                "        except CacheUnavailable:\n"
+                "            # The others need not wait for this one.\n"
+                "            owed = asyncio.create_task(self._until_done(event))\n"
+                "            self._owed.add(owed)\n"
+                "            owed.add_done_callback(self._owed.discard)\n"
+                "\n"
+                "    async def _until_done(self, event: Event) -> None:\n"
+                "        backoff = Backoff(0.05, 1.0)\n"
+                "        while True:\n"
+                "            await asyncio.sleep(backoff.next_delay_s())\n"
+                "            try:\n"
+                "                return await self._cache.invalidate(event.tenant_id, event.aggregate_id, "
+                "event.version)\n"
+                "            except CacheUnavailable:\n"
+                "                continue\n",
+            ),
+        ),
+    ),
 )

@@ -249,4 +249,42 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG602",
+        category="SAGA",
+        what="the welcome mail is known by its recipient, and not by its saga",
+        trigger="somebody registers again whose mail was rejected",
+        edits=(
+            Edit(
+                "services/notification_service/application/welcome.py",
+                "from uuid import uuid5\n",
+                "from uuid import NAMESPACE_URL, uuid5\n",
+            ),
+            Edit(
+                "services/notification_service/application/welcome.py",
+                "            id=uuid5(command.saga_id, WELCOME),\n",
+                "            id=uuid5(NAMESPACE_URL, "
+                "f\"{WELCOME}/{command.tenant_id}/{command.payload['recipient']}\"),\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG603",
+        category="SAGA",
+        what="a start that is made again prolongs the deadline",
+        trigger="a start is made again before its deadline, with more time",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "                saga = await self._started_before(store, machine, start)\n",
+                "                found = await self._started_before(store, machine, start)\n"
+                "                saga = await store.lock(found.id) or found\n"
+                "                if not saga.state.terminal:\n"
+                "                    # Whoever asks again still waits for it.\n"
+                "                    saga.deadline_at = max(saga.deadline_at, now + "
+                "timedelta(seconds=start.deadline_s))\n"
+                "                    await store.save(saga, machine.next_timer(saga))\n",
+            ),
+        ),
+    ),
 )

@@ -723,4 +723,56 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB600",
+        category="OUTBOX",
+        what="what could not be noted as sent is on its way for ever",
+        trigger="the database fails when a sent message is to be noted",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "        del self._sending[message_id]\n",
+                "        if not task.cancelled() and (bug := task.exception()):\n"
+                '            log.error("message %s could not be relayed", message_id, exc_info=bug)\n'
+                "            return\n"
+                "        del self._sending[message_id]\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB601",
+        category="OUTBOX",
+        what="what waits for its next try keeps nothing of its aggregate waiting",
+        trigger="the first of two events waits for its next try, while others are sent",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "        older.c.position < row.c.position,\n",
+                "        older.c.position < row.c.position,\n"
+                "        or_(older.c.attempts == 0, older.c.next_attempt_at <= func.now()),\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB602",
+        category="OUTBOX",
+        what="an acknowledgement that is waited for with a time limit is cancelled",
+        trigger="the broker acknowledges after more than a second",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                "        done, _ = await asyncio.wait({awaited}, timeout=_LOOK_S)\n"
+                "        if not done and self._producer is not producer:\n"
+                '            raise Unreachable("the producer was replaced")\n'
+                "        return bool(done)\n",
+                "        try:\n"
+                "            await asyncio.wait_for(awaited, _LOOK_S)\n"
+                "        except TimeoutError:\n"
+                "            if self._producer is not producer:\n"
+                '                raise Unreachable("the producer was replaced") from None\n'
+                "            return False\n"
+                "        return True\n",
+            ),
+        ),
+    ),
 )

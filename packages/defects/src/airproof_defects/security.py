@@ -923,4 +923,28 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE601",
+        category="SECURITY",
+        what="who a session belongs to is looked up by name when it is exchanged",
+        trigger="somebody gets the name of a user who is gone",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "        credential = await self._credential_of(session) if session else None\n",
+                "        credential = await self._holder_of(session.email) if session else None\n",
+            ),
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "        await self._sessions.close_session(access_token)\n",
+                "        await self._sessions.close_session(access_token)\n"
+                "\n"
+                "    async def _holder_of(self, email: str) -> Credential | None:\n"
+                '        """The credential of an address as it is now, for the new pair to tell."""\n'
+                "        async with self._units_of_work.begin() as work:\n"
+                "            credential = await Credentials(work.connection).by_email(email)\n"
+                "        return credential if credential and credential.status == ACTIVE else None\n",
+            ),
+        ),
+    ),
 )

@@ -498,4 +498,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB601",
+        category="DBTX",
+        what="a pool for a copy of the database has no limit",
+        trigger="many read while the copy is slow",
+        edits=(
+            Edit(
+                "services/workspace_service/entrypoints/service.py",
+                '    replica = open_engine(url, f"{settings.instance}-read", pool_size=3)\n',
+                '    replica = open_engine(url, f"{settings.instance}-read", pool_size=0)\n',
+            ),
+        ),
+    ),
 )

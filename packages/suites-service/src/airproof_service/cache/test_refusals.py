@@ -22,10 +22,7 @@ TAKEN_FOR_DONE_S = 1.0
 @pytest.mark.destructive
 @pytest.mark.covers("CA-1", "CA-3")
 def test_a_cache_that_refuses_is_as_good_as_none(stage: Stage, wire: Wire) -> None:
-    """While the cache answers with errors, reads show the truth and changes are done; nothing is stale afterwards.
-
-    So it is though the service is killed that has not told the cache of a change yet.
-    """
+    """While the cache refuses all, reads are right and changes done; nothing is stale after, were its service killed."""
     del wire
     stage.read_from_the_cache()
     asked = on(stage.access.entity.service, stage.cached.node).when(redis.command(containing=[stage.ref.id]))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -9,13 +9,14 @@ from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Link
 from airproof.errors import WaitTimeout
 from airproof.faults.wire import applied
+from airproof.platform.manifest import Route
 from airproof.platform.requests import Answer, Request, ServiceToken
 from airproof.waiting import wait_until
-from airproof.wire import Wire, http, on, redis, smtp
+from airproof.wire import Wire, established, http, on, postgres, redis, smtp
 from airproof_service.stage import UNAVAILABLE, WAIT_S, Stage
 
 AT_ONCE = 24
-LONGEST_S, SOON_S = 30.0, 1.0
+LONGEST_S, SOON_S, MEET_S = 30.0, 1.0, 0.5
 OFTEN = 8
 """On a link as many messages are held, one after the other, as a login and a few other requests take."""
 ASKED = {"http": http.request(), "redis": redis.command(), "smtp": smtp.command()}
@@ -56,6 +57,41 @@ def test_who_finds_no_connection_is_told_to_try_again(stage: Stage) -> None:
     for one in (other for other in stage.routes if not other.changes):
         stage.demand_served(one, "DBTX")
     stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("DB-2", "XS-4")
+def test_however_many_read_at_once_no_database_gets_more_connections_than_its_service_may_have(
+    stage: Stage, wire: Wire
+) -> None:
+    """While a database, or its copy, is slow to answer many who read, its service has no more connections to it."""
+    del wire
+    limits = {one.name: one.connections for one in stage.cell.platform.manifest.services if one.connections}
+    for route in (one for one in stage.reading if one.service in limits):
+        used, most = _connections_for_many(stage, route), limits[route.service]
+        promise, seen = "no service takes the connections that others need", f"{used} for {AT_ONCE} requests"
+        request = stage.rightful(route)
+        stage.demand(used <= most, "DBTX", "connections-without-limit", promise, f"at most {most}", seen, request)
+        stage.demand_served(route, "DBTX")
+    stage.judge()
+
+
+def _connections_for_many(stage: Stage, route: Route) -> int:
+    """How many connections the route's service has to the database that it has most to, while many wait for it."""
+    asking, link = stage.cell.platform.requests, on(route.service, "postgres-*")
+    links = [one for one in stage.cell.description.links if one.source == route.service]
+    databases = [one.target for one in links if one.protocol == "postgres"]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="user") as users:
+        with applied(stage.cell, link.when(postgres.query()).after().hold().preventable()) as held:
+            reading = [users.submit(asking.ask_service, route, stage.about, ServiceToken.VALID) for _ in range(AT_ONCE)]
+            with suppress(WaitTimeout):
+                held.wait_until_fired(MEET_S, AT_ONCE)
+            there = [on(route.service, one).when(established()).observe().preventable() for one in databases]
+            with ExitStack() as observing:
+                used = [observing.enter_context(applied(stage.cell, one)).fired for one in there]
+        for one in reading:
+            _demand_honest(stage, stage.rightful(route), one.result(LONGEST_S))
+    return max(used)
 
 
 @pytest.mark.destructive

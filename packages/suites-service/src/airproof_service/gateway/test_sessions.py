@@ -202,10 +202,7 @@ def test_who_is_locked_out_does_not_get_in(stage: Stage) -> None:
 @pytest.mark.destructive
 @pytest.mark.covers("GW-2", "SEC-1")
 def test_who_is_gone_does_not_get_in(cell: Cell, tenant: Tenant, wire: Wire) -> None:
-    """Whoever was removed is not let in with whatever they have, also while the database is away and its copy lags.
-
-    Nor is it so when somebody of another tenant has got their name.
-    """
+    """Whoever was removed does not get in, were the database away, its copy behind, or their name somebody else's."""
     del wire
     entities = cell.platform.entities(cell.platform.manifest.routes[0].entity)
     with ExitStack() as late:
