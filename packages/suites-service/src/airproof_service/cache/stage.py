@@ -129,7 +129,11 @@ class Stage:
 
     def wait_invalidated(self, version: int, *, removed: bool = False) -> BusMessage:
         """Waits until the event of that version has been consumed, notes when that was seen, and returns it."""
-        event = self.cache.wait_invalidated(self.ref, version, timeout_s=WAIT_S)
+        try:
+            event = self.cache.wait_invalidated(self.ref, version, timeout_s=WAIT_S)
+        except WaitTimeout as error:
+            promise, expected = "whoever keeps the cache right is told of every change, in time", f"within {WAIT_S:g} s"
+            self.fail(Anomaly(CATEGORY, "not-invalidated", promise, expected, str(error)))
         self.invalidations.append(Invalidation(version, self._now(), removed))
         if (expected := self.asked.get(version, event.correlation_id)) != event.correlation_id:
             promise = "an event tells the correlation id of the request that it comes from"

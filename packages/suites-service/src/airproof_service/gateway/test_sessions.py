@@ -202,7 +202,7 @@ def test_who_is_locked_out_does_not_get_in(stage: Stage) -> None:
 @pytest.mark.destructive
 @pytest.mark.covers("GW-2", "SEC-1")
 def test_who_is_gone_does_not_get_in(cell: Cell, tenant: Tenant, wire: Wire) -> None:
-    """Whoever was removed does not get in, were the database away, its copy behind, or their name somebody else's."""
+    """Whoever was removed does not get in, even if the database is away, its copy behind, or their name given away."""
     del wire
     entities = cell.platform.entities(cell.platform.manifest.routes[0].entity)
     with ExitStack() as late:
