@@ -22,7 +22,7 @@ TAKEN_FOR_DONE_S = 1.0
 @pytest.mark.destructive
 @pytest.mark.covers("CA-1", "CA-3")
 def test_a_cache_that_refuses_is_as_good_as_none(stage: Stage, wire: Wire) -> None:
-    """While the cache refuses, reads are right and changes done; nothing is stale after, were its service killed too."""
+    """While the cache refuses, reads are right and changes done; nothing is stale after, were its service killed."""
     del wire
     stage.read_from_the_cache()
     asked = on(stage.access.entity.service, stage.cached.node).when(redis.command(containing=[stage.ref.id]))
