@@ -261,7 +261,7 @@ class Candidates:
         """Those that this message may match, in order: not sure, but soon said."""
         content, fields = exchange.content, exchange.fields
         found = []
-        if len(content) >= self._shortest:
+        if len(content) >= self._shortest:  # shorter content holds none of them
             found = [armed for literal, armed in self._by_literal if literal in content]
         for name, by_value in self._by_value.items():
             found += by_value.get(str(fields.get(name)), ())

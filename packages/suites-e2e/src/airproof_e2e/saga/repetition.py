@@ -31,7 +31,7 @@ from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AT_ONCE = 4
 GATHER_S = 0.5
-DEADLINE_S, NO_LATER_S = 1.0, 2.0
+DEADLINE_S, NO_LATER_S = 1.0, 6.0
 Talked = tuple[Step, BusMessage, BusMessage]
 
 
