@@ -775,4 +775,21 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB603",
+        category="OUTBOX",
+        what="a dead letter that is given up once more tells why it was the first time",
+        trigger="an operator sends a dead letter again, and it is given up for another reason",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "        headers = [*record.headers, *((name, value.encode()) for name, value in extra.items())]\n",
+                "there twice.\n"
+                "        present = {name for name, _ in record.headers}\n"
+                "        added = [(name, value.encode()) for name, value in extra.items() if name not in "
+                "present]\n"
+                "        headers = [*record.headers, *added]\n",
+            ),
+        ),
+    ),
 )

@@ -20,6 +20,11 @@ TRIED = "dlq-attempts"
 """The header of a dead letter that says how often it was tried, at least once."""
 
 
+def said(letter: BusMessage, header: str) -> str:
+    """What a header of a dead letter says, at last if it was one before; empty if it is not there."""
+    return letter.headers.get(header, "").rpartition("\n")[2]
+
+
 def check_outbox(observation: SagaObservation, expectation: Expectation) -> Verdict:
     """Judges what the services still hold back and what they parked."""
     unread = [what for what in observation.unread if what in {"bus", "outbox"}]
@@ -58,12 +63,12 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
     originals = {_name(m): m for m in reversed(observation.bus) if m.kind is not MessageKind.DEAD_LETTER}
     for letter in letters:
         for header, what in ((CAUSE, "why it is one"), (PARKER, "who made it one"), (TRIED, "how often it was tried")):
-            if letter.headers.get(header, "") in {"", "0"}:
+            if said(letter, header) in {"", "0"}:
                 promise = f"a dead letter says {what}"
                 yield Anomaly(OUTBOX, "no-cause", promise, f"a {header}", "none", witness([letter]))
         original = originals.get(_name(letter))
-        if original and letter.headers.get(ORIGIN) != original.topic:
-            promise, seen = "a dead letter says which topic its message is of", letter.headers.get(ORIGIN) or "none"
+        if original and said(letter, ORIGIN) != original.topic:
+            promise, seen = "a dead letter says which topic its message is of", said(letter, ORIGIN) or "none"
             yield Anomaly(OUTBOX, "wrong-origin", promise, original.topic, seen, witness([original, letter]))
         if original and (original.key, original.body) != (letter.key, letter.body):
             promise = "a dead letter is the original message, untouched"

@@ -8,7 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 
+from airproof.checkers.outbox import CAUSE, said
 from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import witness
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Tenant, Write
 from airproof.platform.manifest import Step, Subscription
@@ -149,8 +151,8 @@ def _holding(holds: Sequence[AppliedRule]) -> list[AppliedRule]:
 def given_up(stage: Stage) -> None:
     """Who keeps a figure cannot count events, each for another reason that does not pass, and gives them up.
 
-    When it can again, an operator sends the dead letters once more, weeks later. Counting one of them fails once more:
-    how often others have failed before is nothing to it.
+    One is sent again too early, and given up for the next one's reason. When it can count again, an operator sends all
+    of them, weeks later. Counting one fails once more: how often others have failed before is nothing to it.
     """
     for one in _told_forward(stage):
         about, reasons = replace(stage, subject=one), postgres.FOR_GOOD
@@ -167,10 +169,30 @@ def given_up(stage: Stage) -> None:
                 stage.allowance.parked.update(events)
                 letters = demand_letters(stage, one.service, events.values(), "CQRS")
             again = on(one.service, DATABASE).when(postgres.statement(containing=_carrying(about, saga_ids[0])))
+            if letters:
+                with given_up_over(stage, one.service, again.respond(sqlstate=reasons[1], message="broken")):
+                    _demand_told_anew(stage, one.service, saga_ids[0], letters[0], events[letters[0].message_id])
             with applied(stage, again.times(1).respond(sqlstate=UNEXPECTED, message="not now")) as refused:
                 for letter in letters:
                     letter_sent(stage, letter, events[letter.message_id], days=LETTER_DAYS)
                 refused.wait_until_fired(WAIT_S)
+
+
+def _demand_told_anew(stage: Stage, service: str, saga_id: str, letter: BusMessage, event: BusMessage) -> None:
+    """A dead letter that is sent again and given up for another reason tells that reason."""
+    letter_sent(stage, letter, event, days=0)
+    again = wait_until(
+        lambda: [
+            one
+            for one in stage.platform.bus.messages(saga_id)
+            if one.kind is MessageKind.DEAD_LETTER and one.message_id == letter.message_id
+        ][1:],
+        timeout_s=WAIT_S,
+        describe=f"{service} to give up once more what an operator has sent it too early",
+    )[0]
+    if (told := said(again, CAUSE)) in {"", said(letter, CAUSE)}:
+        promise, expected = "whoever looks after what was given up is told why it was the last time", "another cause"
+        stage.anomalies.append(Anomaly("OUTBOX", "old-cause", promise, expected, told or "none", witness([again])))
 
 
 def redelivered_to_each_instance(stage: Stage) -> None:
