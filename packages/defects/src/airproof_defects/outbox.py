@@ -784,7 +784,6 @@ DEFECTS: tuple[Defect, ...] = (
             Edit(
                 "kit/messaging/consumer.py",
                 "        headers = [*record.headers, *((name, value.encode()) for name, value in extra.items())]\n",
-                "there twice.\n"
                 "        present = {name for name, _ in record.headers}\n"
                 "        added = [(name, value.encode()) for name, value in extra.items() if name not in "
                 "present]\n"
