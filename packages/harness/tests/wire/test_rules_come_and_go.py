@@ -105,6 +105,8 @@ class Bench:
         for stream in self._streams:
             stream.ended(False)
         await self._turn()
+        while self._loop.writers:
+            await self._turn()
 
     async def _turn(self) -> None:
         for _ in range(6):
