@@ -9,7 +9,9 @@ import pytest
 from airproof.errors import FaultUnsupported, UsageError
 from airproof.wire import Moment, captured, glob, http, kafka, on, opened, passing, postgres, redis, regex, smtp
 from airproof.wire.actions import ACTIONS, possible
+from airproof.wire.armed import Armed, Candidates, Captures
 from airproof.wire.rules import Rule, rule_from
+from airproof.wire.session import Exchange
 
 HERE = on("auth-service", "postgres*")
 RULES = [
@@ -42,6 +44,11 @@ def test_what_is_fetched_is_searched_and_what_holds_nothing_is_not() -> None:
     assert kafka.fetch(containing="a").containing == kafka.produce(containing="a").containing
     with pytest.raises(UsageError, match="postgres: nothing is searched in startup; name a field"):
         postgres.connect(containing="a")
+
+
+def test_content_as_long_as_what_is_sought_is_searched_and_so_it_is_beside_longer_ones() -> None:
+    short, long = (Armed(HERE.when(postgres.query(containing=one)).hold(), Captures()) for one in ("a", "longer"))
+    assert Candidates([short, long]).meant_by(Exchange(1, "query", content=b"a")) == [short]
 
 
 def test_losing_a_reply_happens_after() -> None:
