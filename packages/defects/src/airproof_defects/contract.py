@@ -715,4 +715,32 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT601",
+        category="CONTRACT",
+        what="messages whose time stamp is not in the past are refused",
+        trigger="the clock of whoever sends is ahead by less than a second",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                "from datetime import datetime\n",
+                "",
+            ),
+            Edit(
+                "kit/envelope.py",
+                "from pydantic import TypeAdapter, ValidationError\n",
+                "from pydantic import PastDatetime, TypeAdapter, ValidationError\n",
+            ),
+            Edit(
+                "kit/envelope.py",
+                "    version: int\n    timestamp: datetime\n",
+                "    version: int\n    timestamp: PastDatetime\n",
+            ),
+            Edit(
+                "kit/envelope.py",
+                "    correlation_id: str\n    timestamp: datetime\n",
+                "    correlation_id: str\n    timestamp: PastDatetime\n",
+            ),
+        ),
+    ),
 )

@@ -935,4 +935,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS600",
+        category="XSERVICE",
+        what="who somebody is is looked up in Redis while a database connection is held",
+        trigger="Redis hangs while many show their tokens",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "        session = await self._sessions.find(access_token)\n"
+                "        if session is None or await self._credential_of(session) is None:\n",
+                "        async with self._units_of_work.begin() as work:\n"
+                "            session = await self._sessions.find(access_token)\n"
+                "            credential = await Credentials(work.connection).by_id(UUID(session.user_id)) "
+                "if session else None\n"
+                "        if session is None or credential is None or credential.status != ACTIVE:\n",
+            ),
+        ),
+    ),
 )

@@ -199,4 +199,31 @@ DEFECTS: tuple[Defect, ...] = (
             Edit("kit/event_store.py", '{"stream": aggregate_id, "cause"', '{"stream_type": "workspace", "cause"'),
         ),
     ),
+    Defect(
+        id="ES600",
+        category="ES",
+        what="whether a key was used is looked up among the last events only",
+        trigger="use a key again after more than a hundred changes",
+        edits=(
+            Edit(
+                "kit/event_store.py",
+                "NEW = 0\n",
+                "NEW = 0\nRECENT = 20\n",
+            ),
+            Edit(
+                "kit/event_store.py",
+                '        domain_events.c.version <= bindparam("version"),\n',
+                '        domain_events.c.version.between(bindparam("since"), bindparam("version")),\n',
+            ),
+            Edit(
+                "kit/event_store.py",
+                '        """Whether one of the stream\'s events up to that version has that cause."""\n'
+                '        sought = {"stream": aggregate_id, "cause": causation_id, "version": up_to}\n',
+                '        """Whether one of the stream\'s events up to that version has that cause; long '
+                'streams are not read in full."""\n'
+                '        sought = {"stream": aggregate_id, "cause": causation_id, "since": up_to - RECENT, '
+                '"version": up_to}\n',
+            ),
+        ),
+    ),
 )

@@ -791,4 +791,50 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB604",
+        category="OUTBOX",
+        what="the outbox is ordered by when a transaction began",
+        trigger="of two changes of an entity the later one began first, while neither can be told",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "from sqlalchemy import Interval, and_, bindparam, exists, func, or_, select, update\n",
+                "from sqlalchemy import Interval, and_, bindparam, exists, func, or_, select, tuple_, update\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                '_LEASE_END = func.now() + bindparam("lease", type_=Interval)\n',
+                '_LEASE_END = func.now() + bindparam("lease", type_=Interval)\n'
+                "\n"
+                "\n"
+                "def _age(table: Any) -> Any:\n"
+                '    """When a row was written. Identities alone do not tell: a sequence hands them out in '
+                'blocks to each session."""\n'
+                "    return tuple_(table.c.created_at, table.c.position)\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                "        older.c.position < row.c.position,\n",
+                "        _age(older) < _age(row),\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                "        .order_by(row.c.position)\n",
+                "        .order_by(row.c.created_at, row.c.position)\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                "        newer.c.position > event_outbox.c.position,\n",
+                "        _age(newer) > _age(event_outbox),\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                "        return [Claimed(_message(row), row.attempts, row.followed) for row in "
+                'sorted(rows, key=attrgetter("position"))]\n',
+                '        rows = sorted(rows, key=attrgetter("created_at", "position"))\n'
+                "        return [Claimed(_message(row), row.attempts, row.followed) for row in rows]\n",
+            ),
+        ),
+    ),
 )

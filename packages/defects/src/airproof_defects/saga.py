@@ -470,4 +470,44 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG604",
+        category="SAGA",
+        what="a start that is repeated is answered from memory, as the saga was then",
+        trigger="start a saga again when it is over",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "BATCH = 50\n",
+                "BATCH = 50\nRECENT = 1000\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "        self._broken: dict[UUID, datetime] = {}\n",
+                "        self._broken: dict[UUID, datetime] = {}\n"
+                "        self._recent: dict[tuple[str, str, str], Saga] = {}\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                '            raise IncompleteInput(f"the input must have the fields '
+                '{sorted(machine.definition.input_fields)}")\n',
+                '            raise IncompleteInput(f"the input must have the fields '
+                '{sorted(machine.definition.input_fields)}")\n'
+                "        request = (start.tenant_id, start.saga_type, start.correlation_id)\n"
+                "        recent = self._recent.get(request)\n"
+                "        if recent is not None and machine.definition.same_start(recent.input, start.input):\n"
+                "            return recent\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "                saga = await self._started_before(store, machine, start)\n"
+                "        self._set_timer(machine.next_timer(saga))\n",
+                "                saga = await self._started_before(store, machine, start)\n"
+                "        self._set_timer(machine.next_timer(saga))\n"
+                "        self._recent[request] = saga\n"
+                "        if len(self._recent) > RECENT:\n"
+                "            del self._recent[next(iter(self._recent))]\n",
+            ),
+        ),
+    ),
 )

@@ -240,4 +240,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE601",
+        category="TENANCY",
+        what="a saga's id is made of tenant and key, joined by a letter that both may have",
+        trigger="two tenants have keys that read alike when name and key are written as one",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "from uuid import UUID, uuid4\n",
+                "from uuid import NAMESPACE_URL, UUID, uuid5\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            id=uuid4(),\n",
+                '            id=uuid5(NAMESPACE_URL, f"{start.saga_type}.{start.tenant_id}.{start.correlation_id}"),\n',
+            ),
+        ),
+    ),
 )

@@ -511,4 +511,20 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB602",
+        category="DBTX",
+        what="a change looks on a second connection whether it was done, while it holds its first one",
+        trigger="more change at once than there are connections, each with a key",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                renamed = replace(before, name=name, version=expected_version + 1)\n",
+                "                renamed = replace(before, name=name, version=expected_version + 1)\n"
+                "                if key and await self._was_done(renamed, key):\n"
+                "                    return renamed  # without taking up the stream, and without an error "
+                "in the log of the database\n",
+            ),
+        ),
+    ),
 )

@@ -34,8 +34,8 @@ class Http:
         self._operator = {"X-API-Key": cell.secrets["admin_key"]}
         self._client = httpx.Client(timeout=TIMEOUT_S, limits=LIMITS, trust_env=False)
 
-    def register(self, fields: dict[str, Any], key: str) -> str:
-        """Asks for a registration and returns the id of its saga. The request has another id than the saga.
+    def register(self, fields: dict[str, Any], key: str) -> tuple[str, SagaState]:
+        """Asks for a registration and returns the id of its saga, and its state. The request has another id than that.
 
         Raises:
             StartRefused: the request is wrong.
@@ -52,7 +52,7 @@ class Http:
             StartRefused: the orchestrator does not take it from nobody.
         """
         body = {"saga_type": saga_type, "correlation_id": str(uuid4()), "tenant_id": tenant_id, "input_data": fields}
-        return _started(self._send("POST", ORCHESTRATOR, "/sagas/start", json=body))
+        return _started(self._send("POST", ORCHESTRATOR, "/sagas/start", json=body))[0]
 
     def lets_in(self, email: str, password: str) -> bool:
         """Whether a login with these succeeds, and their workspaces are listed to whoever has it."""
@@ -180,13 +180,13 @@ def _wait_answered(connections: Iterable[socket.socket]) -> None:
                 silent.unregister(key.fileobj)
 
 
-def _started(answer: httpx.Response) -> str:
+def _started(answer: httpx.Response) -> tuple[str, SagaState]:
     if 400 <= answer.status_code < 500:
         raise StartRefused(told(answer), status=answer.status_code, code=error_in(answer))
     said = _json(answer, 202)
     if said.get("status") not in set(SagaState) or not isinstance(said.get("message"), str):
         raise PlatformError(f"{answer.request.url.path} was answered without a state and a message: {told(answer)}")
-    return str(said["saga_id"])
+    return str(said["saga_id"]), SagaState(said["status"])
 
 
 def _json(answer: httpx.Response, status: int) -> Any:

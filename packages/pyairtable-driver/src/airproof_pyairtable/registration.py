@@ -104,6 +104,7 @@ class Registration:
         self._seed = seed
         self._made: dict[str, int] = {}
         self._started: dict[str, Started] = {}
+        self._told: dict[str, SagaState] = {}
         self._lock = threading.Lock()
 
     def make_input(self, tenant: Tenant, *, subject: str | None = None) -> SagaInput:
@@ -131,10 +132,15 @@ class Registration:
         fields: dict[str, Any] = {**given.fields}
         if deadline_s is not None:
             fields["deadline_s"] = deadline_s
-        saga_id = self._http.register(fields, key)
+        saga_id, state = self._http.register(fields, key)
         with self._lock:
             self._started.setdefault(saga_id, Started(given, key))
+            self._told[saga_id] = state
         return saga_id
+
+    def told(self, saga_id: str) -> SagaState:
+        """The status in the last answer to a registration."""
+        return self._told[saga_id]
 
     def read(self, saga_id: str) -> SagaReadout:
         """The saga as the orchestrator reports it now."""

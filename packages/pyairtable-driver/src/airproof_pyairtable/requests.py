@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import jwt
@@ -78,12 +79,14 @@ class Requests:
         *,
         node: str = "",
     ) -> Answer:
-        """Makes the request in the gateway's place."""
+        """Makes the request in the gateway's place; a change has a key of its own."""
         headers: dict[str, Any] = self._doors.identity(about, route.service, token)
         if route.access is Access.SELF:
             headers |= self._session(Session.USER, about)
         if token is ServiceToken.OPERATOR:
             headers |= self._session(Session.OPERATOR, about)
+        if route.changes:
+            headers["Idempotency-Key"] = str(uuid4()).encode()
         request = Request(route, about, fields=fields or {})
         return self._ask(request, node or route.service, self.path(route, about), headers)
 

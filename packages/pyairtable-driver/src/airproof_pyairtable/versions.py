@@ -34,6 +34,8 @@ _KNOWN = {
 }
 
 _NEWER = sql.SQL("""SELECT told || '{{"added_by_a_newer_version": "x"}}'""")
+# By less than clocks may differ.
+_AHEAD, _BEHIND = sql.SQL("interval '0.8 s'"), sql.SQL("interval '-0.8 s'")
 _OLDER = sql.SQL("""
 SELECT CASE WHEN names IS NULL THEN told ELSE coalesce(
     (SELECT jsonb_object_agg(key, value) FROM jsonb_each(told) WHERE names ? key), '{{}}'
@@ -46,11 +48,13 @@ DECLARE known jsonb := {known};
 BEGIN
     IF TG_TABLE_NAME = 'domain_events' THEN
         NEW.payload := airproof_as_another(NEW.payload, known->'types'->NEW.event_type);
+        NEW.occurred_at := NEW.occurred_at + {clock};
         RETURN NEW;
     END IF;
     NEW.headers := airproof_as_another(NEW.headers, known->'heads');
     NEW.payload := airproof_as_another(NEW.payload, known->'kinds'->NEW.kind);
     SELECT jsonb_object_agg(key, CASE
+        WHEN key = 'timestamp' THEN to_jsonb((value #>> '{{}}')::timestamptz + {clock})
         WHEN jsonb_typeof(value) <> 'object' THEN value
         WHEN key = 'metadata' THEN airproof_as_another(value, known->key)
         ELSE airproof_as_another(value, known->'types'->NEW.type)
@@ -67,9 +71,13 @@ _SEND_AS_BEFORE = "DROP FUNCTION airproof_as_another(jsonb, jsonb), airproof_sen
 
 @contextmanager
 def sent_as_another(databases: Databases, tenant_id: str, *, newer: bool) -> Iterator[None]:
-    """Has triggers change each message of the tenant, and each event that is stored: both still say the same."""
+    """Has triggers change each message of the tenant, and each event that is stored: both still say the same.
+
+    The clock of a newer version is ahead of the others', that of an older one is behind.
+    """
     values: dict[str, Any] = {"tenant": sql.Literal(tenant_id), "known": sql.Literal(json.dumps(_KNOWN))}
-    text = _SEND.format(rule=(_NEWER if newer else _OLDER).format(), **values).as_string()
+    rule, clock = (_NEWER.format(), _AHEAD) if newer else (_OLDER.format(), _BEHIND)
+    text = _SEND.format(rule=rule, clock=clock, **values).as_string()
     names = [service.database for service in MANIFEST.services if service.database]
     databases.each(dict.fromkeys(names, (text, {})))
     try:

@@ -16,7 +16,14 @@ from airproof.environment.topology import CellDescription
 from airproof.platform.entities import CacheAccess, EntityAccess
 from airproof.platform.manifest import Manifest, Saga
 from airproof.platform.messaging import BusAccess, MailAccess, OutboxAccess
-from airproof.platform.observation import BusMessage, Effect, MessageKind, SagaObservation, SagaReadout
+from airproof.platform.observation import (
+    BusMessage,
+    Effect,
+    MessageKind,
+    SagaObservation,
+    SagaReadout,
+    SagaState,
+)
 from airproof.platform.requests import RequestAccess
 from airproof.platform.sessions import SessionAccess
 
@@ -112,6 +119,10 @@ class SagaAccess(Protocol):
             StartRefused: the platform says that this start is wrong.
             PlatformError: the platform did not accept the start for another reason; it may have happened all the same.
         """
+        ...
+
+    def told(self, saga_id: str) -> SagaState:
+        """What the last answer to a start of the saga said that its state was."""
         ...
 
     def read(self, saga_id: str) -> SagaReadout:

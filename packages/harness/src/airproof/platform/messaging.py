@@ -158,7 +158,8 @@ class OutboxAccess(Protocol):
         """Has all services store, keep and send what is the tenant's as another version does, until the context ends.
 
         Args:
-            newer: with a header more, and a field more in each object; else without what came after the first version.
+            newer: with a header more, a field more in each object, and a clock that is ahead; else without what came
+                after the first version, and with a clock that is behind.
         """
         ...
 

@@ -52,6 +52,14 @@ class Stream:
         self.attempts.append(Attempt(expected_version, value, update, key or "", mine))
         return update
 
+    def demand(self, expected: UpdateOutcome, *updates: Update) -> None:
+        """Each of the updates came out like that; those that did not are noted."""
+        for one in updates:
+            if one.outcome is not expected:
+                promise = "an update at the last version is done, and any other one conflicts"
+                seen = f"{one.outcome.value}: {one.reason}" if one.reason else one.outcome.value
+                self.anomalies.append(Anomaly("ES", "wrong-outcome", promise, expected.value, seen))
+
     def judge(self, *, removed: str = "") -> None:
         """Fails the test if the stream or the entity is not what the answers promised.
 
@@ -63,7 +71,7 @@ class Stream:
         tells = self.access.entity.tells
         seen = EntityStream(entity, events, tuple(self.attempts), truth, tenant, removed, tells)
         keep(self.cell.history, seen)
-        verdict = combine([judged("scenario", self.anomalies), seen.judge()])
+        verdict = combine([seen.judge(), judged("scenario", self.anomalies)])
         keep_verdict(self.cell.history, verdict, of_scenario=self.anomalies)
         if not verdict:
             pytest.fail(str(verdict), pytrace=False)

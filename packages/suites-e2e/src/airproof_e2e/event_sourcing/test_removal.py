@@ -29,7 +29,7 @@ def test_what_was_updated_meanwhile_is_undone_too(cell: Cell, entity: Entity, te
     access = cell.platform.entities(entity.name)
     with access.passing(tenant) as ref:
         stream = Stream(cell, access, ref)
-        assert stream.update("while it lasts", FIRST).outcome is UpdateOutcome.DONE
+        stream.demand(UpdateOutcome.DONE, stream.update("while it lasts", FIRST))
     stream.judge(removed=entity.removed)
 
 
@@ -46,7 +46,7 @@ def test_an_update_that_meets_the_removal_comes_first(cell: Cell, entity: Entity
             block.wait_blocked(timeout_s=WAIT_S)
             meeting = writers.submit(_release_when_two_wait, block)
         meeting.result(WAIT_S)
-        assert updating.result(WAIT_S).outcome is UpdateOutcome.DONE
+        stream.demand(UpdateOutcome.DONE, updating.result(WAIT_S))
     stream.judge(removed=entity.removed)
 
 

@@ -1,8 +1,9 @@
-"""How soon the events of an entity are told."""
+"""How soon the events of an entity are told, and in which order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -11,7 +12,7 @@ from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
 from airproof.errors import WaitTimeout
 from airproof.faults.wire import applied
-from airproof.platform.observation import UpdateOutcome
+from airproof.platform.observation import MessageKind, UpdateOutcome
 from airproof.waiting import wait_until
 from airproof.wire import Wire, kafka, on, postgres
 from airproof_e2e.event_sourcing.stream import FIRST, WAIT_S, Stream
@@ -33,6 +34,33 @@ def test_a_change_is_told_at_once_though_its_service_has_just_looked(stream: Str
     """A change that is made while its service looks for what to tell, and finds nothing, is told at once."""
     del wire
     _demand_told_soon(stream, _told_after_a_look)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("ES-4", "OUT-2")
+def test_changes_are_told_in_the_order_of_their_versions(stream: Stream, wire: Wire) -> None:
+    """Of two changes that wait to be told the later one began first: they are told in the order of their versions."""
+    del wire
+    service, saga = stream.access.entity.service, stream.cell.platform.manifest.sagas[0].name
+    telling = on(service, Role.KAFKA.value).when(kafka.produce(containing=stream.ref.id)).times(1).hold()
+    looking = on(service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stream.ref.id)).times(1).hold()
+    with ThreadPoolExecutor(1, thread_name_prefix="writer") as writer, applied(stream.cell, telling) as told:
+        _change(stream)
+        told.wait_until_held(WAIT_S)
+        with applied(stream.cell, looking) as began:
+            later = writer.submit(stream.update, "later", FIRST + 2)
+            began.wait_until_held(WAIT_S)
+            _change(stream)
+            began.release()
+            stream.demand(UpdateOutcome.DONE, later.result(WAIT_S))
+    _wait_told(stream, WAIT_S)
+    bus = stream.cell.platform.sagas(saga).observe(stream.ref.tenant).bus
+    events = [one for one in bus if one.kind is MessageKind.EVENT and one.aggregate_id == stream.ref.id]
+    versions = list(dict.fromkeys(one.version for one in events))
+    if versions != sorted(versions):
+        promise = "the events of an aggregate arrive in the order of their versions"
+        stream.anomalies.append(Anomaly("OUTBOX", "reordered", promise, str(sorted(versions)), str(versions)))
+    stream.judge()
 
 
 def _demand_told_soon(stream: Stream, told_soon: Callable[[Stream], bool]) -> None:
@@ -74,7 +102,7 @@ def _told_after_a_look(stream: Stream) -> bool:
 
 def _change(stream: Stream) -> None:
     version = FIRST + len(stream.attempts)
-    assert stream.update(f"changed {version}", version).outcome is UpdateOutcome.DONE
+    stream.demand(UpdateOutcome.DONE, stream.update(f"changed {version}", version))
 
 
 def _all_told(stream: Stream) -> bool:

@@ -31,6 +31,8 @@ from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AT_ONCE = 4
 GATHER_S = 0.5
+_BETWEEN = ("", ".", "_", "-")
+"""What a name and a key may be joined with, and is in names as well."""
 DEADLINE_S, NO_LATER_S = 1.0, 6.0
 Talked = tuple[Step, BusMessage, BusMessage]
 
@@ -179,10 +181,15 @@ def start_repeated_later(stage: Stage) -> None:
 
 def _start_again(stage: Stage, first: str, given: SagaInput, key: str) -> None:
     try:
-        _demand_one(stage, {first, stage.access.start(given, key=key)}, key)
+        _demand_one(stage, {first, again := stage.access.start(given, key=key)}, key)
     except StartRefused as refusal:
         promise, facts = "one start is one saga, however it ended", (f"key {key}",)
         stage.anomalies.append(Anomaly("SAGA", "start-forgotten", promise, f"saga {first}", str(refusal), facts))
+    else:
+        told, is_now = stage.access.told(again), stage.access.read(again).state
+        if told != is_now:
+            promise = "whoever starts a saga again is told how far it is"
+            stage.anomalies.append(Anomaly("SAGA", "told-what-was", promise, is_now, told, (f"saga {again}",)))
 
 
 def start_repeated_with_later_deadline(stage: Stage) -> None:
@@ -213,7 +220,8 @@ def start_repeated_with_other_body(stage: Stage) -> None:
     """The key of a start is used again for others, and by another tenant, whom it is no other start to.
 
     That tenant is called like the first one but for the case of letters. Then the first one makes its start again.
-    The others are one that has nothing in common with it, and those that differ in one field.
+    The others are one that has nothing in common with it, and those that differ in one field. More tenants have keys
+    that read like the first one's when name and key are written as one.
     """
     key, other, given = str(uuid4()), Tenant(stage.tenant.id.upper()), stage.make_input()
     saga_id = stage.start(given, key=key)
@@ -225,6 +233,7 @@ def start_repeated_with_other_body(stage: Stage) -> None:
         if theirs == saga_id:
             _note_shared_key(stage, key, f"saga {theirs} of {stage.tenant.id}")
         _demand_own_key(stage, saga_id, given, key)
+    _demand_own_names(stage, key)
     own = {*given.secrets, given.tenant.id}
     varied = [
         (name, replace(given, fields={**given.fields, name: f"{value}x"}))
@@ -252,6 +261,19 @@ def _demand_own_key(stage: Stage, saga_id: str, given: SagaInput, key: str) -> N
     else:
         if again != saga_id:
             _note_shared_key(stage, key, f"saga {again} when it was started again")
+
+
+def _demand_own_names(stage: Stage, key: str) -> None:
+    """A tenant's name and its key do not become another tenant's, whatever may be put between them."""
+    for number, between in enumerate(_BETWEEN):
+        other, alike = Tenant(f"{stage.tenant.id}{between}x"), f"x{between}{key}"
+        ours = stage.make_input()
+        theirs = stage.make_input(tenant=other, subject=f"another{number}-{ours.subject}")
+        try:
+            if stage.start(ours, key=alike) == stage.start(theirs, key=key):
+                _note_shared_key(stage, alike, "one saga of two tenants")
+        except StartRefused as refusal:
+            _note_shared_key(stage, alike, str(refusal))
 
 
 def _note_shared_key(stage: Stage, key: str, seen: str) -> None:

@@ -12,7 +12,7 @@ from airproof_e2e.saga.stage import COMPENSATED, Stage
 def senders_of_others(stage: Stage) -> None:
     """Whoever sends is of a newer version, and then of an older one, while a saga completes and one is undone.
 
-    Of that version is also what is kept of them meanwhile.
+    Of that version is also what is kept of them meanwhile. Their clocks are ahead of the others', and then behind.
     """
     for newer in (True, False):
         with ExitStack() as stack:

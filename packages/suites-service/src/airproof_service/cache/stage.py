@@ -122,7 +122,10 @@ class Stage:
         self, version: int, access: EntityAccess | None = None, *, key: str | None = None, blames: str = CATEGORY
     ) -> None:
         """Makes that version of the entity, which is at the one before, or was when the same was asked for."""
-        update = self.update(version, access, key=key)
+        self.demand_was_done(self.update(version, access, key=key), version, blames=blames)
+
+    def demand_was_done(self, update: Update, version: int, *, blames: str = CATEGORY) -> None:
+        """The update to that version was done."""
         if update.outcome is not UpdateOutcome.DONE:
             promise, seen = "a change at the last version is made", update.reason or update.outcome.value
             self.fail(Anomaly(blames, "change-fails", promise, f"version {version}", seen))

@@ -65,7 +65,7 @@ def test_a_read_during_a_change_leaves_nothing_stale_behind(stage: Stage) -> Non
             updating = writer.submit(stage.update, 2)
             block.wait_blocked(timeout_s=WAIT_S)
             stage.read_from_the_cache()
-        assert updating.result(WAIT_S).outcome is UpdateOutcome.DONE
+        stage.demand_was_done(updating.result(WAIT_S), 2)
     stage.wait_invalidated(2)
     stage.read()
     stage.judge()

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from threading import Event
 from uuid import uuid4
 
 import pytest
 
+from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
-from airproof.errors import WaitTimeout
+from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.wire import applied
+from airproof.platform.driver import SagaAccess
 from airproof.platform.entities import EntityRef
 from airproof.platform.manifest import Access, Route
 from airproof.platform.requests import Request
@@ -109,6 +112,54 @@ def _demand_all_served(stage: Stage, route: Route, slow: Rule) -> None:
     promise, expected = f"however many wait for {slow.target} at once, each is served", f"{USERS} served"
     seen = f"{len(refused)} not: {refused[0] or 'no answer'}" if refused else ""
     stage.demand(not refused, "XSERVICE", "crowded-out", promise, expected, seen, request)
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("XS-3", "DB-2")
+def test_what_hangs_keeps_nobody_waiting_who_does_not_need_it(stage: Stage, wire: Wire) -> None:
+    """Many ask again and again for what waits for a store that hangs: sagas, which do not need it, complete."""
+    del wire
+    known = stage.cell.platform.manifest
+    cachers = {known.entity(one.entity).service for one in known.caches}
+    routes = [one for one in stage.reading if one.access in PERSONAL and not one.body]
+    for route in routes:
+        stage.demand_served(route)
+    requests = [stage.rightful(one) for one in routes]
+    for service in (known.identity, *sorted(cachers - {known.identity})):
+        hangs = on(service, Role.REDIS.value).when(redis.command("*")).after().hold().preventable()
+        with applied(stage.cell, hangs) as held, _asking_on(stage, requests):
+            with suppress(WaitTimeout):
+                wait_until(lambda: held.fired >= REQUESTS, timeout_s=MEET_S, describe=f"{REQUESTS} to wait")
+            for saga in (stage.cell.platform.sagas(one.name) for one in known.sagas):
+                _demand_ends(stage, saga, f"{service} waits for {Role.REDIS.value}")
+    stage.judge()
+
+
+@contextmanager
+def _asking_on(stage: Stage, requests: Sequence[Request]) -> Iterator[None]:
+    """Many users ask, and ask again as soon as they are answered, whatever they are told."""
+    enough = Event()
+
+    def ask(number: int) -> None:
+        while not enough.is_set():
+            stage.ask(requests[number % len(requests)])
+
+    with ThreadPoolExecutor(REQUESTS, thread_name_prefix="user") as users:
+        asking = [users.submit(ask, number) for number in range(REQUESTS)]
+        try:
+            yield
+        finally:
+            enough.set()
+        for one in asking:
+            one.result(WAIT_S)
+
+
+def _demand_ends(stage: Stage, saga: SagaAccess, meanwhile: str) -> None:
+    try:
+        saga.wait_terminal(saga.start(saga.make_input(stage.about.tenant)), timeout_s=WAIT_S)
+    except (WaitTimeout, PlatformError) as error:
+        promise, expected = "what hangs keeps nobody waiting who does not need it", f"{saga.saga.name} ends meanwhile"
+        stage.anomalies.append(Anomaly("XSERVICE", "crowded-out", promise, expected, str(error), (meanwhile,)))
 
 
 @pytest.mark.destructive
