@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 
 import pytest
 
 from airproof.checkers.verdict import Anomaly
-from airproof.environment.topology import Link
-from airproof.errors import WaitTimeout
+from airproof.environment.topology import Link, Role
+from airproof.errors import PlatformError, WaitTimeout
 from airproof.faults.wire import applied
 from airproof.platform.manifest import Route
 from airproof.platform.requests import Answer, Request, ServiceToken
@@ -57,6 +58,41 @@ def test_who_finds_no_connection_is_told_to_try_again(stage: Stage) -> None:
     for one in (other for other in stage.routes if not other.changes):
         stage.demand_served(one, "DBTX")
     stage.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("DB-2", "XS-4")
+def test_who_has_a_connection_needs_no_other_one(stage: Stage, wire: Wire) -> None:
+    """As many change something at once as a service has connections, and each has one: all are answered."""
+    del wire
+    limits = {one.name: one.connections for one in stage.cell.platform.manifest.services if one.connections}
+    for route in (one for one in stage.routes if one.changes and one.service in limits):
+        most = limits[route.service]
+        refused = _refused_of_many(stage, route, most)
+        promise, seen = "who has a connection waits for no other one", f"{len(refused)} not: {refused[:1]}"
+        rightful = stage.rightful(route)
+        stage.demand(not refused, "DBTX", "second-connection", promise, f"{most} answers", seen, rightful)
+    stage.judge()
+
+
+def _refused_of_many(stage: Stage, route: Route, most: int) -> list[str]:
+    """What those are told who are not answered of so many, all of whom have a connection at the same moment."""
+    asking = partial(stage.cell.platform.requests.ask_service, route, stage.about, ServiceToken.VALID)
+    looking = on(route.service, Role.POSTGRES_PRIMARY.value).when(postgres.query(containing=stage.about.id))
+    with ThreadPoolExecutor(most, thread_name_prefix="user") as users:
+        with applied(stage.cell, looking.times(most).hold()) as held, suppress(WaitTimeout):
+            changing = [users.submit(asking) for _ in range(most)]
+            wait_until(lambda: held.fired >= most, timeout_s=WAIT_S / 2, describe=f"{most} to have connections")
+        return list(filter(None, map(_refused, changing)))
+
+
+def _refused(asked: Future[Answer]) -> str:
+    """What somebody was told who was not answered; empty for an answer."""
+    try:
+        answer = asked.result(LONGEST_S)
+    except PlatformError as error:
+        return str(error)
+    return str(answer) if answer.status >= 500 else ""
 
 
 @pytest.mark.destructive
