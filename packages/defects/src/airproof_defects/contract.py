@@ -345,7 +345,7 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "services/auth_service/entrypoints/http.py",
-                '_ATOM = r"[A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+"',
+                '_ATOM = r"[A-Za-z0-9!#$%&\'*+/=^_`{|}~-]+"',
                 '_ATOM = r"[A-Za-z0-9%+_-]+"',
             ),
         ),
@@ -740,6 +740,56 @@ DEFECTS: tuple[Defect, ...] = (
                 "kit/envelope.py",
                 "    correlation_id: str\n    timestamp: datetime\n",
                 "    correlation_id: str\n    timestamp: PastDatetime\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT602",
+        category="CONTRACT",
+        what="an address is normalised by who keeps it, and not before the saga starts",
+        trigger="an address is spelled in capitals",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                '                "email": normalised(registration.email),\n',
+                '                "email": registration.email,\n',
+            ),
+            Edit(
+                "services/auth_service/application/steps.py",
+                "from pyairtable_reference.services.auth_service.domain.credential import Credential\n",
+                "from pyairtable_reference.services.auth_service.domain.credential import Credential, normalised\n",
+            ),
+            Edit(
+                "services/auth_service/application/steps.py",
+                '        email=command.payload["email"],\n',
+                '        email=normalised(command.payload["email"]),\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="CT603",
+        category="CONTRACT",
+        what="two starts are compared by their values, written as one",
+        trigger="a letter of one field stands in the next one",
+        edits=(
+            Edit(
+                "kit/saga/definition.py",
+                "from __future__ import annotations\n\n",
+                "from __future__ import annotations\n\nimport hashlib\n",
+            ),
+            Edit(
+                "kit/saga/definition.py",
+                "        return self._stable(one) == self._stable(other)\n"
+                "\n"
+                "    def _stable(self, given: Mapping[str, Any]) -> JSON:\n"
+                "        return {name: value for name, value in given.items() if name not in "
+                "self.volatile_input}\n",
+                "        return self._fingerprint(one) == self._fingerprint(other)\n"
+                "\n"
+                "    def _fingerprint(self, given: Mapping[str, Any]) -> str:\n"
+                "        stable = sorted(given.keys() - self.volatile_input)\n"
+                '        return hashlib.sha256("".join(str(given[name]) for name in '
+                "stable).encode()).hexdigest()\n",
             ),
         ),
     ),

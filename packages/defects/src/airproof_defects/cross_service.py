@@ -953,4 +953,38 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS601",
+        category="XSERVICE",
+        what="few connections to Redis are waited for, each as long as Redis hangs",
+        trigger="Redis hangs while many ask",
+        edits=(
+            Edit(
+                "kit/redis.py",
+                "from redis.asyncio import Connection, ConnectionPool, Redis\n",
+                "from redis.asyncio import BlockingConnectionPool, Connection, Redis\n",
+            ),
+            Edit(
+                "kit/redis.py",
+                "from redis.exceptions import ConnectionError as ConnectionLost\n",
+                "from redis.exceptions import ConnectionError as ConnectionLost\n\n\n_CONNECTIONS = 8\n",
+            ),
+            Edit(
+                "kit/redis.py",
+                "    on a new one; a timeout is not waited for twice.\n",
+                "    on a new one; a timeout is not waited for twice. Many at once take turns, so that "
+                "Redis has few connections to keep.\n",
+            ),
+            Edit(
+                "kit/redis.py",
+                "    return Redis.from_pool(ConnectionPool.from_url(url, connection_class=_Connection, "
+                "retry=retry, **timeouts))\n",
+                "    pool = BlockingConnectionPool.from_url(\n"
+                "        url, max_connections=_CONNECTIONS, connection_class=_Connection, retry=retry, "
+                "**timeouts\n"
+                "    )\n"
+                "    return Redis.from_pool(pool)\n",
+            ),
+        ),
+    ),
 )

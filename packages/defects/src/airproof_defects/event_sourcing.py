@@ -226,4 +226,62 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="ES601",
+        category="ES",
+        what="whether a change was done is asked in the transaction that has failed",
+        trigger="the same change is asked for again while it is being committed",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "    from pyairtable_reference.kit.unit_of_work import UnitsOfWork\n",
+                "    from pyairtable_reference.kit.unit_of_work import UnitOfWork, UnitsOfWork\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "        try:\n"
+                "            async with self._units_of_work.begin() as work:\n"
+                "                workspaces = Workspaces(work.connection)\n"
+                "                before = _owned(owner, workspace_id, await "
+                "workspaces.get(owner.tenant_id, workspace_id))\n"
+                "                renamed = replace(before, name=name, version=expected_version + 1)\n"
+                "                correlation_id = logs.current_correlation()\n"
+                "                cause = Cause(owner.tenant_id, correlation_id, key or correlation_id, SERVICE)\n"
+                '                fact = Fact(RENAMED, {"workspace_id": str(before.id), "owner_id": '
+                'str(before.owner_id), "name": name})\n',
+                "        async with self._units_of_work.begin() as work:\n"
+                "            workspaces = Workspaces(work.connection)\n"
+                "            before = _owned(owner, workspace_id, await workspaces.get(owner.tenant_id, "
+                "workspace_id))\n"
+                "            renamed = replace(before, name=name, version=expected_version + 1)\n"
+                "            correlation_id = logs.current_correlation()\n"
+                "            cause = Cause(owner.tenant_id, correlation_id, key or correlation_id, SERVICE)\n"
+                '            fact = Fact(RENAMED, {"workspace_id": str(before.id), "owner_id": '
+                'str(before.owner_id), "name": name})\n'
+                "            try:\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "        except VersionConflict as conflict:\n"
+                "            if key and await self._was_done(renamed, key):\n"
+                "                return renamed\n"
+                '            raise ApiError(409, "version-conflict", f"{conflict}; read it again") from '
+                "conflict\n"
+                "        return renamed\n"
+                "\n"
+                "    async def _was_done(self, renamed: Workspace, key: str) -> bool:\n"
+                "        async with self._units_of_work.begin() as work:\n"
+                "            event = await work.events.find(str(renamed.id), renamed.version)\n",
+                "            except VersionConflict as conflict:\n"
+                "                if key and await self._was_done(work, renamed, key):\n"
+                "                    return renamed\n"
+                '                raise ApiError(409, "version-conflict", f"{conflict}; read it again") '
+                "from conflict\n"
+                "        return renamed\n"
+                "\n"
+                "    async def _was_done(self, work: UnitOfWork, renamed: Workspace, key: str) -> bool:\n"
+                "        event = await work.events.find(str(renamed.id), renamed.version)\n",
+            ),
+        ),
+    ),
 )

@@ -510,4 +510,46 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG605",
+        category="SAGA",
+        what="a reply that meets its saga locked is noted and left to whoever has the lock",
+        trigger="a reply comes while its participant is being asked once more",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            saga = await store.lock(reply.saga_id)\n",
+                "            saga = await store.lock(reply.saga_id, skip_locked=True)\n"
+                "            if saga is None and await store.get(reply.saga_id):\n"
+                "                # Its timer has just run out: the command is issued again, and so is this "
+                "answer. Nobody has to wait.\n"
+                "                return\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG606",
+        category="SAGA",
+        what="the steps of a new saga are shared by all sagas that start in a process",
+        trigger="more sagas than one",
+        edits=(
+            Edit(
+                "kit/saga/machine.py",
+                "        self.definition = definition\n",
+                "        self.definition = definition\n"
+                "        self.steps = [Step(step.name) for step in definition.steps]\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "from pyairtable_reference.kit.saga.machine import Answer, Effects, Saga, SagaMachine, "
+                "SagaState, Step\n",
+                "from pyairtable_reference.kit.saga.machine import Answer, Effects, Saga, SagaMachine, SagaState\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            steps=[Step(step.name) for step in machine.definition.steps],\n",
+                "            steps=machine.steps.copy(),\n",
+            ),
+        ),
+    ),
 )

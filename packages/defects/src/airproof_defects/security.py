@@ -947,4 +947,54 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE602",
+        category="SECURITY",
+        what="whose a thing is is asked when the version was right",
+        trigger="somebody repeats what its owner has done",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                before = _owned(owner, workspace_id, await "
+                "workspaces.get(owner.tenant_id, workspace_id))\n",
+                "                before = _found(workspace_id, await workspaces.get(owner.tenant_id, workspace_id))\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                # Asked once the version is taken: all that came before is committed, so "
+                "that none of it is missed.\n",
+                "                # Asked once the version is taken: all that came before is committed, so "
+                "that none of it is missed.\n"
+                "                _owned(owner, workspace_id, before)\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "def _owned(owner: Identity, workspace_id: UUID, found: Workspace | None) -> Workspace:\n"
+                "    if found is None or found.owner_id != owner.user_id:\n"
+                '        raise ApiError(404, "not-found", f"there is no workspace {workspace_id}")\n'
+                "    return found\n",
+                "def _found(workspace_id: UUID, found: Workspace | None) -> Workspace:\n"
+                "    if found is None:\n"
+                '        raise ApiError(404, "not-found", f"there is no workspace {workspace_id}")\n'
+                "    return found\n"
+                "\n"
+                "\n"
+                "def _owned(owner: Identity, workspace_id: UUID, found: Workspace | None) -> Workspace:\n"
+                "    return _found(workspace_id, found if found and found.owner_id == owner.user_id else None)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SE603",
+        category="SECURITY",
+        what="an address that a header decodes to another one is taken",
+        trigger="start with an address that has an encoded word",
+        edits=(
+            Edit(
+                "services/auth_service/entrypoints/http.py",
+                '_ATOM = r"[A-Za-z0-9!#$%&\'*+/=^_`{|}~-]+"\n',
+                '_ATOM = r"[A-Za-z0-9!#$%&\'*+/=?^_`{|}~-]+"\n',
+            ),
+        ),
+    ),
 )

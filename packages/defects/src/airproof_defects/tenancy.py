@@ -258,4 +258,21 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE602",
+        category="TENANCY",
+        what="what a tenant has is counted no further than the default limit",
+        trigger="a limit above the default, and more than that",
+        edits=(
+            Edit(
+                "kit/tenancy.py",
+                "    is_reached = select(func.count() >= "
+                'limit).select_from(things).where(things.c.tenant_id == bindparam("tenant"))\n',
+                "    # Large tenants are not counted to the end: it is enough to know that there are so many.\n"
+                "    counted = select(things.c.id).where(things.c.tenant_id == "
+                'bindparam("tenant")).limit(default).subquery()\n'
+                "    is_reached = select(func.count() >= limit).select_from(counted)\n",
+            ),
+        ),
+    ),
 )

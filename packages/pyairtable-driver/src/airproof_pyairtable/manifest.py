@@ -99,7 +99,10 @@ REGISTRATION = Saga(
     sends_within_s=10,
     sends_at_once=8,
     invalid={
-        "email": ("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", "a@c.example\n", TOO_LONG, NO_ADDRESS),
+        "email": (
+            *("", "nobody", "a b@c.example", "a@b", "a\x00b@c.example", "a@c.example\n", TOO_LONG, NO_ADDRESS),
+            *("=?utf-8?q?=0A?=@c.example", "=?utf-8?q?a=40b.example?=@c.example"),
+        ),
         "password": ("", "short", "x" * 257, "nul\x00nul"),
         "first_name": ("", "x" * 101, "a\nb", "a\n", "\x00"),
         "last_name": ("", "x" * 101, "a\n"),

@@ -126,6 +126,10 @@ class Registration:
         }
         return SagaInput(tenant, fields["email"], fields, (password,), fields["first_name"])
 
+    def respelled(self, given: SagaInput) -> SagaInput:
+        """The address in capitals."""
+        return replace(given, fields={**given.fields, "email": given.subject.upper()})
+
     def start(self, given: SagaInput, *, key: str | None = None, deadline_s: float | None = None) -> str:
         """Registers the person; see `SagaAccess.start`."""
         key = str(uuid.uuid4()) if key is None else key

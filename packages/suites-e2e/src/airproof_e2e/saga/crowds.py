@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from airproof.checkers.verdict import Anomaly
+from airproof.checkers.view import EXECUTE
 from airproof.platform.driver import SagaInput, Tenant, Write
-from airproof.platform.observation import SagaState
+from airproof.platform.observation import MessageKind, SagaState
 from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import held, undo_refused
 from airproof_e2e.saga.moments import at_each_instance, last_refusable
@@ -26,6 +27,19 @@ def with_different_subjects(stage: Stage) -> None:
         promise = "the list of a tenant's sagas shows each once, the newest first"
         expected = f"{latest}, then in any order {started}"
         stage.anomalies.append(Anomaly("SAGA", "wrong-list", promise, expected, str(listed)))
+    stage.wait_end(latest)
+    _demand_own_count(stage, latest)
+
+
+def _demand_own_count(stage: Stage, saga_id: str) -> None:
+    """What others were asked for does not count; the last ask may not be on the bus yet."""
+    for step in stage.saga.steps:
+        commands = [one for one in stage.platform.bus.messages(saga_id) if one.kind is MessageKind.COMMAND]
+        sent = sum(one.type == f"{step.name}.{EXECUTE}" for one in commands)
+        if (asked := stage.access.asked(saga_id, step.name)) > sent + 1:
+            promise, expected = "how often somebody was asked is counted for each saga by itself", f"{sent} asks"
+            facts = (f"saga {saga_id}", f"asked for {step.name}")
+            stage.anomalies.append(Anomaly("SAGA", "asks-miscounted", promise, expected, str(asked), facts))
 
 
 def with_the_same_subject(stage: Stage) -> None:
@@ -45,7 +59,8 @@ def up_to_a_limit(stage: Stage) -> None:
     """More people register, at all instances at once, than the tenant has room for, by the rule that was set last.
 
     Each instance has let some in before there was a rule. Those of other tenants do not count, of which one is called
-    the same but for the case of letters. Where no rule was set, a tenant has the room that all have.
+    the same but for the case of letters. Where no rule was set, a tenant has the room that all have, and by a rule it
+    may have more.
     """
     others = Tenant(f"{stage.tenant.id}-other"), Tenant(stage.tenant.id.upper())
     theirs = [stage.start(stage.make_input(tenant=other)) for other in others for _ in range(ROOM)]
@@ -61,10 +76,18 @@ def up_to_a_limit(stage: Stage) -> None:
 
 
 def _up_to_the_default(stage: Stage, tenant: Tenant) -> None:
-    with stage.access.filled(stage.step.name, tenant, ROOM):
-        for refused in (*[None] * ROOM, stage.step):
-            given, ends = stage.make_input(tenant=tenant), COMPENSATED if refused else COMPLETED
-            stage.wait_end(stage.start(given, ends=ends, refused=refused))
+    """And then up to a limit that is above it."""
+    step, limit = stage.step.name, stage.step.refusal.limit if stage.step.refusal else 0
+    with stage.access.filled(step, tenant, ROOM):
+        _until_refused(stage, tenant)
+    with stage.access.room(step, tenant, limit + ROOM), stage.access.filled(step, tenant, 0):
+        _until_refused(stage, tenant)
+
+
+def _until_refused(stage: Stage, tenant: Tenant) -> None:
+    for refused in (*[None] * ROOM, stage.step):
+        given, ends = stage.make_input(tenant=tenant), COMPENSATED if refused else COMPLETED
+        stage.wait_end(stage.start(given, ends=ends, refused=refused))
 
 
 def _meet(stage: Stage, make_rival: Callable[[], SagaInput]) -> list[str]:

@@ -293,6 +293,14 @@ TIMERS = (
         cell=CellKind.WIRED,
     ),
     Family(
+        "timers-beside-reply",
+        Per.LAST_UNDOABLE,
+        timers.beside_a_reply,
+        "a saga goes on when {subject} is done while its participant is being asked once more",
+        (*ATOMIC, "FI-1"),
+        cell=CellKind.WIRED,
+    ),
+    Family(
         "timers-asked-often",
         Per.LAST_UNDOABLE,
         timers.asked_often,

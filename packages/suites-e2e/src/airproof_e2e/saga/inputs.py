@@ -39,8 +39,9 @@ def unusual_starts(stage: Stage) -> None:
     """The saga is started with every value that the manifest calls unusual, and is told of as it was said.
 
     A start has an unusual value of each field, as long as there are any. So it is under the longest keys, which differ
-    in a letter only.
+    in a letter only. One is spelled in another way, and is kept in one spelling everywhere.
     """
+    stage.start(stage.access.respelled(stage.make_input()))
     _start_under_like_keys(stage)
     _start_with_like_secrets(stage)
     started = {}

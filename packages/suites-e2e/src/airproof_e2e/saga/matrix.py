@@ -47,7 +47,7 @@ def predicted_count(manifest: Manifest) -> int:
 
     For a saga of n steps, of which r may be refused and l of these for a limit, u can be undone and v of these may
     refuse to be, with s subscriptions to its events and m steps that send a mail, it is
-    69 + 3 n + r + l + u + v + 5 s + 12 m, and 28 more if u is not 0.
+    69 + 3 n + r + l + u + v + 5 s + 12 m, and 29 more if u is not 0.
     """
     return sum(
         69
@@ -58,7 +58,7 @@ def predicted_count(manifest: Manifest) -> int:
         + sum(bool(step.compensation and step.compensation.refusal) for step in undoable(saga))
         + 5 * len(_subscriptions(manifest, saga))
         + 12 * (saga.sends_mail_in is not None)
-        + 28 * bool(undoable(saga))
+        + 29 * bool(undoable(saga))
         for saga in manifest.sagas
     )
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import permutations
 from uuid import uuid4
 
 from airproof.checkers.verdict import Anomaly
@@ -181,7 +182,8 @@ def start_repeated_later(stage: Stage) -> None:
 
 def _start_again(stage: Stage, first: str, given: SagaInput, key: str) -> None:
     try:
-        _demand_one(stage, {first, again := stage.access.start(given, key=key)}, key)
+        again = stage.access.start(stage.access.respelled(given), key=key)
+        _demand_one(stage, {first, again}, key)
     except StartRefused as refusal:
         promise, facts = "one start is one saga, however it ended", (f"key {key}",)
         stage.anomalies.append(Anomaly("SAGA", "start-forgotten", promise, f"saga {first}", str(refusal), facts))
@@ -220,8 +222,9 @@ def start_repeated_with_other_body(stage: Stage) -> None:
     """The key of a start is used again for others, and by another tenant, whom it is no other start to.
 
     That tenant is called like the first one but for the case of letters. Then the first one makes its start again.
-    The others are one that has nothing in common with it, and those that differ in one field. More tenants have keys
-    that read like the first one's when name and key are written as one.
+    The others are one that has nothing in common with it, those that differ in one field, and those in which one field
+    begins with the last letter of another. More tenants have keys that read like the first one's when name and key are
+    written as one.
     """
     key, other, given = str(uuid4()), Tenant(stage.tenant.id.upper()), stage.make_input()
     saga_id = stage.start(given, key=key)
@@ -240,6 +243,11 @@ def start_repeated_with_other_body(stage: Stage) -> None:
         for name, value in given.fields.items()
         if value not in own
     ]
+    varied += [
+        (f"{one} and {another}", replace(given, fields={**given.fields, **_moved(given, one, another)}))
+        for (one, _), (another, _) in permutations(varied, 2)
+        if given.fields[another] != given.subject
+    ]
     for what, another in [("all", stage.make_input()), *varied]:
         try:
             seen = f"saga {stage.access.start(another, key=key)}"
@@ -250,6 +258,12 @@ def start_repeated_with_other_body(stage: Stage) -> None:
         promise, facts = "a key that was used for another start is refused", (f"key {key}", f"differs in {what}")
         expected = f"a refusal, {stage.platform.manifest.key_reused}"
         stage.anomalies.append(Anomaly("CONTRACT", "key-reused", promise, expected, seen, facts))
+
+
+def _moved(given: SagaInput, one: str, another: str) -> dict[str, str]:
+    """The two fields when a letter of the one is the other's."""
+    was = given.fields[one]
+    return {one: was[:-1], another: was[-1] + given.fields[another]}
 
 
 def _demand_own_key(stage: Stage, saga_id: str, given: SagaInput, key: str) -> None:

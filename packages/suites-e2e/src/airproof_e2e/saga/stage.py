@@ -133,7 +133,7 @@ class Stage:
             kept=frozenset(step.name for step in kept),
             may_time_out=deadline_s is not None,
             greeted=given.greeted,
-            given={name: str(value) for name, value in given.fields.items() if value not in given.secrets},
+            given=_as_kept(given),
             allowed_s=self.saga.deadline_s if deadline_s is None else deadline_s,
         )
         return saga_id
@@ -191,3 +191,9 @@ class Stage:
             self.anomalies.append(
                 Anomaly("OUTBOX", "ghost-message", promise, f"silence {because}", seen, witness(told))
             )
+
+
+def _as_kept(given: SagaInput) -> dict[str, str]:
+    """What is no secret of it; the subject as the platform keeps it, however it was spelled."""
+    told = {name: str(value) for name, value in given.fields.items() if value not in given.secrets}
+    return {name: given.subject if value.lower() == given.subject else value for name, value in told.items()}

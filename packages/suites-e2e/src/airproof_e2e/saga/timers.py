@@ -10,10 +10,11 @@ from uuid import uuid4
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import COMPENSATE, EXECUTE
 from airproof.errors import FaultNotObserved, WaitTimeout
+from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
-from airproof.wire import on, postgres
+from airproof.wire import AppliedRule, on, postgres
 from airproof_e2e.saga.breakage import frozen_at_rest, held, killed, of_another_version, others_waiting, timers_late
 from airproof_e2e.saga.log_lines import wait_error
 from airproof_e2e.saga.messages import DATABASE, GIVES_UP_WITHIN_S, LOOKS_WITHIN_S, applied
@@ -123,15 +124,33 @@ def _contested(stage: Stage, deadline_s: float) -> bool:
     with applied(stage, broken_off), applied(stage, late) as held_up, asked_to_do(stage, start) as (saga_id, hanging):
         held_up.wait_until_held(deadline_s + GIVES_UP_WITHIN_S)
         if in_time := stage.has(saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}")):
-            looks = link.when(postgres.query(containing=saga_id)).observe().preventable()
-            with applied(stage, looks) as seen:
-                hanging.heal()
-                stage.reply(saga_id, stage.step)
-                with suppress(WaitTimeout):
-                    seen.wait_until_fired(LOOKS_WITHIN_S)
-                held_up.release()
+            _meet_the_reply(stage, saga_id, hanging, held_up)
     stage.wait_end(saga_id)
     return in_time
+
+
+def _meet_the_reply(stage: Stage, saga_id: str, hanging: NodeFault, held_up: AppliedRule) -> None:
+    """The participant answers while the orchestrator is held up, and is let go on when it has looked at the answer."""
+    looks = on(stage.orchestrator, DATABASE).when(postgres.query(containing=saga_id)).observe().preventable()
+    with applied(stage, looks) as seen:
+        hanging.heal()
+        stage.reply(saga_id, stage.step)
+        with suppress(WaitTimeout):
+            seen.wait_until_fired(LOOKS_WITHIN_S)
+        held_up.release()
+
+
+def beside_a_reply(stage: Stage) -> None:
+    """The participant hangs until the orchestrator is about to ask it again, and answers then."""
+    key = f"key-{uuid4()}"
+    asking = postgres.commit(containing=[key, stage.step.name])
+    late = on(stage.orchestrator, DATABASE).when(asking).times(1).hold()
+    with asked_to_do(stage, partial(stage.start, key=key)) as (saga_id, hanging):
+        stage.command(saga_id, stage.step)
+        with applied(stage, late) as held_up:
+            held_up.wait_until_held(WAIT_S)
+            _meet_the_reply(stage, saga_id, hanging, held_up)
+    stage.wait_end(saga_id)
 
 
 def of_a_lost_instance(stage: Stage) -> None:

@@ -50,17 +50,26 @@ def test_whoever_may_ask_is_served(stage: Stage) -> None:
 
 @pytest.mark.covers("SEC-2", "SEC-3")
 def test_what_is_somebody_elses_is_told_as_what_is_not_there(stage: Stage) -> None:
-    """Who may not see a thing is told the same about it as about one that is not there."""
+    """Who may not see a thing is told the same about it as about one that is not there, also who repeats a change."""
     others, missing = Others.of(stage), _missing(stage)
     for route in (one for one in stage.routes if one.access in {Access.OWNER, Access.TENANT}):
-        for user in logged_in(stage, route, others):
-            request = Request(route, stage.about, user=user)
-            told = [(stage.ask(one), one.about) for one in (request, replace(request, about=missing))]
-            theirs, nothing = [one.without(about.id, about.owner) if one else "no answer" for one, about in told]
-            promise = "that there is something is told to nobody who may not see it"
-            expected = f"as of what is not there: {nothing}"
-            stage.demand(theirs == nothing, "SECURITY", "existence-told", promise, expected, theirs, request)
+        asked = Request(route, stage.about, key=f"key-{stage.about.id}" if route.changes else "")
+        requests = [replace(asked, user=user) for user in logged_in(stage, route, others)]
+        for request in requests:
+            _demand_told_as_missing(stage, request, missing)
+        if route.changes:
+            stage.ask(asked)
+            for request in requests:
+                _demand_told_as_missing(stage, request, missing)
     stage.judge()
+
+
+def _demand_told_as_missing(stage: Stage, request: Request, missing: EntityRef) -> None:
+    told = [(stage.ask(one), one.about) for one in (request, replace(request, about=missing))]
+    theirs, nothing = [one.without(about.id, about.owner) if one else "no answer" for one, about in told]
+    promise = "that there is something is told to nobody who may not see it"
+    expected = f"as of what is not there: {nothing}"
+    stage.demand(theirs == nothing, "SECURITY", "existence-told", promise, expected, theirs, request)
 
 
 @pytest.mark.covers("GW-1", "GW-2", "SEC-1")

@@ -15,7 +15,8 @@ from pyairtable_reference.kit.http.tenancy import TENANT_PATTERN
 from pyairtable_reference.services.auth_service.adapters.sessions import Tokens
 from pyairtable_reference.services.auth_service.application.accounts import Accounts, Registration
 
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# Without `?`: a header decodes what stands between `=?` and `?=` (RFC 2047), to another address or to a line's end.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 EMAIL_PATTERN = rf"^{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})+$"
 
