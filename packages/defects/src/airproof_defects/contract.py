@@ -793,4 +793,23 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT604",
+        category="CONTRACT",
+        what="the store gives out no more rows than a page may have, the one that tells of more included",
+        trigger="list more sagas than fit on the largest page, in such pages",
+        edits=(
+            Edit(
+                "kit/saga/store.py",
+                '_STEP = ("state", "attempts", "command_id", "reason", "result", "resend_at")\n',
+                '_STEP = ("state", "attempts", "command_id", "reason", "result", "resend_at")\nLARGEST_PAGE = 100\n',
+            ),
+            Edit(
+                "kit/saga/store.py",
+                "        return await self._all(_OF_TENANT, tenant=tenant_id, offset=offset, limit=limit)\n",
+                "        return await self._all(_OF_TENANT, tenant=tenant_id, offset=offset, "
+                "limit=min(limit, LARGEST_PAGE))\n",
+            ),
+        ),
+    ),
 )

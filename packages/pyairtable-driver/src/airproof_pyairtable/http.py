@@ -20,7 +20,7 @@ from airproof.platform.observation import Mail, SagaState
 from airproof_pyairtable.manifest import GATEWAY, ORCHESTRATOR, WORKSPACES_PATH
 
 TIMEOUT_S, ASKED_WITHIN_S = 20.0, 1.0
-SAGAS_A_PAGE = 4
+SAGAS_A_PAGE, MOST_SAGAS_A_PAGE = 4, 100
 """Few, so that pages follow one another in most tests that list sagas."""
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=4)
 """A connection is not used again when the service, which closes those that are idle for 5 s, may just be closing it."""
@@ -106,11 +106,11 @@ class Http:
         answer = self._send("GET", GATEWAY, f"/sagas/{saga_id}", headers=self._operator)
         return None if answer.status_code == 404 else dict(_json(answer, 200))
 
-    def sagas(self, tenant_id: str) -> list[dict[str, Any]]:
-        """The sagas of a tenant, page by page."""
+    def sagas(self, tenant_id: str, a_page: int) -> list[dict[str, Any]]:
+        """The sagas of a tenant, page by page, of so many each."""
         sagas = list[dict[str, Any]]()
         for page in count(1):
-            answer = self._read(GATEWAY, "/sagas", tenant_id=tenant_id, page=str(page), limit=str(SAGAS_A_PAGE))
+            answer = self._read(GATEWAY, "/sagas", tenant_id=tenant_id, page=str(page), limit=str(a_page))
             sagas += answer["sagas"]
             if not answer["has_next"]:
                 break

@@ -29,7 +29,7 @@ from airproof.waiting import wait_until
 from airproof_pyairtable import blocks
 from airproof_pyairtable.bus import Bus
 from airproof_pyairtable.databases import Databases
-from airproof_pyairtable.http import Http
+from airproof_pyairtable.http import MOST_SAGAS_A_PAGE, SAGAS_A_PAGE, Http
 from airproof_pyairtable.manifest import REGISTRATION
 from airproof_pyairtable.places import EFFECTS, database_of, written_table
 from airproof_pyairtable.poison import forged_commands, forged_replies, new_event
@@ -150,9 +150,10 @@ class Registration:
         """The saga as the orchestrator reports it now."""
         return _readout(self._http.saga(saga_id))
 
-    def listed(self, tenant: Tenant) -> list[str]:
+    def listed(self, tenant: Tenant, *, large: bool = False) -> list[str]:
         """The sagas of the tenant as the orchestrator lists them."""
-        return [str(one["saga_id"]) for one in self._http.sagas(tenant.id)]
+        a_page = MOST_SAGAS_A_PAGE if large else SAGAS_A_PAGE
+        return [str(one["saga_id"]) for one in self._http.sagas(tenant.id, a_page)]
 
     def wait_terminal(self, saga_id: str, *, timeout_s: float) -> SagaReadout:
         """Waits for the event that ends the saga and reads it then; without that event it looks now and again."""
@@ -317,15 +318,15 @@ class Registration:
         return math.inf if row is None or row["in_s"] is None else float(row["in_s"])
 
     @contextmanager
-    def waiting(self, tenant: Tenant, count: int) -> Iterator[None]:
+    def waiting(self, tenant: Tenant, count: int, *, known: bool = False) -> Iterator[None]:
         """Puts rows into the orchestrator's tables, some of which hold what it does not know."""
         database, share = database_of(REGISTRATION.orchestrator), -(-count // 3)
-        known = {"type": REGISTRATION.name, "state": SagaState.RUNNING.value, "step": REGISTRATION.steps[0].name}
+        told = {"type": REGISTRATION.name, "state": SagaState.RUNNING.value, "step": REGISTRATION.steps[0].name}
         try:
             with self._databases.transaction(database) as connection:
-                connection.execute(_WAITING, {**known, "tenant": tenant.id, "count": count, "in_h": 1})
-                for what in known:
-                    unknown = {**known, what: UNKNOWN, "tenant": tenant.id, "count": share, "in_h": -1}
+                connection.execute(_WAITING, {**told, "tenant": tenant.id, "count": count, "in_h": 1})
+                for what in () if known else told:
+                    unknown = {**told, what: UNKNOWN, "tenant": tenant.id, "count": share, "in_h": -1}
                     connection.execute(_WAITING, unknown)
             yield
         finally:
@@ -349,7 +350,7 @@ class Registration:
         with self._lock:
             started = {id_: one for id_, one in self._started.items() if one.given.tenant == tenant}
             of_others = {one.key for one in self._started.values() if one.given.tenant != tenant}
-        listed = {one.saga_id: one for one in map(_readout, self._http.sagas(tenant.id))}
+        listed = {one.saga_id: one for one in map(_readout, self._http.sagas(tenant.id, SAGAS_A_PAGE))}
         unlisted = {id_: _readout(told) for id_ in started if id_ not in listed and (told := self._http.find_saga(id_))}
         sagas = {**unlisted, **listed}
         correlations = {*(one.key for one in started.values()), *(one.correlation_id for one in sagas.values())}

@@ -133,8 +133,12 @@ class SagaAccess(Protocol):
         """The saga as the orchestrator reports it now."""
         ...
 
-    def listed(self, tenant: Tenant) -> list[str]:
-        """The ids of the tenant's sagas as operators are shown them, the newest first."""
+    def listed(self, tenant: Tenant, *, large: bool = False) -> list[str]:
+        """The ids of the tenant's sagas as operators are shown them, the newest first.
+
+        Args:
+            large: they are shown as many at a time as can be.
+        """
         ...
 
     def wait_terminal(self, saga_id: str, *, timeout_s: float) -> SagaReadout:
@@ -245,12 +249,15 @@ class SagaAccess(Protocol):
         """In how many seconds the orchestrator looks at the saga at the latest; infinite if nothing makes it to."""
         ...
 
-    def waiting(self, tenant: Tenant, count: int) -> AbstractContextManager[None]:
+    def waiting(self, tenant: Tenant, count: int, *, known: bool = False) -> AbstractContextManager[None]:
         """Puts in old sagas of the tenant, which has no others; the context's end removes them.
 
         So many wait for something that is long due and cannot be done: another version has left them, of a type, in a
         state or at a step that the platform does not know. As many wait for something that is not due for long, though
         their deadlines have passed. Whatever they are put in order by, all of them come early.
+
+        Args:
+            known: there are none but these, and the platform knows all of them.
         """
         ...
 

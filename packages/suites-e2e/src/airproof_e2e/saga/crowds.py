@@ -15,18 +15,25 @@ from airproof_e2e.saga.breakage import held, undo_refused
 from airproof_e2e.saga.moments import at_each_instance, last_refusable
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
 
-AT_ONCE, LATE = 5, 8
+AT_ONCE, LATE, MANY = 5, 8, 130
 ROOM = 1
 
 
 def with_different_subjects(stage: Stage) -> None:
-    """Many different people register at once, and another one after them; whoever lists them sees that."""
+    """Many different people register at once, and another one after them; whoever lists them sees that.
+
+    Of another tenant there are more than are listed at a time.
+    """
     started = _start_at_once(stage, [(stage.make_input(), COMPLETED) for _ in range(AT_ONCE)])
     latest, listed = stage.start(), stage.access.listed(stage.tenant)
     if listed[:1] != [latest] or sorted(listed) != sorted([*started, latest]):
         promise = "the list of a tenant's sagas shows each once, the newest first"
         expected = f"{latest}, then in any order {started}"
         stage.anomalies.append(Anomaly("SAGA", "wrong-list", promise, expected, str(listed)))
+    with stage.access.waiting(other := Tenant(f"{stage.tenant.id}-other"), MANY, known=True):
+        if (seen := len(set(stage.access.listed(other, large=True)))) != MANY:
+            promise = "whoever follows a list to its end has seen all"
+            stage.anomalies.append(Anomaly("CONTRACT", "wrong-list", promise, f"{MANY} sagas", f"{seen} of them"))
     stage.wait_end(latest)
     _demand_own_count(stage, latest)
 
