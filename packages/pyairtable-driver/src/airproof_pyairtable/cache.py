@@ -35,7 +35,7 @@ class WorkspaceCache:
     def entry(self, ref: EntityRef) -> Snapshot | None:
         """What the cache would answer now."""
         bodies: list[Any] = [self._redis.hget(key, "body") for key in self._keys(ref)]
-        told: dict[str, Any] = next((json.loads(body) for body in bodies if body), {})
+        told = next((json.loads(body) for body in bodies if body), None) or {}
         return Snapshot(told["id"], told["version"], told["name"]) if "id" in told else None
 
     def expires_in(self, ref: EntityRef) -> float:

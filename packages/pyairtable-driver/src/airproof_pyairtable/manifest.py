@@ -164,6 +164,7 @@ WORKSPACE = Entity(
     denied=(
         *("create", "own", "read project", "delete project", "update base", "write airtable_base", "create record"),
         *("%", "'", "rea_", "read %", "read '", 'read "', "read workspac_", "read x') OR ('1'='1"),
+        *("read space", "read ace", "create ase", "write airtable"),
         *("*", "rea?", "read *", "read work*", "read .*", "read [a-z]*", "read Workspace"),
     ),
 )

@@ -60,6 +60,11 @@ class Verdict:
         return "\n".join(str(anomaly) for anomaly in self.anomalies) or "valid"
 
 
+def stuck(category: str, promise: str, error: Exception) -> Anomaly:
+    """What did not go on, in a test of that promise: it waited in vain, or was answered with an error."""
+    return Anomaly(category, "no-progress", promise, "the scenario goes on", str(error))
+
+
 def judged(checked: str, anomalies: Iterable[Anomaly], *, unread: Iterable[str] = ()) -> Verdict:
     """The verdict of one checker: what is wrong stays wrong, whatever else could not be read."""
     found = tuple(anomalies)

@@ -115,7 +115,8 @@ def _counted(stage: Stage, state: SagaState | None, replies: Iterable[tuple[Step
 def undoing_refused(stage: Stage) -> None:
     """The participant refuses to undo the step, for a reason of its business; not before it has it, nor afterwards.
 
-    What it has refused stays refused, however often it is asked for.
+    What it has refused stays refused, however often it is asked for. What is left is in the way of nothing that is
+    started for the same subject, but of the step itself, if that is refused to who has it already.
     """
     refuser = last_refusable(stage)
     for states, precondition in ((COMPENSATED, None), (FAILED, undo_refused), (COMPENSATED, None)):
@@ -130,6 +131,11 @@ def undoing_refused(stage: Stage) -> None:
             wait_sent(stage, stage.step.participant)
             redelivered(stage, stage.command(saga_id, stage.step, COMPENSATE))
             stage.reply(saga_id, stage.step, COMPENSATE, count=2)
+            again, taken = stage.make_input(subject=given.subject), stage.step.refusal
+            if taken and not taken.limit:
+                stage.wait_end(stage.start(again, ends=COMPENSATED, refused=stage.step))
+            else:
+                stage.wait_end(stage.start(again))
 
 
 def hangs(stage: Stage, saga_id: str, frozen: NodeFault) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from airproof.cells import Cell
-from airproof.checkers.verdict import Anomaly
+from airproof.checkers.verdict import stuck
 from airproof.environment.topology import CellKind
-from airproof.errors import FaultNotObserved, WaitTimeout
+from airproof.errors import FaultNotObserved, PlatformError, WaitTimeout
 from airproof.platform.driver import Driver, Platform, Tenant
 from airproof.plugin import manifest
 from airproof_e2e.saga.judging import judge
@@ -34,16 +34,16 @@ def _parameter(scenario: Scenario) -> object:
 def test_saga(scenario: Scenario, cell: Cell, platform: Platform, tenant: Tenant) -> None:
     """A saga is complete or nothing at every participant, and says honestly which, whatever breaks."""
     stage = Stage(cell, platform, tenant, scenario.saga, scenario.subject, scenario.family.undoing)
-    stuck = None
+    anomaly = None
     try:
         scenario.family.act(stage)
-    except WaitTimeout as error:
-        stuck = Anomaly(scenario.family.blames, "no-progress", scenario.promise, "the scenario goes on", str(error))
+    except (WaitTimeout, PlatformError) as error:
+        anomaly = stuck(scenario.family.blames, scenario.promise, error)
     except FaultNotObserved:
         # What has been found broken before that says more, and may be why.
         if not stage.anomalies:
             raise
-    judge(stage, scenario.promise, stuck)
+    judge(stage, scenario.promise, anomaly)
 
 
 def test_matrix_is_complete(driver: Driver, request: pytest.FixtureRequest) -> None:

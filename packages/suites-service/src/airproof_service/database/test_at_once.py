@@ -17,7 +17,10 @@ LOOKS_AROUND_S = 0.1
 @pytest.mark.destructive
 @pytest.mark.covers("DB-1", "XS-4")
 def test_operators_who_ask_for_the_same_at_once_are_both_answered(stage: Stage, wire: Wire) -> None:
-    """An operator who asks for what another one's transaction is just about to have done is answered like that one."""
+    """An operator who asks for what another one's transaction is just about to have done is answered like that one.
+
+    Neither is before it is done.
+    """
     del wire
     ordered = [one for one in stage.cell.platform.manifest.closed if one.access is Access.OPERATOR]
     services = sorted({route.service for route in ordered})
@@ -29,7 +32,9 @@ def test_operators_who_ask_for_the_same_at_once_are_both_answered(stage: Stage, 
 
 def _race_each(stage: Stage, routes: list[Route]) -> None:
     for route in (one for one in routes if "{tenant}" in one.path):
-        first, second = _both(stage, route)
+        first, second, early = _both(stage, route)
+        promise, expected = "what is said to be done is on disk", "an answer when it is committed"
+        stage.demand(not early, "DBTX", "told-too-early", promise, expected, "an answer before", stage.rightful(route))
         stage.demand_shape(second, stage.rightful(route))
         promise = "who asks for what somebody else is just having done is answered as they are"
         alike = second.without() == first.without() and first.status < 400
@@ -37,8 +42,8 @@ def _race_each(stage: Stage, routes: list[Route]) -> None:
         stage.demand(alike, "DBTX", "lost-a-race", promise, first.without(), seen, stage.rightful(route))
 
 
-def _both(stage: Stage, route: Route) -> tuple[Answer, Answer]:
-    """Asks a second time while the first transaction is done but for its commit."""
+def _both(stage: Stage, route: Route) -> tuple[Answer, Answer, bool]:
+    """Asks a second time while the first transaction is done but for its commit; whether that is told before, too."""
     asking = stage.cell.platform.requests.ask_service
     committed = on(route.service, Role.POSTGRES_PRIMARY.value).when(postgres.commit(containing=stage.about.tenant.id))
     with (
@@ -50,5 +55,6 @@ def _both(stage: Stage, route: Route) -> tuple[Answer, Answer]:
         second = operators.submit(asking, route, stage.about, ServiceToken.OPERATOR)
         # Who waits for the first one goes on after it; who does not has seen by then what there was before.
         wait([second], LOOKS_AROUND_S)
+        early = first.done()
         held.release()
-        return first.result(WAIT_S), second.result(WAIT_S)
+        return first.result(WAIT_S), second.result(WAIT_S), early

@@ -17,7 +17,7 @@ from airproof_service.intruders import Others, intruders, logged_in, near_ids, s
 from airproof_service.stage import PERSONAL, REFUSALS, WAIT_S, Stage
 
 IN_A_ROW, AT_ONCE = 15, 8
-LONGEST_ID = 200
+LONGEST_ID, NO_TOKEN = 200, "x" * 43
 NO_CORRELATION_IDS = ("a b", "x" * (LONGEST_ID + 1), "é")
 
 
@@ -39,8 +39,16 @@ def test_nobody_gets_what_is_not_theirs(stage: Stage) -> None:
 
 @pytest.mark.covers("GW-1", "SEC-2")
 def test_whoever_may_ask_is_served(stage: Stage) -> None:
-    """What is for a whole tenant is for each of its users, whoever it is about, and tells them all that is known."""
+    """What is for a whole tenant is for each of its users, whoever it is about, and tells them all that is known.
+
+    What is for everybody is for whoever shows a token that is good for nothing as well.
+    """
     others = Others.of(stage)
+    for route in (one for one in stage.routes if one.access is Access.ANYBODY):
+        request = replace(stage.rightful(route), token=NO_TOKEN)
+        answer, promise = stage.ask(request), "what is for everybody is refused for no token"
+        served = answer is not None and answer.status < 400
+        stage.demand(served, "GATEWAY", "not-served", promise, "an answer, as without it", answer, request)
     stage.cell.barrier(WAIT_S)
     for route in (one for one in stage.routes if one.access is Access.TENANT):
         settled = replace(route, shows={**route.shows, **route.settled})

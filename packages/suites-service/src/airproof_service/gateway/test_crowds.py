@@ -155,7 +155,7 @@ def _asking_on(stage: Stage, requests: Sequence[Request]) -> Iterator[list[Answe
         finally:
             enough.set()
         for one in asking:
-            one.result(WAIT_S)
+            one.result(2 * WAIT_S)
 
 
 def _demand_ends(stage: Stage, saga: SagaAccess, meanwhile: str) -> None:

@@ -116,7 +116,10 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
 @pytest.mark.destructive
 @pytest.mark.covers("XS-3")
 def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: Wire) -> None:
-    """What a service does not answer, or not to the end, is asked for as often as the manifest says, then told so."""
+    """What a service does not answer, or not to the end, is asked for as often as the manifest says, then told so.
+
+    Where a service sends whoever asks it, the gateway does not go.
+    """
     del wire
     known = stage.cell.platform.manifest
     for route in stage.reading:
@@ -126,8 +129,11 @@ def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: W
             asked.append(on(known.gateway, known.identity).when(http.request()))
         for call in asked:
             broken_off = call.after("2*").truncate(SOME_BYTES)
-            for failing in (call.respond(status=503, body="{}", retry_after=1), call.reset(), broken_off):
+            # Whoever cannot say who somebody is does not know what is asked for either.
+            strange = () if call is asked[0] else (call.respond(status=404, body="{}"),)
+            for failing in (call.respond(status=503, body="{}", retry_after=1), call.reset(), broken_off, *strange):
                 _demand_few_calls(stage, route, call.observe(), failing)
+            _demand_not_followed(stage, route, call.observe(), call.respond(status=307, body="{}", location=path))
     for saga in known.sagas:
         _demand_few_starts(stage, saga)
     stage.judge()
@@ -236,6 +242,14 @@ def _demand_few_calls(stage: Stage, route: Route, observing: Rule, failing: Rule
     told = answer is not None and answer.status in UNAVAILABLE
     promise = "what a service cannot answer is told as unavailable"
     stage.demand(told, "GATEWAY", "wrong-status", promise, "502, 503 or 504", answer, request)
+
+
+def _demand_not_followed(stage: Stage, route: Route, observing: Rule, sending_on: Rule) -> None:
+    with applied(stage.cell, observing.preventable()) as passed, applied(stage.cell, sending_on.preventable()):
+        stage.ask(stage.rightful(route), invented=True)
+    promise, seen = "what is asked for in somebody's name is asked of nobody else", f"{passed.fired} calls"
+    expected = f"1 call of {observing.target}"
+    stage.demand(passed.fired <= 1, "XSERVICE", "redirect-followed", promise, expected, seen, stage.rightful(route))
 
 
 def _demand_few_starts(stage: Stage, saga: Saga) -> None:
