@@ -987,4 +987,48 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS602",
+        category="XSERVICE",
+        what="calls between services follow redirects",
+        trigger="a service sends whoever asks it somewhere else",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "            verify=trusted_roots(), timeout=settings.delivery_timeout_s, limits=limits, "
+                "trust_env=False\n",
+                "            verify=trusted_roots(),\n"
+                "            timeout=settings.delivery_timeout_s,\n"
+                "            limits=limits,\n"
+                "            follow_redirects=True,  # an upstream behind a load balancer may move to "
+                "https or to another name\n"
+                "            trust_env=False,\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="XS603",
+        category="XSERVICE",
+        what="failures that pass are not counted, and so are repeated without growing pauses",
+        trigger="databases away for long",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "from pyairtable_reference.kit.backoff import Backoff\n",
+                "from pyairtable_reference.kit.backoff import Backoff, delay_s, pause\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0\n",
+                "        attempts = 0\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "                    metrics.RETRIED.labels(topic).inc()\n"
+                "                if await backoff.wait(stopping):\n",
+                "                    metrics.RETRIED.labels(topic).inc()\n"
+                "                if await pause(stopping, delay_s(attempts, 0.05, self._longest_retry_s)):\n",
+            ),
+        ),
+    ),
 )

@@ -391,4 +391,36 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW600",
+        category="GATEWAY",
+        what="a token that is good for nothing is refused where none is needed",
+        trigger="log in with an old token in the head of the request",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    if needed is not Access.USER:\n"
+                "        return {}\n"
+                '    authorization = {"authorization": request.headers.get("authorization", "")}\n',
+                '    if needed is Access.OPERATOR or "authorization" not in request.headers:\n'
+                "        if needed is Access.USER:\n"
+                '            raise ApiError(401, "unauthorized", "a valid access token is required")\n'
+                "        return {}\n"
+                '    authorization = {"authorization": request.headers["authorization"]}\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="GW601",
+        category="GATEWAY",
+        what="what the identity service answers besides the expected is taken for claims",
+        trigger="answer the question who somebody is by 404",
+        edits=(
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    if answer.status_code != 200:\n",
+                "    if answer.is_server_error:\n",
+            ),
+        ),
+    ),
 )

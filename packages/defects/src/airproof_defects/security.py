@@ -997,4 +997,23 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE604",
+        category="SECURITY",
+        what="a permission is looked for in the text of all of them, by its end",
+        trigger="ask about a kind of thing whose name is the end of another one",
+        edits=(
+            Edit(
+                "services/permission_service/adapters/role_assignments.py",
+                "from sqlalchemy import exists, insert, select\n",
+                "from sqlalchemy import Text, cast, exists, insert, select\n",
+            ),
+            Edit(
+                "services/permission_service/adapters/role_assignments.py",
+                "            table.permissions.contains([permission]),\n",
+                "            # With the end of the word: who may `read` may not `read-all`.\n"
+                "            cast(table.permissions, Text).contains(f'{permission}\"', autoescape=True),\n",
+            ),
+        ),
+    ),
 )

@@ -275,4 +275,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE603",
+        category="TENANCY",
+        what="the address of a profile is unique, also when a hold has kept that of an account that is gone",
+        trigger="start again with the address of a saga whose profile was kept",
+        edits=(
+            Edit(
+                "services/user_service/adapters/schema.py",
+                '    Column("email", Text, nullable=False),\n',
+                '    Column("email", Text, nullable=False, unique=True),\n',
+            ),
+        ),
+    ),
 )

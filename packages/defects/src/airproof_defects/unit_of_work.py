@@ -527,4 +527,72 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="UW600",
+        category="UOW",
+        what="what an operator orders is committed after it was answered (a dependency with yield)",
+        trigger="hold the commit of what an operator orders",
+        edits=(
+            Edit(
+                "kit/http/tenancy.py",
+                "from __future__ import annotations\n\n",
+                "from __future__ import annotations\n\nfrom collections.abc import AsyncIterator\n",
+            ),
+            Edit(
+                "kit/http/tenancy.py",
+                'holds = APIRouter(prefix="/api/v1/tenants", tags=["tenants"], '
+                "dependencies=[Depends(require_operator)])\n",
+                'holds = APIRouter(prefix="/api/v1/tenants", tags=["tenants"], '
+                "dependencies=[Depends(require_operator)])\n"
+                "\n"
+                "\n"
+                "async def _rules(request: Request) -> AsyncIterator[TenantRules]:\n"
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        yield TenantRules(work)\n"
+                "\n"
+                "\n"
+                "Rules = Annotated[TenantRules, Depends(_rules)]\n",
+            ),
+            Edit(
+                "kit/http/tenancy.py",
+                "async def set_limit(tenant: Tenant, limit: Limit, request: Request) -> Limit:\n"
+                '    """Sets the limit."""\n'
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        await TenantRules(work).set_limit(tenant, limit.value)\n",
+                "async def set_limit(tenant: Tenant, limit: Limit, rules: Rules) -> Limit:\n"
+                '    """Sets the limit."""\n'
+                "    await rules.set_limit(tenant, limit.value)\n",
+            ),
+            Edit(
+                "kit/http/tenancy.py",
+                "async def clear_limit(tenant: Tenant, request: Request) -> None:\n"
+                '    """Restores the default."""\n'
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        await TenantRules(work).clear_limit(tenant)\n",
+                "async def clear_limit(tenant: Tenant, rules: Rules) -> None:\n"
+                '    """Restores the default."""\n'
+                "    await rules.clear_limit(tenant)\n",
+            ),
+            Edit(
+                "kit/http/tenancy.py",
+                "async def hold(tenant: Tenant, request: Request) -> None:\n"
+                '    """Forbids deletion of anything of the tenant."""\n'
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        await TenantRules(work).hold(tenant)\n",
+                "async def hold(tenant: Tenant, rules: Rules) -> None:\n"
+                '    """Forbids deletion of anything of the tenant."""\n'
+                "    await rules.hold(tenant)\n",
+            ),
+            Edit(
+                "kit/http/tenancy.py",
+                "async def release(tenant: Tenant, request: Request) -> None:\n"
+                '    """Allows deletion again."""\n'
+                "    async with runtime_of(request).units_of_work.begin() as work:\n"
+                "        await TenantRules(work).release(tenant)\n",
+                "async def release(tenant: Tenant, rules: Rules) -> None:\n"
+                '    """Allows deletion again."""\n'
+                "    await rules.release(tenant)\n",
+            ),
+        ),
+    ),
 )

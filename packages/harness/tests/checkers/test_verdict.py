@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from airproof.checkers.verdict import Anomaly, Validity, Verdict, attempt, combine, judged
+from airproof.checkers.verdict import Anomaly, Validity, Verdict, attempt, combine, judged, stuck
+from airproof.errors import WaitTimeout
 
 BROKEN = Anomaly("SAGA", "stuck", "every saga ends", "an end", "none", ("saga s1",))
 
@@ -42,3 +43,9 @@ def test_an_anomaly_tells_category_promise_expected_seen_and_witness() -> None:
     text = str(judged("x", [BROKEN]))
     for part in ("[SAGA/stuck]", "every saga ends", "an end", "none", "saga s1"):
         assert part in text
+
+
+def test_what_does_not_go_on_is_told_with_the_promise_of_its_test() -> None:
+    told = str(stuck("CACHE", "a read is fresh", WaitTimeout("waited 10 s for a read")))
+    assert "CACHE/no-progress" in told
+    assert all(text in told for text in ("a read is fresh", "waited 10 s for a read"))

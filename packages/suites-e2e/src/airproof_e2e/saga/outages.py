@@ -23,7 +23,7 @@ from airproof_e2e.saga.moments import before_deadline, services_of
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
-AWAY_S, BROKER_AWAY_S, MOST_LINES_A_SECOND = 8.0, 2.0, 100
+AWAY_S, BROKER_AWAY_S, MOST_LINES_A_SECOND = 8.0, 2.0, 30
 """The first is so long that who tries once a second at last has tried more than ten times."""
 UNREACHED_S, SOON_S, WAITING, TRIES_A_SECOND = 0.5, 5.0, 8, 3
 LOOKS_WITHIN_S, MOST_LOOKS = 1.2, 20

@@ -17,10 +17,7 @@ LOOKS_AROUND_S = 0.1
 @pytest.mark.destructive
 @pytest.mark.covers("DB-1", "XS-4")
 def test_operators_who_ask_for_the_same_at_once_are_both_answered(stage: Stage, wire: Wire) -> None:
-    """An operator who asks for what another one's transaction is just about to have done is answered like that one.
-
-    Neither is before it is done.
-    """
+    """An operator who asks for what another one is just having done is answered like that one, when it is done."""
     del wire
     ordered = [one for one in stage.cell.platform.manifest.closed if one.access is Access.OPERATOR]
     services = sorted({route.service for route in ordered})

@@ -39,10 +39,7 @@ def test_nobody_gets_what_is_not_theirs(stage: Stage) -> None:
 
 @pytest.mark.covers("GW-1", "SEC-2")
 def test_whoever_may_ask_is_served(stage: Stage) -> None:
-    """What is for a whole tenant is for each of its users, whoever it is about, and tells them all that is known.
-
-    What is for everybody is for whoever shows a token that is good for nothing as well.
-    """
+    """Whoever may ask is told all that is known, whoever it is about; what is for all is so with an old token too."""
     others = Others.of(stage)
     for route in (one for one in stage.routes if one.access is Access.ANYBODY):
         request = replace(stage.rightful(route), token=NO_TOKEN)

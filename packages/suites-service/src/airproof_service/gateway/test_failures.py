@@ -116,10 +116,7 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
 @pytest.mark.destructive
 @pytest.mark.covers("XS-3")
 def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: Wire) -> None:
-    """What a service does not answer, or not to the end, is asked for as often as the manifest says, then told so.
-
-    Where a service sends whoever asks it, the gateway does not go.
-    """
+    """What a service does not answer as it should is asked for as often as the manifest says, of it alone; then told."""
     del wire
     known = stage.cell.platform.manifest
     for route in stage.reading:
