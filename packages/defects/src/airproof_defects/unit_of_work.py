@@ -528,8 +528,8 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     Defect(
-        id="UW600",
-        category="UOW",
+        id="DB603",
+        category="DBTX",
         what="what an operator orders is committed after it was answered (a dependency with yield)",
         trigger="hold the commit of what an operator orders",
         edits=(

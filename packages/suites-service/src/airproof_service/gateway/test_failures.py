@@ -116,7 +116,7 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
 @pytest.mark.destructive
 @pytest.mark.covers("XS-3")
 def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: Wire) -> None:
-    """What a service does not answer as it should is asked for as often as the manifest says, of it alone; then told."""
+    """What a service does not answer as it should is asked of it as often as the manifest says, and then told so."""
     del wire
     known = stage.cell.platform.manifest
     for route in stage.reading:
