@@ -5,6 +5,7 @@ Without `--airproof-env` it registers its markers and fixtures and does nothing 
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airproof.errors import AirproofError, UsageError
+from airproof.errors import AirproofError, PlatformError, UsageError, WaitTimeout
 from airproof.fixtures import catalogue
 from airproof.fixtures.keys import CASE, REPORTER, RUN, SETTINGS
 from airproof.fixtures.seeds import seeds_text
@@ -40,6 +41,18 @@ def manifest(config: pytest.Config) -> Manifest | None:
     """What the platform of this run declares, for suites that generate scenarios; None without an environment."""
     run = config.stash.get(RUN, None)
     return run.driver.manifest if run else None
+
+
+@contextmanager
+def told_if_stuck(test: pytest.Function, category: str) -> Iterator[None]:
+    """Has a test that waits in vain, or is answered with an error, fail with its promise, under that category."""
+    from airproof.checkers.verdict import stuck
+
+    try:
+        yield
+    except (PlatformError, WaitTimeout) as error:
+        promise = (inspect.getdoc(test.function) or "").partition("\n")[0]
+        pytest.fail(str(stuck(category, promise, error)), pytrace=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

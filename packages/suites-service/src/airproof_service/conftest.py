@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Generator
 
 import pytest
 
 from airproof.cells import Cell
-from airproof.checkers.verdict import stuck
-from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
 from airproof.platform.entities import EntityAccess
 from airproof.platform.manifest import Access, Route
+from airproof.plugin import told_if_stuck
 from airproof_service.stage import Stage
 
 _CATEGORIES = {"gateway": "GATEWAY", "cross_service": "XSERVICE", "database": "DBTX", "cache": "CACHE"}
 
 
-def _promise(test: pytest.Function) -> str:
-    return (inspect.getdoc(test.function) or "").partition("\n")[0]
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """What does not go on is told under the name of what the scenarios of its folder are about."""
-    try:
+    with told_if_stuck(pyfuncitem, _CATEGORIES[pyfuncitem.path.parent.name]):
         return (yield)
-    except (WaitTimeout, PlatformError) as error:
-        category = _CATEGORIES[pyfuncitem.path.parent.name]
-        pytest.fail(str(stuck(category, _promise(pyfuncitem), error)), pytrace=False)
 
 
 @pytest.fixture

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Generator
 
 import pytest
 
 from airproof.cells import Cell
-from airproof.checkers.verdict import stuck
-from airproof.errors import PlatformError, WaitTimeout
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Entity
-from airproof.plugin import manifest
+from airproof.plugin import manifest, told_if_stuck
 from airproof_e2e.event_sourcing.stream import Stream
 
 
@@ -24,17 +21,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("entity", [pytest.param(one, id=one.name) for one in entities])
 
 
-def _promise(test: pytest.Function) -> str:
-    return (inspect.getdoc(test.function) or "").partition("\n")[0]
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """What does not go on is told under the name of what the scenarios are about."""
-    try:
+    with told_if_stuck(pyfuncitem, "ES"):
         return (yield)
-    except (WaitTimeout, PlatformError) as error:
-        pytest.fail(str(stuck("ES", _promise(pyfuncitem), error)), pytrace=False)
 
 
 @pytest.fixture

@@ -40,9 +40,9 @@ def with_different_subjects(stage: Stage) -> None:
 
 def _demand_own_count(stage: Stage, saga_id: str) -> None:
     """What others were asked for does not count; the last ask may not be on the bus yet."""
+    commands = [one.type for one in stage.platform.bus.messages(saga_id) if one.kind is MessageKind.COMMAND]
     for step in stage.saga.steps:
-        commands = [one for one in stage.platform.bus.messages(saga_id) if one.kind is MessageKind.COMMAND]
-        sent = sum(one.type == f"{step.name}.{EXECUTE}" for one in commands)
+        sent = commands.count(f"{step.name}.{EXECUTE}")
         if (asked := stage.access.asked(saga_id, step.name)) > sent + 1:
             promise, expected = "how often somebody was asked is counted for each saga by itself", f"{sent} asks"
             facts = (f"saga {saga_id}", f"asked for {step.name}")
