@@ -97,3 +97,47 @@ def test_what_the_broker_answers_is_about_the_message_or_not(
 
     with pytest.raises(expected):
         asyncio.run(send())
+
+
+class Full:
+    """Stands in for AIOKafkaProducer: it takes one message at a time, whoever of those who wait comes first."""
+
+    def __init__(self) -> None:
+        self.client = self
+        self.cluster = SimpleNamespace(partitions_for_topic=lambda _: {0})
+        self.taken: list[bytes] = []
+        self._took = asyncio.Event()
+        self._left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._left.set_result(None)
+
+    async def send(self, _: str, value: bytes, *__: object, **___: object) -> asyncio.Future[None]:
+        while not self._left.done():
+            await asyncio.wait({self._left})
+        self._left = asyncio.get_running_loop().create_future()
+        self._took.set()
+        self.taken.append(value)
+        acknowledged = asyncio.get_running_loop().create_future()
+        acknowledged.set_result(None)
+        return acknowledged
+
+    async def leave(self) -> None:
+        """What was taken leaves for the broker."""
+        await self._took.wait()
+        self._took.clear()
+        self._left.set_result(None)
+
+
+def test_what_comes_when_another_has_just_left_is_not_sent_before_what_waits() -> None:
+    async def send_in_turn() -> list[bytes]:
+        transport = KafkaTransport("nowhere", "orders-1", "", delivery_timeout_s=1)
+        transport._producer = full = Full()
+        async with asyncio.timeout(5), asyncio.TaskGroup() as sends:
+            for value in (b"1", b"2", b"3"):
+                sends.create_task(transport.send_raw("orders", b"key", value, []))
+            await full.leave()
+            sends.create_task(transport.send_raw("orders", b"key", b"4", []))
+            for _ in range(2):
+                await full.leave()
+        return full.taken
+
+    assert asyncio.run(send_in_turn()) == [b"1", b"2", b"3", b"4"]

@@ -1,7 +1,8 @@
 """The producer: sends one message and returns when every in-sync replica has it.
 
 It is idempotent, so a lost acknowledgement that the client repairs itself leaves one record. Each message is a batch
-of its own: the broker refuses whole batches, and a message must not be blamed for its neighbour.
+of its own: the broker refuses whole batches, and a message must not be blamed for its neighbour. What is for one
+partition takes turns, for the client would take who comes just when a batch has left before those who wait for that.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
+from aiokafka.partitioner import DefaultPartitioner
 
 from pyairtable_reference.kit.backoff import Backoff
 from pyairtable_reference.kit.relay import Refused, Unreachable
@@ -39,6 +42,7 @@ _REFUSALS = (
 # What the client recovers from by itself, besides what it calls retriable; after anything else it is replaced.
 _PASSING = (kafka.KafkaTimeoutError, kafka.KafkaConnectionError, kafka.NodeNotReadyError)
 _LOOK_S = 1.0
+_partition_of = DefaultPartitioner()
 # Each topic's own limit decides what is too large.
 _LARGEST_BYTES = 32 * 1024 * 1024
 
@@ -57,6 +61,7 @@ class KafkaTransport:
         self._timeout_s = delivery_timeout_s
         self._producer: AIOKafkaProducer | None = None
         self._broken = asyncio.Event()
+        self._turns = defaultdict[tuple[str, int], asyncio.Lock](asyncio.Lock)
 
     @property
     def connected(self) -> bool:
@@ -102,7 +107,10 @@ class KafkaTransport:
         name = self._prefix + topic
         try:
             await self._refuse_if_missing(producer, name)
-            acknowledged = await producer.send(name, value=value, key=key, headers=list(headers))
+            partitions = sorted(producer.client.cluster.partitions_for_topic(name))
+            partition = _partition_of(key, partitions, partitions)
+            async with self._turns[name, partition]:
+                acknowledged = await producer.send(name, value, key, partition, headers=list(headers))
             await self._acknowledgement(producer, name, acknowledged)
         except _REFUSALS as refusal:
             raise Refused(f"{type(refusal).__name__}: {refusal}") from refusal
