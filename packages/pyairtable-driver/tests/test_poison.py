@@ -8,9 +8,10 @@ from airproof_pyairtable.poison import encoded, forged_commands, poisons
 
 
 @pytest.mark.parametrize("service", [*PARTICIPANTS, ORCHESTRATOR])
-def test_every_service_gets_records_without_key_without_value_and_with_headers_no_text_or_twice(service: str) -> None:
+def test_every_service_gets_records_that_lack_something_or_have_it_twice_or_as_no_text(service: str) -> None:
     records = [encoded(message) for message in poisons(service, "t1")]
     assert any(key is None for key, _, _ in records)
+    assert any(key == b"\xff\xfe" for key, _, _ in records)
     assert any(value is None for _, value, _ in records)
     assert any(("correlation-id", b"\xff\xfe") in headers for _, _, headers in records)
     assert any(len(dict(headers)) < len(headers) for _, _, headers in records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 TIMEOUT_S = 5.0
+_NO_BODIES = (b'{"workspace": {"title": "of another format"}}', b'{"workspace": {"title": "of an', b"", b"\xff\xfe")
 STAYS = -1
 """What Redis says of the life of a key that has no end."""
 
@@ -48,10 +50,12 @@ class WorkspaceCache:
         for key in self._keys(ref):
             self._redis.delete(key)
 
-    def spoil(self, ref: EntityRef) -> None:
-        """Writes an entry as another version of the service might have."""
-        for key in self._keys(ref):
-            self._redis.hset(key, "body", json.dumps({"workspace": {"title": "of another format"}}))
+    def spoils(self, ref: EntityRef) -> Iterator[str]:
+        """Writes an entry as another version of the service might have, and some that are cut off or no text."""
+        for body in _NO_BODIES:
+            for key in self._keys(ref):
+                self._redis.hset(key, "body", body)
+            yield repr(body)
 
     def wait_invalidated(self, ref: EntityRef, version: int, *, timeout_s: float) -> BusMessage:
         """Waits until the group that keeps the cache right has handled the event."""

@@ -48,7 +48,7 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
 
 
 def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
-    """Not what it says, with a header that stands twice, with one that is no text, with no key, with nothing in it.
+    """Not what it says, with a header twice, with one that is no text, with no key, with a key so, with nothing in it.
 
     Two have no id. In some is an address.
     """
@@ -59,7 +59,8 @@ def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
     yield replace(twice, headers={**twice.headers, "baggage": "one\nanother"})
     no_text = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
     yield replace(no_text, headers={**no_text.headers, "correlation-id": "\udcff\udcfe"})
-    yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), key="")
+    for key in ("", "ÿþ"):
+        yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), key=key)
     yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), body={})
     for _ in range(2):
         nameless = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
@@ -116,11 +117,11 @@ def _of_tenant(tenant_id: str, message: BusMessage) -> BusMessage:
 def encoded(message: BusMessage) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
     """Key, value and headers of its record; no key and no value where they are empty.
 
-    Each line of a header is one of that name. Escaped bytes are no text.
+    Each line of a header is one of that name. Escaped bytes are no text, nor is a key in Latin-1 that is not ASCII.
     """
     lines = ((name, line) for name, value in message.headers.items() for line in value.split("\n"))
     headers = [(name, line.encode(errors="surrogateescape")) for name, line in lines]
-    return message.key.encode() or None, json.dumps(message.body).encode() if message.body else None, headers
+    return message.key.encode("latin-1") or None, json.dumps(message.body).encode() if message.body else None, headers
 
 
 def _message(kind: MessageKind, topic: str, type_: str, tenant_id: str, body: dict[str, Any]) -> BusMessage:

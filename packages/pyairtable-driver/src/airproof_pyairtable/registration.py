@@ -220,9 +220,10 @@ class Registration:
 
     @contextmanager
     def refuse_compensation(self, step: str, given: SagaInput) -> Iterator[None]:
-        """Puts a legal hold on the tenant at the participant."""
+        """Puts a legal hold on the tenant at the participant, and again, as who has not heard the answer does."""
         participant = REGISTRATION.step(step).participant
-        self._http.set_legal_hold(participant, given.tenant.id, held=True)
+        for _ in range(2):
+            self._http.set_legal_hold(participant, given.tenant.id, held=True)
         try:
             yield
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -36,7 +36,7 @@ class EntityAccess(Protocol):
         """A new entity with an owner of its own, as the platform makes them; it is at version 1.
 
         Args:
-            called: an entity that is gone; the owner has the name that its owner had.
+            called: an entity whose owner is gone, or not let in; the new one's owner has the same name.
 
         Raises:
             PlatformError: it could not be made.
@@ -125,8 +125,8 @@ class CacheAccess(Protocol):
         """Takes the entity's entry out, whatever state it is in, so that the next read is a miss."""
         ...
 
-    def spoil(self, ref: EntityRef) -> None:
-        """Makes the entity's entry one that no version of the service has written."""
+    def spoils(self, ref: EntityRef) -> Iterator[str]:
+        """Makes the entity's entry one that the service has not written, in one way after another; says in which."""
         ...
 
     def wait_invalidated(self, ref: EntityRef, version: int, *, timeout_s: float) -> BusMessage:

@@ -20,7 +20,7 @@ ROOM = 1
 
 
 def with_different_subjects(stage: Stage) -> None:
-    """Many different people register at once, and another one after them; whoever lists them sees that.
+    """Many different people register at once, and another one after them; whoever lists them sees that, then and later.
 
     Of another tenant there are more than are listed at a time.
     """
@@ -34,7 +34,11 @@ def with_different_subjects(stage: Stage) -> None:
         if (seen := len(set(stage.access.listed(other, large=True)))) != MANY:
             promise = "whoever follows a list to its end has seen all"
             stage.anomalies.append(Anomaly("CONTRACT", "wrong-list", promise, f"{MANY} sagas", f"{seen} of them"))
-    stage.wait_end(latest)
+    for saga_id in (*started, latest):
+        stage.wait_end(saga_id)
+    if (now := stage.access.listed(stage.tenant)) != listed:
+        promise = "who goes through a list page by page sees each once, whatever goes on meanwhile"
+        stage.anomalies.append(Anomaly("CONTRACT", "list-moves", promise, f"as before, {listed}", str(now)))
     _demand_own_count(stage, latest)
 
 

@@ -68,7 +68,8 @@ def publishing_is_refused(stage: Stage) -> None:
 def command_is_refused(stage: Stage) -> None:
     """The broker refuses the first commands of two sagas for good, and the orchestrator asks for them again and again.
 
-    One is parked until an operator sends it. The other is as it was after its first try, and waits for the next.
+    One is parked until an operator sends it. The other is as it was after its first try, and waits for the next, also
+    if an operator asks for it.
     """
     first, service = stage.saga.steps[0], stage.orchestrator
     with ExitStack() as waiting, publishing_refused(stage, service, first.participant):
@@ -81,6 +82,8 @@ def command_is_refused(stage: Stage) -> None:
         ]
         later = time.monotonic() + ASKS_AGAIN_S
         wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the orchestrator to ask again")
+        for row in kept[1:]:
+            _demand_no_retry(stage, service, row)
         _wait_no_other(stage, service, kept)
         _demand_kept(stage, saga_ids, kept)
     send_again(stage, service, rows[:1])

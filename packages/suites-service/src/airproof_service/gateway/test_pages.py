@@ -19,6 +19,7 @@ LIMITS = (9, 17, 51, LONGEST_PAGE)
 def test_a_list_shows_everything_once_page_by_page(stage: Stage) -> None:
     """Whoever goes through a list, however long its pages, sees each thing once, the oldest first, to its end."""
     entities = stage.cell.platform.entities(stage.routes[0].entity)
+    entities.create(stage.about.tenant)
     refs = [stage.about, *entities.add(stage.about, _names(MANY))]
     wanted = [truth for one in refs if (truth := entities.truth(one))]
     for route in stage.routes:

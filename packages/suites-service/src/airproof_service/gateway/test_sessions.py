@@ -193,10 +193,19 @@ def test_who_is_locked_out_does_not_get_in(stage: Stage) -> None:
             stage.demand(closed, blames, name, promise, "401 or 403", answer, request)
         _demand_untold(stage)
         _demand_outside(stage, sessions, stage.about, held)
+        _demand_taken(stage)
     _logged_in(stage)
     for route in routes:
         stage.demand_served(route, "CACHE")
     stage.judge()
+
+
+def _demand_taken(stage: Stage) -> None:
+    entities = stage.cell.platform.entities(stage.cell.platform.manifest.routes[0].entity)
+    with suppress(PlatformError):
+        other = entities.create(stage.about.tenant, called=stage.about)
+        promise, seen = "the name of who is locked out is given to nobody else", f"a user called so, {other.owner}"
+        stage.anomalies.append(Anomaly("DBTX", "given-away", promise, "a refusal", seen))
 
 
 @pytest.mark.destructive
