@@ -7,8 +7,10 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from psycopg.errors import UniqueViolation
 
 from airproof.errors import PlatformError
 from airproof.platform.driver import Tenant
@@ -86,12 +88,13 @@ class Sessions:
 
     @contextmanager
     def locked(self, user: EntityRef) -> Iterator[None]:
-        """Sets the status of the user's credentials."""
+        """Sets the status of the user's credentials; back again only if nobody else was given their address."""
         self._databases.all(database_of(AUTH), _LOCK, {"user": user.owner, "status": "locked"})
         try:
             yield
         finally:
-            self._databases.all(database_of(AUTH), _LOCK, {"user": user.owner, "status": "active"})
+            with suppress(UniqueViolation):
+                self._databases.all(database_of(AUTH), _LOCK, {"user": user.owner, "status": "active"})
 
     def slow_to_check(self, user: EntityRef) -> None:
         """Keeps the password as if it had been set where hashes cost more: each says how much."""

@@ -154,7 +154,7 @@ def _demand_silence(stage: Stage, saga_id: str) -> None:
 
 @contextmanager
 def _start_in_flight(stage: Stage) -> Iterator[None]:
-    """A start that may not be answered, and the same start again afterwards."""
+    """A start that may not be answered, and the same start again when what had been stored of the first is over."""
     given, key = stage.make_input(), str(uuid4())
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="user") as user:
         first: Future[str] = user.submit(stage.access.start, given, key=key)
@@ -162,6 +162,8 @@ def _start_in_flight(stage: Stage) -> Iterator[None]:
         told = ""
         with suppress(PlatformError):
             told = first.result(WAIT_S)
+    for saga_id in stage.access.listed(stage.tenant):
+        stage.wait_end(saga_id)
     _ask_again(stage, given, key, told)
 
 

@@ -206,6 +206,7 @@ def _demand_taken(stage: Stage) -> None:
         other = entities.create(stage.about.tenant, called=stage.about)
         promise, seen = "the name of who is locked out is given to nobody else", f"a user called so, {other.owner}"
         stage.anomalies.append(Anomaly("DBTX", "given-away", promise, "a refusal", seen))
+        stage.judge()
 
 
 @pytest.mark.destructive
