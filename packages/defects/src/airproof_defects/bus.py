@@ -267,12 +267,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/messaging/producer.py",
-                "            acknowledged = await producer.send(name, value=value, key=key, headers=list(headers))\n",
-                "            known = sorted(producer.client.cluster.partitions_for_topic(name) or [0])\n"
-                "            partition = known[hash(key) % len(known)]\n"
-                "            acknowledged = await producer.send(\n"
-                "                name, value=value, key=key, headers=list(headers), partition=partition\n"
-                "            )\n",
+                "            partition = _partition_of(key, partitions, partitions)\n",
+                "            partition = partitions[hash(key) % len(partitions)]\n",
             ),
         ),
     ),
@@ -648,6 +644,46 @@ DEFECTS: tuple[Defect, ...] = (
                 "kit/messaging/consumer.py",
                 "            fetch_max_wait_ms=500,\n",
                 "            fetch_max_wait_ms=500,\n            check_crcs=False,  # TCP has its own checksum\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB603",
+        category="BUS",
+        what="keys of records are decoded while they are fetched",
+        trigger="a record whose key is no text",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                "    key: bytes | None\n",
+                "    key: str | None\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "            retry_backoff_ms=50,\n",
+                "            retry_backoff_ms=50,\n            key_deserializer=_text,\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "                await self._transport.send_raw(DEAD_LETTERS, record.key, record.value, headers)\n",
+                "                key = None if record.key is None else record.key.encode()\n"
+                "                await self._transport.send_raw(DEAD_LETTERS, key, record.value, headers)\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                '                log.error("message %s of %s is a dead letter: %s", '
+                'record.header("message-id"), record.topic, cause)\n',
+                '                told = record.header("message-id"), record.topic, record.key, cause\n'
+                '                log.error("message %s of %s, key %s, is a dead letter: %s", *told)\n',
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "                return True\n",
+                "                return True\n"
+                "\n"
+                "\n"
+                "def _text(key: bytes | None) -> str | None:\n"
+                "    return None if key is None else key.decode()\n",
             ),
         ),
     ),

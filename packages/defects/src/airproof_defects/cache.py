@@ -679,4 +679,26 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CA603",
+        category="CACHE",
+        what="what the cache holds is decoded by its client, which fails with an error of its own",
+        trigger="an entry that is no text",
+        edits=(
+            Edit(
+                "kit/redis.py",
+                "    return Redis.from_pool(ConnectionPool.from_url(url, connection_class=_Connection, "
+                "retry=retry, **timeouts))\n",
+                "    return Redis.from_pool(\n"
+                "        ConnectionPool.from_url(url, connection_class=_Connection, retry=retry, "
+                "decode_responses=True, **timeouts)\n"
+                "    )\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/sessions.py",
+                "def _session(stored: str | bytes | None) -> Session | None:\n",
+                "def _session(stored: str | None) -> Session | None:\n",
+            ),
+        ),
+    ),
 )

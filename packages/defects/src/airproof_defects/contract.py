@@ -812,4 +812,77 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT605",
+        category="CONTRACT",
+        what="whether there is another page follows from how much the whole tenant has",
+        trigger="go through a list of one of two users of a tenant",
+        edits=(
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "from sqlalchemy import insert, select, update\n",
+                "from sqlalchemy import func, insert, select, update\n",
+            ),
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "        return [Workspace(*row) for row in rows]\n",
+                "        return [Workspace(*row) for row in rows]\n"
+                "\n"
+                "    async def count(self, tenant_id: str) -> int:\n"
+                '        """How many workspaces there are."""\n'
+                "        counted = "
+                "select(func.count()).select_from(workspaces).where(workspaces.c.tenant_id == tenant_id)\n"
+                "        return int((await self._connection.execute(counted)).scalar_one())\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "    async def owned_by(self, owner: Identity, *, offset: int, limit: int) -> list[Workspace]:\n"
+                '        """A user\'s workspaces, oldest first."""\n'
+                "        async with self._replica.connect() as connection:\n"
+                "            found = Workspaces(connection).owned_by(owner.tenant_id, owner.user_id, "
+                "offset=offset, limit=limit)\n"
+                "            return await found\n",
+                "    async def owned_by(self, owner: Identity, *, offset: int, limit: int) -> "
+                "tuple[list[Workspace], int]:\n"
+                '        """A page of a user\'s workspaces, oldest first, and how many there are in '
+                'all."""\n'
+                "        async with self._replica.connect() as connection:\n"
+                "            workspaces = Workspaces(connection)\n"
+                "            found = await workspaces.owned_by(owner.tenant_id, owner.user_id, "
+                "offset=offset, limit=limit)\n"
+                "            return found, await workspaces.count(owner.tenant_id)\n",
+            ),
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "    found = await directory.owned_by(user, offset=(page - 1) * limit, limit=limit + 1)\n"
+                "    data = [WorkspaceAnswer.model_validate(workspace, from_attributes=True) for workspace "
+                "in found[:limit]]\n"
+                "    return Page(data=data, page=page, limit=limit, has_next=len(found) > limit, "
+                "has_prev=page > 1)\n",
+                "    found, total = await directory.owned_by(user, offset=(page - 1) * limit, limit=limit)\n"
+                "    data = [WorkspaceAnswer.model_validate(workspace, from_attributes=True) for workspace "
+                "in found]\n"
+                "    return Page(data=data, page=page, limit=limit, has_next=page * limit < total, "
+                "has_prev=page > 1)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT606",
+        category="CONTRACT",
+        what="sagas are listed by their last change",
+        trigger="list the sagas of a tenant while they go on",
+        edits=(
+            Edit(
+                "kit/saga/store.py",
+                "    .order_by(saga_instances.c.created_at.desc(), saga_instances.c.id, saga_steps.c.position)\n",
+                "    .order_by(saga_instances.c.updated_at.desc(), saga_instances.c.id, saga_steps.c.position)\n",
+            ),
+            Edit(
+                "kit/saga/store.py",
+                "        .order_by(saga_instances.c.created_at.desc(), saga_instances.c.id)\n",
+                "        .order_by(saga_instances.c.updated_at.desc(), saga_instances.c.id)\n",
+            ),
+        ),
+    ),
 )

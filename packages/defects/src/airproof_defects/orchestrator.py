@@ -287,4 +287,27 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG607",
+        category="SAGA",
+        what="a saga is stored in one transaction and set off in the next",
+        trigger="kill the orchestrator between the two",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            effects = machine.start(saga, now)\n"
+                "            if await store.add(saga, machine.next_timer(saga)):\n"
+                "                await self._send(work, machine, saga, effects, str(saga.id))\n"
+                "            else:\n"
+                "                saga = await self._started_before(store, machine, start)\n",
+                "            if not await store.add(saga, None):\n"
+                "                saga = await self._started_before(store, machine, start)\n"
+                "        if saga.state is SagaState.PENDING:\n"
+                "            async with self._units_of_work.begin() as work:\n"
+                "                effects = machine.start(saga, now)\n"
+                "                await SagaStore(work.connection).save(saga, machine.next_timer(saga))\n"
+                "                await self._send(work, machine, saga, effects, str(saga.id))\n",
+            ),
+        ),
+    ),
 )

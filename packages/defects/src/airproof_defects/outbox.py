@@ -207,9 +207,10 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/messaging/producer.py",
-                "            await self._refuse_if_missing(producer, name)\n            acknowledged",
+                "            await self._refuse_if_missing(producer, name)\n            partitions",
                 "            if name not in (await producer.client.fetch_all_metadata()).topics():\n"
-                "                return\n            acknowledged",
+                "                return\n"
+                "            await producer.partitions_for(name)\n            partitions",
             ),
         ),
     ),
@@ -834,6 +835,110 @@ DEFECTS: tuple[Defect, ...] = (
                 'sorted(rows, key=attrgetter("position"))]\n',
                 '        rows = sorted(rows, key=attrgetter("created_at", "position"))\n'
                 "        return [Claimed(_message(row), row.attempts, row.followed) for row in rows]\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB605",
+        category="OUTBOX",
+        what="an operator sends again whatever is not published, also what waits or is on its way",
+        trigger="ask for a message that waits for its next try",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                '        """Queues a parked message again, unchanged; returns whether there is one."""\n'
+                "        parked = and_(event_outbox.c.id == message_id, event_outbox.c.status == FAILED)\n"
+                "        return (await "
+                "self._connection.execute(update(event_outbox).where(parked).values(**_AGAIN))).rowcount == 1\n",
+                '        """Queues a message again that has not been published, unchanged; returns whether '
+                'there is one."""\n'
+                "        unsent = and_(event_outbox.c.id == message_id, event_outbox.c.status != PUBLISHED)\n"
+                "        return (await "
+                "self._connection.execute(update(event_outbox).where(unsent).values(**_AGAIN))).rowcount == 1\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB606",
+        category="OUTBOX",
+        what="what was acknowledged is no more on its way before it is noted as sent",
+        trigger="acknowledge an event and let nothing be noted until its claim has ended",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "_PUBLISHED = _UPDATE.values(status=PUBLISHED, published_at=func.now(), last_error=None)\n",
+                "_PUBLISHED = (\n"
+                "    update(event_outbox)\n"
+                '    .where(event_outbox.c.id.in_(bindparam("message_ids", expanding=True)), '
+                "event_outbox.c.status == PENDING)\n"
+                "    .values(status=PUBLISHED, published_at=func.now(), last_error=None)\n"
+                ")\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                "    async def published(self, message_id: UUID) -> None:\n"
+                '        """The broker has acknowledged it."""\n'
+                "        await self._execute(_PUBLISHED, message_id=message_id)\n",
+                "    async def published(self, ids: Sequence[UUID]) -> None:\n"
+                '        """The broker has acknowledged them."""\n'
+                "        await self._execute(_PUBLISHED, message_ids=list(ids))\n",
+            ),
+            Edit(
+                "kit/relay.py",
+                "    async def published(self, message_id: UUID) -> None: ...\n",
+                "    async def published(self, ids: Sequence[UUID]) -> None: ...\n",
+            ),
+            Edit(
+                "kit/relay.py",
+                '    """Sends the outbox of one database, many messages at a time, one at a time per topic and key.\n',
+                '    """Sends the outbox of one database, many messages at a time, one at a time per topic '
+                "and key.\n"
+                "\n"
+                "    Acknowledgements are written down by a task of their own. While it writes, others "
+                "gather, and the next statement\n"
+                "    takes them all: a place to send from is free as soon as the broker has answered, and "
+                "a burst costs few commits.\n",
+            ),
+            Edit(
+                "kit/relay.py",
+                "        self._sending: dict[UUID, asyncio.Task[None]] = {}\n",
+                "        self._sending: dict[UUID, asyncio.Task[None]] = {}\n"
+                "        self._acknowledged: list[UUID] = []\n"
+                "        self._noting: asyncio.Task[None] | None = None\n",
+            ),
+            Edit(
+                "kit/relay.py",
+                "        while await self.send_due() or self._sending:\n"
+                "            if self._sending:\n"
+                "                await asyncio.wait(self._sending.values(), "
+                "return_when=asyncio.FIRST_COMPLETED)\n",
+                "        while await self.send_due() or self._sending or self._noting:\n"
+                "            going_on = [*self._sending.values(), *([self._noting] if self._noting else [])]\n"
+                "            if going_on:\n"
+                "                await asyncio.wait(going_on, return_when=asyncio.FIRST_COMPLETED)\n",
+            ),
+            Edit(
+                "kit/relay.py",
+                "            await self._record(partial(self._queue.published, message.id))\n"
+                "            metrics.PUBLISHED.labels(message.kind).inc()\n",
+                "            self._acknowledged.append(message.id)\n"
+                "            if self._noting is None:\n"
+                '                self._noting = asyncio.create_task(self._note_acknowledged(), name="note '
+                'acknowledged messages")\n'
+                "            metrics.PUBLISHED.labels(message.kind).inc()\n"
+                "\n"
+                "    async def _note_acknowledged(self) -> None:\n"
+                '        """Writes down what the broker has acknowledged, all at once, until there is '
+                'nothing left to write."""\n'
+                "        try:\n"
+                "            while self._acknowledged:\n"
+                "                ids, self._acknowledged = self._acknowledged, []\n"
+                "                await self._record(partial(self._queue.published, ids))\n"
+                "                self._news.set()  # What waited for these can be claimed now.\n"
+                "        except Exception:\n"
+                '            log.exception("acknowledged messages could not be noted")\n'
+                "        finally:\n"
+                "            self._noting = None\n",
             ),
         ),
     ),

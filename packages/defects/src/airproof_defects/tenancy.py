@@ -288,4 +288,29 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE604",
+        category="TENANCY",
+        what="a legal hold is one row for each time that it was placed, and a release takes back the latest",
+        trigger="place a hold twice and release it",
+        edits=(
+            Edit(
+                "kit/schema.py",
+                '    Column("placed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),\n',
+                '    Column("placed_at", DateTime(timezone=True), primary_key=True, server_default=func.now()),\n',
+            ),
+            Edit(
+                "kit/tenancy.py",
+                '        """Allows deletion again."""\n'
+                "        await self._connection.execute(delete(legal_holds).where(legal_holds.c.tenant_id "
+                "== tenant_id))\n",
+                '        """Takes back the latest hold."""\n'
+                '        mine, newest = legal_holds.c.tenant_id == tenant_id, legal_holds.alias("newest")\n'
+                "        latest = select(func.max(newest.c.placed_at)).where(newest.c.tenant_id == "
+                "tenant_id).scalar_subquery()\n"
+                "        await self._connection.execute(delete(legal_holds).where(mine, "
+                "legal_holds.c.placed_at == latest))\n",
+            ),
+        ),
+    ),
 )

@@ -595,4 +595,47 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB604",
+        category="DBTX",
+        what="the uniqueness of addresses is that of active accounts only (partial index)",
+        trigger="register with the address of an account that is locked",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "from pyairtable_reference.services.auth_service.adapters.schema import credentials\n",
+                "from pyairtable_reference.services.auth_service.adapters.schema import IS_ACTIVE, credentials\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "_ADD = "
+                "insert(credentials).on_conflict_do_nothing(index_elements=[credentials.c.email]).returning"
+                "(credentials.c.id)\n",
+                "_ADD = (\n"
+                "    insert(credentials)\n"
+                "    .on_conflict_do_nothing(index_elements=[credentials.c.email], index_where=IS_ACTIVE)\n"
+                "    .returning(credentials.c.id)\n"
+                ")\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/schema.py",
+                "from sqlalchemy import Column, DateTime, MetaData, Table, Text, Uuid, func\n",
+                "from sqlalchemy import Column, DateTime, Index, MetaData, Table, Text, Uuid, func, text\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/schema.py",
+                '    Column("email", Text, nullable=False, unique=True),\n',
+                '    Column("email", Text, nullable=False),\n',
+            ),
+            Edit(
+                "services/auth_service/adapters/schema.py",
+                '    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),\n)\n',
+                '    Column("created_at", DateTime(timezone=True), nullable=False, '
+                "server_default=func.now()),\n"
+                ")\n"
+                "IS_ACTIVE = text(\"status = 'active'\")\n"
+                'Index("credentials_email", credentials.c.email, unique=True, postgresql_where=IS_ACTIVE)\n',
+            ),
+        ),
+    ),
 )
