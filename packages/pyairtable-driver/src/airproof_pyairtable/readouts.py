@@ -14,7 +14,7 @@ _COMMON = """
 SELECT
   (SELECT json_agg(one) FROM (
      SELECT event_id, event_type, aggregate_id, version, tenant_id, correlation_id, causation_id, payload,
-            floor(extract(epoch FROM occurred_at) * 1000)::bigint AS occurred_at_ms
+            (extract(epoch FROM occurred_at) * 1000)::float AS occurred_at_ms
      FROM domain_events
      WHERE tenant_id = %(tenant)s OR correlation_id = ANY (%(correlations)s) ORDER BY position) one) AS events,
   (SELECT json_agg(one) FROM (

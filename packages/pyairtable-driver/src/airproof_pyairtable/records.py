@@ -134,11 +134,11 @@ def _as_told_by_the_body(kind: MessageKind, body: Mapping[str, Any]) -> dict[str
     return common | ({"causation-id": body.get("in_reply_to")} if kind is MessageKind.REPLY else {})
 
 
-def _milliseconds(stamp: object) -> int:
-    """Since the epoch, rounded down; 0 for what is no time, or of no zone."""
+def _milliseconds(stamp: object) -> float:
+    """Since the epoch; 0 for what is no time, or of no zone."""
     try:
         moment = datetime.fromisoformat(str(stamp))
-        return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+        return (moment - datetime.fromtimestamp(0, UTC)) / timedelta(milliseconds=1)
     except (TypeError, ValueError):
         return 0
 

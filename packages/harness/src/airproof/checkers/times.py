@@ -41,7 +41,7 @@ def _named(messages: list[BusMessage]) -> Iterator[Anomaly]:
 
 def _before_sent(messages: list[BusMessage]) -> Iterator[Anomaly]:
     if early := [one for one in messages if one.timestamp_ms and one.told_at_ms > one.timestamp_ms + _APART_MS]:
-        promise, seen = "a message tells of what has been", f"{early[0].told_at_ms - early[0].timestamp_ms} ms later"
+        promise, seen = "a message tells of what has been", f"{early[0].told_at_ms - early[0].timestamp_ms:g} ms later"
         yield Anomaly(_CATEGORY, "time-to-come", promise, "before it was sent", seen, witness(early))
 
 
@@ -51,7 +51,7 @@ def _after_cause(view: SagaView, messages: list[BusMessage]) -> Iterator[Anomaly
     began = min((one.told_at_ms for one in messages if one.type == view.saga.started), default=0)
     wrong = [one for one in messages if one.told_at_ms + _APART_MS < max(began, told_at.get(one.causation_id, 0))]
     if wrong:
-        seen = f"{max(began, told_at.get(wrong[0].causation_id, 0)) - wrong[0].told_at_ms} ms before it"
+        seen = f"{max(began, told_at.get(wrong[0].causation_id, 0)) - wrong[0].told_at_ms:g} ms before it"
         promise = "what a message tells of was when it says, after what led to it"
         yield Anomaly(_CATEGORY, "time-wrong", promise, "after its cause", seen, witness(wrong))
 

@@ -101,7 +101,7 @@ class StoredEvent:
     correlation_id: str
     causation_id: str = ""
     payload: dict[str, Any] = field(default_factory=dict)
-    occurred_at_ms: int = 0
+    occurred_at_ms: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ class BusMessage:
     causation_id: str = ""
     in_reply_to: str = ""
     timestamp_ms: int = 0
-    told_at_ms: int = 0
+    told_at_ms: float = 0
     payload: dict[str, Any] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()
     malformed: tuple[str, ...] = ()

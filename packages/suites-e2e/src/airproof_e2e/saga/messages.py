@@ -33,7 +33,7 @@ STARTS_AT_MOST = 30
 ROUNDS = 3
 """So many failures that who waits longer after each would not be there any more in time, nor who counts some."""
 LOOKS, LOOKS_WITHIN_S = 3, 2.0
-SLOW_S = 1.5
+SLOW_S, ANSWERS_WITHIN_S = 1.5, 0.5
 GIVES_UP_WITHIN_S = 4.0
 
 
@@ -146,11 +146,19 @@ def killed_between_send_and_mark(stage: Stage) -> None:
 
 
 def commit_late(stage: Stage) -> None:
-    """A saga's first commit is held at the orchestrator, while another tenant's saga is stored and told behind it."""
-    other, given, key = Tenant(f"other-{stage.tenant.id}"), stage.make_input(), str(uuid4())
-    committed = postgres.commit(containing=given.subject)
-    held_back = on(stage.orchestrator, DATABASE).when(committed).times(1).hold()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="user") as user, applied(stage, held_back) as held:
+    """A saga's first commit is held at the orchestrator, while another tenant's saga is stored and told behind it.
+
+    Of another saga the first two commits are so late that whoever is asked by the one has answered before the next.
+    """
+    other, given, quick, key = Tenant(f"other-{stage.tenant.id}"), stage.make_input(), stage.make_input(), str(uuid4())
+    first, second = (postgres.commit(containing=one.subject) for one in (given, quick))
+    link = on(stage.orchestrator, DATABASE)
+    with applied(stage, link.when(second).times(2).delay(ANSWERS_WITHIN_S)):
+        stage.wait_end(stage.start(quick))
+    with (
+        ThreadPoolExecutor(max_workers=1, thread_name_prefix="user") as user,
+        applied(stage, link.when(first).times(1).hold()) as held,
+    ):
         late = user.submit(stage.access.start, given, key=key)
         held.wait_until_held(WAIT_S)
         stage.wait_end(stage.start(stage.make_input(tenant=other)))
@@ -262,12 +270,31 @@ def reply_late(stage: Stage) -> None:
 
 
 def refusal_late(stage: Stage) -> None:
-    """As `reply_late`, at the last step for which that can be: it is refused, and undoing it would be refused too."""
+    """As `reply_late`, at the last step for which that can be: it is refused, and undoing it would be refused too.
+
+    Of another saga the first step is refused, and the orchestrator is killed when that it failed is durable.
+    """
+    _killed_when_failed(stage)
     twice = [step for step in undoable(stage.saga) if step.refusal and step.compensation and step.compensation.refusal]
     for step in twice[-1:]:
         given = stage.make_input()
         with stage.access.refuse(step.name, given), undo_refused(stage, step, given):
             _answer_late(stage.at(step), given)
+
+
+def _killed_when_failed(stage: Stage) -> None:
+    """Nothing has to be undone: the saga is over with that commit, and all that tells so is in it."""
+    refuser, given = next(step for step in stage.saga.steps if step.refusal), stage.make_input()
+    failed = postgres.commit(containing=[stage.tenant.id, stage.saga.failed])
+    stage.disturbances.append("killed")
+    with (
+        stage.access.refuse(refuser.name, given),
+        killed_at(stage.cell, stage.orchestrator, on(stage.orchestrator, DATABASE).when(failed).after()) as fault,
+    ):
+        saga_id = stage.start(given, ends=COMPENSATED, refused=refuser)
+        fault.wait(timeout_s=WAIT_S)
+        fault.heal()
+        stage.wait_end(saga_id)
 
 
 def _answer_late(stage: Stage, given: SagaInput) -> None:
