@@ -687,4 +687,109 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CQ03",
+        category="CQRS",
+        what="what an event does and that it was handled are two transactions",
+        trigger="break off the second",
+        edits=(
+            Edit(
+                "kit/event_consumer.py",
+                '"""A consumer of other services\' events: each event is handled once, in one transaction '
+                'with its inbox note."""\n',
+                '"""A consumer of other services\' events: each event is handled once, and noted in the '
+                'inbox when it has been."""\n',
+            ),
+            Edit(
+                "kit/event_consumer.py",
+                "            if await work.inbox.is_new(self._consumer, event.event_id):\n"
+                "                await handler(work, event)\n",
+                "            if await work.inbox.has(self._consumer, event.event_id):\n"
+                "                return\n"
+                "            await handler(work, event)\n"
+                "        async with self._units_of_work.begin() as work:\n"
+                "            await work.inbox.is_new(self._consumer, event.event_id)\n",
+            ),
+            Edit(
+                "kit/inbox.py",
+                "from sqlalchemy import bindparam\n",
+                "from sqlalchemy import bindparam, select\n",
+            ),
+            Edit(
+                "kit/inbox.py",
+                "    .returning(inbox.c.message_id)\n",
+                "    .returning(inbox.c.message_id)\n"
+                ")\n"
+                "_NOTED = select(inbox.c.message_id).where(\n"
+                '    inbox.c.consumer == bindparam("consumer"), inbox.c.message_id == '
+                'bindparam("message_id")\n',
+            ),
+            Edit(
+                "kit/inbox.py",
+                "        self._connection = connection\n",
+                "        self._connection = connection\n"
+                "\n"
+                "    async def has(self, consumer: str, message_id: UUID) -> bool:\n"
+                '        """Whether the message has been noted."""\n'
+                '        sought = {"consumer": consumer, "message_id": str(message_id)}\n'
+                "        return (await self._connection.execute(_NOTED, sought)).first() is not None\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CQ04",
+        category="CQRS",
+        what="an event sets the version that the cache must have, also an older one",
+        trigger="an older event is delivered again while a read is slow",
+        edits=(
+            Edit(
+                "kit/cache.py",
+                "if not version or tonumber(version) >= tonumber(ARGV[1]) then return 0 end\n",
+                "if not version then return 0 end\n",
+            ),
+            Edit(
+                "kit/cache.py",
+                '        """Takes out what is older than that version, and keeps it out. Doing it again '
+                "changes nothing.\n",
+                '        """Takes out what is there, and keeps out what is older than that version.\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="CQ12",
+        category="CQRS",
+        what="that something is gone is passed over where it was never there",
+        trigger="the event that it is gone comes before the event that it is there",
+        edits=(
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                '        """Changes how many workspaces a user owns; a user who is gone owns none."""\n'
+                "        mine = (profiles.c.id == user_id) & (profiles.c.tenant_id == tenant_id)\n"
+                "        await "
+                "self._connection.execute(update(profiles).where(mine).values(workspaces=profiles.c.workspa"
+                "ces + change))\n",
+                '        """Changes how many workspaces a user owns, never to fewer than none; a user who '
+                'is gone owns none."""\n'
+                "        mine = (profiles.c.id == user_id) & (profiles.c.tenant_id == tenant_id)\n"
+                "        count = profiles.c.workspaces + change\n"
+                "        await self._connection.execute(update(profiles).where(mine, count >= "
+                "0).values(workspaces=count))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CQ14",
+        category="CQRS",
+        what="a message counts as handled when it is taken",
+        trigger="what is taken cannot be handled",
+        edits=(
+            Edit("kit/messaging/consumer.py", "        metrics.HANDLED.labels(topic).inc()\n", ""),
+            Edit(
+                "kit/messaging/consumer.py",
+                "        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0\n",
+                "        metrics.HANDLED.labels(topic).inc()\n"
+                "        backoff, attempts = Backoff(0.05, self._longest_retry_s), 0\n",
+            ),
+        ),
+    ),
 )

@@ -284,4 +284,130 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="ES06",
+        category="ES",
+        what="a field of an event has another name, and who reads it knows that one only",
+        trigger="a sender of another version",
+        edits=(
+            Edit(
+                "services/user_service/application/steps.py",
+                "    await Profiles(work.connection).count_workspaces(event.tenant_id, "
+                'UUID(event.payload["owner_id"]), change)\n',
+                "    await Profiles(work.connection).count_workspaces(event.tenant_id, "
+                'UUID(event.payload["user_id"]), change)\n',
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                '                fact = Fact(RENAMED, {"workspace_id": str(before.id), "owner_id": '
+                'str(before.owner_id), "name": name})\n',
+                '                fact = Fact(RENAMED, {"workspace_id": str(before.id), "user_id": '
+                'str(before.owner_id), "name": name})\n',
+            ),
+            Edit(
+                "services/workspace_service/application/steps.py",
+                '    told = {"workspace_id": str(workspace.id), "owner_id": str(workspace.owner_id), '
+                '"name": workspace.name}\n',
+                '    told = {"workspace_id": str(workspace.id), "user_id": str(workspace.owner_id), '
+                '"name": workspace.name}\n',
+            ),
+            Edit(
+                "services/workspace_service/application/steps.py",
+                '    lambda row: {"workspace_id": str(row.id), "owner_id": str(row.owner_id)},\n',
+                '    lambda row: {"workspace_id": str(row.id), "user_id": str(row.owner_id)},\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="ES10",
+        category="ES",
+        what="the second event of a change of a saga is appended in a transaction of its own",
+        trigger="kill the orchestrator between the two",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "                await self._send(work, machine, saga, effects, str(reply.message_id))\n",
+                "                await self._send(work, machine, saga, effects, str(reply.message_id))\n"
+                "        await self._announce_rest(machine, saga, effects, str(reply.message_id))\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "                        await self._send(work, machine, saga, effects, str(saga.id))\n",
+                "                        await self._send(work, machine, saga, effects, str(saga.id))\n"
+                "            await self._announce_rest(machine, saga, effects, str(saga.id))\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            await self._announce(work, cause, machine.definition.aggregate_type, saga, "
+                "effects.events)\n",
+                "            await self._announce(work, cause, machine.definition.aggregate_type, saga, "
+                "effects.events[:1])\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                '            log.log(level, "saga %s is %s: %s", saga.id, saga.state, saga.reason or "")\n',
+                '            log.log(level, "saga %s is %s: %s", saga.id, saga.state, saga.reason or "")\n'
+                "\n"
+                "    async def _announce_rest(self, machine: SagaMachine, saga: Saga, effects: Effects, "
+                "causation_id: str) -> None:\n"
+                '        """The events after the first, one transaction each: the saga is not locked for '
+                'longer than its change takes."""\n'
+                "        cause = Cause(saga.tenant_id, saga.correlation_id, causation_id, self._service)\n"
+                "        for event_type in effects.events[1:]:\n"
+                "            async with self._units_of_work.begin() as work:\n"
+                "                await self._announce(work, cause, machine.definition.aggregate_type, "
+                "saga, [event_type])\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="ES11",
+        category="ES",
+        what="the time of an event is cut to milliseconds on its way to the bus",
+        trigger="any event",
+        edits=(
+            Edit(
+                "kit/envelope.py",
+                "from typing import Any, Self\n"
+                "from uuid import UUID, uuid5\n"
+                "\n"
+                "from pydantic import TypeAdapter, ValidationError\n",
+                "from typing import Annotated, Any, Self\n"
+                "from uuid import UUID, uuid5\n"
+                "\n"
+                "from pydantic import PlainSerializer, TypeAdapter, ValidationError\n",
+            ),
+            Edit(
+                "kit/envelope.py",
+                "    source: str\n",
+                "    source: str\n"
+                "\n"
+                "\n"
+                "def _milliseconds(at: datetime) -> str:\n"
+                '    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")\n'
+                "\n"
+                "\n"
+                "# As precise as JavaScript's dates.\n"
+                'Timestamp = Annotated[datetime, PlainSerializer(_milliseconds, when_used="json")]\n',
+            ),
+            Edit(
+                "kit/envelope.py",
+                "    version: int\n    timestamp: datetime\n",
+                "    version: int\n    timestamp: Timestamp\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="ES14",
+        category="ES",
+        what="the event that something is removed does not concern the cache",
+        trigger="read what was removed",
+        edits=(
+            Edit(
+                "services/workspace_service/application/invalidation.py",
+                'CHANGES = frozenset({RENAMED, "workspace.removed"})\n',
+                "CHANGES = frozenset({RENAMED})\n",
+            ),
+        ),
+    ),
 )

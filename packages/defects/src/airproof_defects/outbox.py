@@ -942,4 +942,96 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB03",
+        category="OUTBOX",
+        what="messages are written over another connection than the change that they tell of",
+        trigger="cut the connection before the change is committed",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "    async def flush(self) -> bool:\n"
+                '        """Writes what was added; returns whether there was anything."""\n'
+                "        if self._added:\n"
+                "            await self._connection.execute(_ADD, self._added)\n",
+                "    async def flush(self, connection: AsyncConnection | None = None) -> bool:\n"
+                '        """Writes what was added, over another connection if one is given; returns '
+                'whether there was anything."""\n'
+                "        if self._added:\n"
+                "            await (connection or self._connection).execute(_ADD, self._added)\n",
+            ),
+            Edit(
+                "kit/runtime.py",
+                "        self.units_of_work = UnitsOfWork(self.engine, self.relay.wake)\n",
+                "        # Messages have connections of their own: a busy pool does not keep them waiting.\n"
+                '        self.outbox_engine = open_engine(settings.require("database_url"), '
+                'f"{settings.instance}-outbox", pool_size=1)\n'
+                "        self.units_of_work = UnitsOfWork(self.engine, self.relay.wake, self.outbox_engine)\n",
+            ),
+            Edit(
+                "kit/runtime.py",
+                "            await self._backing.engine.dispose()\n",
+                "            await self._backing.engine.dispose()\n"
+                "            await self._backing.outbox_engine.dispose()\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "    def __init__(self, engine: AsyncEngine, announce: Callable[[], None]) -> None:\n"
+                "        self._engine = engine\n",
+                "    def __init__(\n"
+                "        self, engine: AsyncEngine, announce: Callable[[], None], outbox_engine: "
+                "AsyncEngine | None = None\n"
+                "    ) -> None:\n"
+                "        self._engine = engine\n"
+                "        self._outbox_engine = outbox_engine or engine\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "                announce = await work.outbox.flush()\n",
+                "                async with self._outbox_engine.begin() as outbox_connection:\n"
+                "                    announce = await work.outbox.flush(outbox_connection)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="OB13",
+        category="OUTBOX",
+        what="what an operator sends again is a new message",
+        trigger="send a parked message again",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "from uuid import UUID, uuid5\n",
+                "from uuid import UUID, uuid4, uuid5\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                "from pyairtable_reference.kit.envelope import DEAD_LETTERS, Message\n",
+                "from pyairtable_reference.kit import logs\n"
+                "from pyairtable_reference.kit.envelope import DEAD_LETTERS, Kind, Message\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                '        """Queues a parked message again, unchanged; returns whether there is one."""\n'
+                "        parked = and_(event_outbox.c.id == message_id, event_outbox.c.status == FAILED)\n"
+                "        return (await "
+                "self._connection.execute(update(event_outbox).where(parked).values(**_AGAIN))).rowcount == 1\n",
+                '        """Queues a parked message again, as a message of the operator\'s request; returns '
+                'whether there is one."""\n'
+                "        parked = and_(event_outbox.c.id == message_id, event_outbox.c.status == FAILED)\n"
+                "        row = (await "
+                "self._connection.execute(select(event_outbox).where(parked).with_for_update())).one_or_none()\n"
+                "        if row is None:\n"
+                "            return False\n"
+                '        fresh, field = str(uuid4()), "event_id" if row.kind == Kind.EVENT else '
+                '"message_id"\n'
+                '        told = {"message-id": fresh, "correlation-id": logs.current_correlation(), '
+                '"causation-id": str(message_id)}\n'
+                '        again = _AGAIN | {"headers": row.headers | told, "payload": row.payload | {field: '
+                "fresh}}\n"
+                "        await self._connection.execute(update(event_outbox).where(parked).values(**again))\n"
+                "        return True\n",
+            ),
+        ),
+    ),
 )

@@ -552,4 +552,146 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG02",
+        category="SAGA",
+        what="what was done is undone in the order in which it was done",
+        trigger="a step is refused when two were done",
+        edits=(
+            Edit(
+                "kit/saga/machine.py",
+                "        for step, declared in zip(reversed(saga.steps), reversed(self.definition.steps), "
+                "strict=True):\n",
+                "        for step, declared in zip(saga.steps, self.definition.steps, strict=True):\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG09",
+        category="SAGA",
+        what="who registers an address within half a minute takes over the row of who did before, whose saga goes on",
+        trigger="two sagas want one address",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "from sqlalchemy import ColumnElement, select\n",
+                "from sqlalchemy import ColumnElement, func, select, text\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                '        """Stores a credential; false if its e-mail address is taken. Waits for a '
+                'concurrent taker\'s decision."""\n',
+                '        """Stores a credential; false if its e-mail address is taken. Waits for a '
+                "concurrent taker's decision.\n"
+                "\n"
+                "        Who has registered a moment ago and does so again has given the first attempt up: "
+                "the second one takes over.\n"
+                '        """\n',
+            ),
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "_ADD = "
+                "insert(credentials).on_conflict_do_nothing(index_elements=[credentials.c.email]).returning"
+                "(credentials.c.id)\n",
+                "_NEW = insert(credentials)\n"
+                "_ADD = _NEW.on_conflict_do_update(\n"
+                "    index_elements=[credentials.c.email],\n"
+                '    set_={name: _NEW.excluded[name] for name in ("id", "saga_id", "password_hash")},\n'
+                "    where=(credentials.c.tenant_id == _NEW.excluded.tenant_id)\n"
+                "    & (credentials.c.created_at > func.now() - text(\"interval '30 seconds'\")),\n"
+                ").returning(credentials.c.id)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG12",
+        category="SAGA",
+        what="the first command is committed before its saga is, and a reply to no saga is noted as handled",
+        trigger="the reply is there before the second commit",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "        async with self._units_of_work.begin() as work:\n"
+                "            store = SagaStore(work.connection)\n"
+                "            effects = machine.start(saga, now)\n"
+                "            if await store.add(saga, machine.next_timer(saga)):\n"
+                "                await self._send(work, machine, saga, effects, str(saga.id))\n"
+                "            else:\n",
+                "        # The command first: a saga that is stored has been sent on its way.\n"
+                "        async with self._units_of_work.begin() as work:\n"
+                "            known = await SagaStore(work.connection).find(start.tenant_id, "
+                "start.saga_type, start.correlation_id)\n"
+                "            effects = machine.start(saga, now)\n"
+                "            if known is None:\n"
+                "                await self._send(work, machine, saga, effects, str(saga.id))\n"
+                "        async with self._units_of_work.begin() as work:\n"
+                "            store = SagaStore(work.connection)\n"
+                "            if known is not None or not await store.add(saga, machine.next_timer(saga)):\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            Unprocessable: it is no reply, or one to a saga that does not exist.\n",
+                "            Unprocessable: it is no reply, or one to another tenant's saga or to a step "
+                "that it does not have.\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            if saga is None or saga.tenant_id != reply.tenant_id or saga.step(reply.step) is None:\n",
+                "            if saga is None:\n"
+                '                log.warning("there is no saga %s; its reply is ignored", reply.saga_id)\n'
+                "                return\n"
+                "            if saga.tenant_id != reply.tenant_id or saga.step(reply.step) is None:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG13",
+        category="SAGA",
+        what="to undo what was never done is nothing: neither answered nor remembered",
+        trigger="the command to undo a step is there before the command to do it",
+        edits=(
+            Edit(
+                "kit/participant.py",
+                "                return\n",
+                "                return\n"
+                "            if command.action is Action.COMPENSATE and Action.EXECUTE not in answered:\n"
+                '                log.info("%s of saga %s: nothing is known of it", command.type, '
+                "command.saga_id)\n"
+                "                return\n",
+            ),
+            Edit(
+                "kit/participant.py",
+                "        executed = answered.get(Action.EXECUTE)\n"
+                "        if step.compensate is None or executed is None or executed.outcome is Outcome.REFUSED:\n",
+                "        if step.compensate is None or answered[Action.EXECUTE].outcome is Outcome.REFUSED:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="SG14",
+        category="SAGA",
+        what="a deadline turns a saga back whatever step it is at",
+        trigger="the deadline passes while the pivot is awaited",
+        edits=(
+            Edit(
+                "kit/saga/machine.py",
+                "Before the pivot's command is issued a deadline turns the saga back; every step that was "
+                "issued is compensated, also\n",
+                "Before the pivot is done a deadline turns the saga back; every step that was issued is "
+                "compensated, also\n",
+            ),
+            Edit(
+                "kit/saga/machine.py",
+                "        return saga.state is SagaState.RUNNING and saga.steps[self._pivot].state is "
+                "StepState.PENDING\n",
+                "        return saga.state is SagaState.RUNNING and saga.steps[self._pivot].state is not "
+                "StepState.DONE\n",
+            ),
+            Edit(
+                "kit/saga/machine.py",
+                "        saga.reason = reason\n",
+                "        saga.reason = reason\n        for step in saga.steps:\n            step.resend_at = None\n",
+            ),
+        ),
+    ),
 )

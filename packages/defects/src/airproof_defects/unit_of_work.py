@@ -638,4 +638,74 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="UW03",
+        category="UOW",
+        what="the step is a unit of work of its own within that of its command",
+        trigger="kill the participant between the two",
+        edits=(
+            Edit(
+                "kit/participant.py",
+                "            answer = await self._act(work, command, step, answered)\n",
+                "            async with work.nested():\n"
+                "                answer = await self._act(work, command, step, answered)\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                '    """What a handler works with. Repositories use `connection`; nothing in here commits.\n',
+                '    """What a handler works with. Repositories use `connection`.\n',
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "        self._after_commit: list[Callable[[], None]] = []\n",
+                "        self._after_commit: list[Callable[[], None]] = []\n"
+                "\n"
+                "    @asynccontextmanager\n"
+                "    async def nested(self) -> AsyncIterator[None]:\n"
+                '        """A unit of work inside this one: kept when the block ends, undone when it '
+                'raises."""\n'
+                "        yield\n"
+                "        await self.connection.commit()\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "            async with self._engine.begin() as connection:\n",
+                "            async with self._engine.connect() as connection:\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "                announce = await work.outbox.flush()\n",
+                "                announce = await work.outbox.flush()\n                await connection.commit()\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="UW04",
+        category="UOW",
+        what="that an address is taken shows as an error of the database, which ends the whole transaction",
+        trigger="register an address that is taken",
+        edits=(
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "from sqlalchemy import ColumnElement, select\nfrom sqlalchemy.dialects.postgresql import insert\n",
+                "from sqlalchemy import ColumnElement, insert, select\nfrom sqlalchemy.exc import IntegrityError\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "        return (await self._connection.execute(_ADD, asdict(credential))).first() is not None\n",
+                "        try:\n"
+                "            await self._connection.execute(_ADD, asdict(credential))\n"
+                "        except IntegrityError:\n"
+                "            return False\n"
+                "        return True\n",
+            ),
+            Edit(
+                "services/auth_service/adapters/credentials.py",
+                "_ADD = "
+                "insert(credentials).on_conflict_do_nothing(index_elements=[credentials.c.email]).returning"
+                "(credentials.c.id)\n",
+                "_ADD = insert(credentials)\n",
+            ),
+        ),
+    ),
 )

@@ -18,13 +18,15 @@ from airproof_e2e.saga.messages import DATABASE, applied
 from airproof_e2e.saga.moments import last_refusable, undoable
 from airproof_e2e.saga.stage import COMPENSATED, FAILED, WAIT_S, Stage
 
-LOOKS_AROUND_S, FOR_OTHERS_S = 0.1, 3.0
+LOOKS_AROUND_S, FOR_OTHERS_S, OUTLASTS_S = 0.1, 3.0, 6.0
+"""The last is longer than most leases with which services lock each other out."""
 
 
 def set_while_undoing(stage: Stage) -> None:
     """Every participant has found nothing that forbids to undo its step when an operator forbids that.
 
-    Beside that the operator forbids it for another tenant, and allows it again.
+    The first of them is at it for very long. Beside that the operator forbids it for another tenant, and allows it
+    again.
     """
     given, refuser = stage.make_input(), last_refusable(stage)
     forbidden = _forbidden(stage)
@@ -32,7 +34,8 @@ def set_while_undoing(stage: Stage) -> None:
         undone = {step.name: rules.enter_context(applied(stage, _undoing(stage, step).hold())) for step in forbidden}
         saga_id = stage.start(given, ends=COMPENSATED, refused=refuser)
         for step in reversed(forbidden):
-            _forbid(stage, step, given, undone[step.name])
+            looks_s = OUTLASTS_S if step is forbidden[-1] else LOOKS_AROUND_S
+            _forbid(stage, step, given, undone[step.name], looks_s)
         stage.wait_end(saga_id)
 
 
@@ -82,12 +85,12 @@ def _undoing(stage: Stage, step: Step) -> Selected:
     return on(step.participant, DATABASE).when(postgres.commit(containing=[stage.tenant.id, event])).times(1)
 
 
-def _forbid(stage: Stage, step: Step, given: SagaInput, undoing: AppliedRule) -> None:
+def _forbid(stage: Stage, step: Step, given: SagaInput, undoing: AppliedRule, looks_s: float) -> None:
     undoing.wait_until_held(WAIT_S)
     with ThreadPoolExecutor(2, thread_name_prefix="operator") as operator, ExitStack() as rule:
         forbidding = operator.submit(rule.enter_context, stage.access.refuse_compensation(step.name, given))
         # Who waits for what is under way is answered after it; who does not has been by then.
-        wait([forbidding], LOOKS_AROUND_S)
+        wait([forbidding], looks_s)
         if forbidding.done() and not forbidding.exception():
             _note_done(stage, step)
         beside = operator.submit(_forbid_for_another, stage, step)
