@@ -792,4 +792,172 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="EB06",
+        category="BUS",
+        what="a record that fails is put at the end of its topic, and how often that was is always read as the first",
+        trigger="a message that cannot be processed",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "MAX_ATTEMPTS = 3\n",
+                "MAX_ATTEMPTS = 3\nMAX_REQUEUES = 3\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                '                        log.exception("handler of %s failed %d times", topic, attempts)\n',
+                '                        log.exception("handler of %s failed %d times", topic, attempts)\n'
+                '                        requeued = int(record.header("requeued") or 0)\n'
+                "                        if requeued < MAX_REQUEUES:\n"
+                "                            return await self._requeue(record, requeued + 1, stopping)\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "        metrics.HANDLED.labels(topic).inc()\n        return True\n",
+                "        metrics.HANDLED.labels(topic).inc()\n"
+                "        return True\n"
+                "\n"
+                "    async def _requeue(self, record: Record, times: int, stopping: asyncio.Event) -> bool:\n"
+                '        """Puts a record behind the others: until it comes again, what it lacks may be '
+                'there."""\n'
+                '        headers = [*record.headers, ("requeued", str(times).encode())]\n'
+                "        backoff = Backoff(0.05, 1.0)\n"
+                "        while True:\n"
+                "            try:\n"
+                "                await self._transport.send_raw(record.topic, record.key, record.value, "
+                "headers)\n"
+                "            except (Unreachable, Refused) as failure:\n"
+                '                log.warning("record not requeued yet: %s", failure)\n'
+                "                if await backoff.wait(stopping):\n"
+                "                    return False\n"
+                "            else:\n"
+                "                return True\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB10",
+        category="BUS",
+        what="who counts things passes over the event that one is gone",
+        trigger="an event that something is gone",
+        edits=(
+            Edit(
+                "services/user_service/application/steps.py",
+                '    "workspace.removed": partial(count_workspace, -1),\n',
+                '    "workspace.removed": None,  # its owner is removed as well\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="EB11",
+        category="BUS",
+        what="who finds the broker away takes nothing until partitions are assigned anew",
+        trigger="the broker is restarted",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "                fetch = asyncio.create_task(consumer.getmany(timeout_ms=5000))\n",
+                "                fetch = asyncio.create_task(consumer.getmany(timeout_ms=500))\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "                    return\n",
+                "                    return\n"
+                "                if not fetch.result():\n"
+                "                    await self._pause_if_away(consumer)\n",
+            ),
+            Edit(
+                "kit/messaging/consumer.py",
+                "            stop.cancel()\n",
+                "            stop.cancel()\n"
+                "\n"
+                "    async def _pause_if_away(self, consumer: AIOKafkaConsumer) -> None:\n"
+                '        """Fetches nothing from a broker that is away: when it is back, the partitions '
+                'are assigned anew."""\n'
+                "        try:\n"
+                "            await consumer.topics()\n"
+                "        except KafkaError as failure:\n"
+                '            log.warning("consumer pauses: %s: %s", type(failure).__name__, failure)\n'
+                "            consumer.pause(*consumer.assignment())\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB15",
+        category="BUS",
+        what="a timer that was due before its process began is none",
+        trigger="the orchestrator is away when a deadline passes",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "        self._broken: dict[UUID, datetime] = {}\n",
+                "        self._broken: dict[UUID, datetime] = {}\n        self._since = datetime.now(UTC)\n",
+            ),
+            Edit(
+                "kit/saga/orchestrator.py",
+                "                timers = await SagaStore(work.connection).timers(BATCH, but=self._broken)\n",
+                "                timers = await SagaStore(work.connection).timers(BATCH, "
+                "since=self._since, but=self._broken)\n",
+            ),
+            Edit(
+                "kit/saga/store.py",
+                "    .where(saga_instances.c.timer_at.is_not(None), "
+                'saga_instances.c.id.not_in(bindparam("but", expanding=True)))\n',
+                '    .where(saga_instances.c.timer_at >= bindparam("since"), '
+                'saga_instances.c.id.not_in(bindparam("but", expanding=True)))\n',
+            ),
+            Edit(
+                "kit/saga/store.py",
+                "    async def timers(self, limit: int, *, but: Iterable[UUID] = ()) -> list[tuple[UUID, "
+                "datetime]]:\n"
+                '        """The sagas whose timers run out next, without some, and when."""\n'
+                '        rows = await self._connection.execute(_TIMERS, {"limit": limit, "but": list(but)})\n',
+                "    async def timers(self, limit: int, *, since: datetime, but: Iterable[UUID] = ()) -> "
+                "list[tuple[UUID, datetime]]:\n"
+                '        """The sagas whose timers run out next, from a time on and without some, and '
+                'when."""\n'
+                '        rows = await self._connection.execute(_TIMERS, {"limit": limit, "since": since, '
+                '"but": list(but)})\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="EB17",
+        category="BUS",
+        what="a relay takes as much as before however much it has in hand",
+        trigger="the broker does not answer while much waits",
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "        self._full = False\n",
+                "",
+            ),
+            Edit(
+                "kit/relay.py",
+                "        free = IN_FLIGHT - len(self._sending)\n"
+                "        claimed = await self._queue.claim(free, LEASE_S) if free > 0 else []\n"
+                "        claimed = [one for one in claimed if one.message.id not in self._sending]\n"
+                "        self._claims += 1\n"
+                "        self._full = len(claimed) >= free\n",
+                "        claimed = await self._queue.claim(IN_FLIGHT, LEASE_S)\n"
+                "        if len(claimed) == IN_FLIGHT:\n"
+                "            self._news.set()\n"
+                "        claimed = [one for one in claimed if one.message.id not in self._sending]\n"
+                "        self._claims += 1\n",
+            ),
+            Edit(
+                "kit/relay.py",
+                '        """Looks for more if something may have waited: for this message, for a place, or '
+                'unseen since the claim."""\n'
+                "        message_id = claimed.message.id\n"
+                "        del self._sending[message_id]\n"
+                "        if claimed.followed or self._full or claim != self._claims:\n",
+                '        """Looks for more if something may have waited: for this message, or unseen since '
+                'the claim."""\n'
+                "        message_id = claimed.message.id\n"
+                "        del self._sending[message_id]\n"
+                "        if claimed.followed or claim != self._claims:\n",
+            ),
+        ),
+    ),
 )

@@ -1031,4 +1031,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS11",
+        category="XSERVICE",
+        what="that there was nothing to undo is answered and not remembered",
+        trigger="the command to undo a step overtakes the command to do it",
+        edits=(
+            Edit(
+                "kit/participant.py",
+                "                return\n",
+                "                return\n"
+                "            if command.action is Action.COMPENSATE and Action.EXECUTE not in answered:\n"
+                "                # Nothing was done here, so there is nothing to undo and nothing to remember.\n"
+                "                self._reply(work, command, CommandResult(uuid4(), command.tenant_id, "
+                "Outcome.DONE, None, {}))\n"
+                "                return\n",
+            ),
+        ),
+    ),
 )

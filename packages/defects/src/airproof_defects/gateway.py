@@ -423,4 +423,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW01",
+        category="GATEWAY",
+        what="the table of routes has a prefix of others before them",
+        trigger="any request to a service behind",
+        edits=(
+            Edit(
+                "services/api_gateway/domain/routes.py",
+                '    "/auth": "auth-service",\n',
+                '    "/api/v1": "workspace-service",\n    "/auth": "auth-service",\n',
+            ),
+        ),
+    ),
 )

@@ -330,4 +330,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF05",
+        category="PERF",
+        what="a service has ten connections for all that it asks",
+        trigger="one of those that it asks does not answer",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "        limits = httpx.Limits(max_connections=200, max_keepalive_connections=50, "
+                "keepalive_expiry=4)\n",
+                "        limits = httpx.Limits(max_connections=10, max_keepalive_connections=10, keepalive_expiry=4)\n",
+            ),
+        ),
+    ),
 )

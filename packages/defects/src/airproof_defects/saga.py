@@ -694,4 +694,70 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SG608",
+        category="SAGA",
+        what="what is due of a saga is collected before it is done: after the deadline the step is asked for once more",
+        trigger="deadline and next ask are due together, the deadline first",
+        edits=(
+            Edit(
+                "kit/saga/machine.py",
+                "from collections.abc import Callable\n",
+                "from collections.abc import Callable, Iterator\n",
+            ),
+            Edit(
+                "kit/saga/machine.py",
+                "from enum import StrEnum\n",
+                "from enum import StrEnum\nfrom functools import partial\nfrom operator import itemgetter\n",
+            ),
+            Edit(
+                "kit/saga/machine.py",
+                '        """Does what is due: gives up after the deadline, issues unanswered commands '
+                'again."""\n'
+                "        effects = Effects()\n"
+                "        if self._too_late(saga, now):\n"
+                "            self._turn_back(saga, DEADLINE, now, effects)\n"
+                "        for step in saga.steps:\n"
+                "            if step.resend_at is not None and step.resend_at <= now:\n"
+                "                action = Action.EXECUTE if step.state is StepState.RUNNING else "
+                "Action.COMPENSATE\n"
+                "                self._issue(step, action, now, effects)\n"
+                "        effects.changed = bool(effects.commands or effects.events)\n",
+                '        """Does what is due, the earliest first: gives up after the deadline, issues '
+                'unanswered commands again."""\n'
+                "        effects = Effects()\n"
+                "        due = sorted(((at, act) for at, act in self._timers(saga) if at <= now), "
+                "key=itemgetter(0))\n"
+                "        for _, act in due:\n"
+                "            act(now, effects)\n"
+                "        effects.changed = bool(due)\n",
+            ),
+            Edit(
+                "kit/saga/machine.py",
+                "        timers = [step.resend_at for step in saga.steps if step.resend_at]\n"
+                "        if self._may_give_up(saga):\n"
+                "            timers.append(saga.deadline_at)\n"
+                "        return min(timers, default=None)\n",
+                "        return min((at for at, _ in self._timers(saga)), default=None)\n"
+                "\n"
+                "    def _timers(self, saga: Saga) -> Iterator[tuple[datetime, _Act]]:\n"
+                '        """All that happens to a saga by itself, and when: the one place that says what '
+                'time means to it."""\n'
+                "        if self._may_give_up(saga):\n"
+                "            yield saga.deadline_at, partial(self._turn_back, saga, DEADLINE)\n"
+                "        for step in saga.steps:\n"
+                "            if step.resend_at is not None:\n"
+                "                yield step.resend_at, partial(self._issue, step, _AWAITED[step.state])\n",
+            ),
+            Edit(
+                "kit/saga/machine.py",
+                "_Transition = Callable[[SagaMachine, Saga, Step, Answer, datetime, Effects], None]\n",
+                "_Act = Callable[[datetime, Effects], None]\n"
+                "_Transition = Callable[[SagaMachine, Saga, Step, Answer, datetime, Effects], None]\n"
+                "\n"
+                "# Which action's reply a step in that state waits for.\n"
+                "_AWAITED = {StepState.RUNNING: Action.EXECUTE, StepState.COMPENSATING: Action.COMPENSATE}\n",
+            ),
+        ),
+    ),
 )

@@ -1016,4 +1016,74 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE03",
+        category="SECURITY",
+        what="an update takes any field that there is",
+        trigger="update a field that nobody may",
+        edits=(
+            Edit(
+                "services/workspace_service/adapters/workspaces.py",
+                "        change = update(workspaces).where(before).values(name=changed.name, "
+                "version=changed.version)\n",
+                "        change = update(workspaces).where(before).values(**asdict(changed))\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "from dataclasses import replace\nfrom typing import TYPE_CHECKING\nfrom uuid import UUID\n",
+                "from dataclasses import asdict\n"
+                "from typing import TYPE_CHECKING, Any\n"
+                "from uuid import UUID\n"
+                "\n"
+                "from pydantic import TypeAdapter\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "from pyairtable_reference.services.workspace_service.application.steps import SERVICE\n",
+                "from pyairtable_reference.services.workspace_service.application.steps import SERVICE\n"
+                "from pyairtable_reference.services.workspace_service.domain.workspace import Workspace\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "    from pyairtable_reference.services.workspace_service.domain.workspace import Workspace\n"
+                "\n"
+                'RENAMED = "workspace.renamed"\n',
+                '\nRENAMED = "workspace.renamed"\n_FORM = TypeAdapter(Workspace)\n',
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "        self, owner: Identity, workspace_id: UUID, name: str, *, expected_version: int, key: str\n",
+                "        self, owner: Identity, workspace_id: UUID, changes: dict[str, Any], *, "
+                "expected_version: int, key: str\n",
+            ),
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                renamed = replace(before, name=name, version=expected_version + 1)\n"
+                "                correlation_id = logs.current_correlation()\n"
+                "                cause = Cause(owner.tenant_id, correlation_id, key or correlation_id, SERVICE)\n"
+                '                fact = Fact(RENAMED, {"workspace_id": str(before.id), "owner_id": '
+                'str(before.owner_id), "name": name})\n',
+                '                fields = asdict(before) | changes | {"version": expected_version + 1}\n'
+                "                renamed = _FORM.validate_python(fields)\n"
+                "                correlation_id = logs.current_correlation()\n"
+                "                cause = Cause(owner.tenant_id, correlation_id, key or correlation_id, SERVICE)\n"
+                '                fact = Fact(RENAMED, {"workspace_id": str(before.id), "owner_id": '
+                'str(before.owner_id), "name": renamed.name})\n',
+            ),
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                '    model_config = ConfigDict(extra="forbid")\n',
+                '    model_config = ConfigDict(extra="allow")\n',
+            ),
+            Edit(
+                "services/workspace_service/entrypoints/http.py",
+                "        user, workspace_id, body.name, expected_version=body.expected_version, key=idempotency_key\n",
+                "        user,\n"
+                "        workspace_id,\n"
+                '        body.model_dump(exclude={"expected_version"}),\n'
+                "        expected_version=body.expected_version,\n"
+                "        key=idempotency_key,\n",
+            ),
+        ),
+    ),
 )

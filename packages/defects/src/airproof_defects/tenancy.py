@@ -313,4 +313,33 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="TE07",
+        category="TENANCY",
+        what="who counts things goes by their owner, whatever the tenant",
+        trigger="an event of another tenant names the owner",
+        edits=(
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                "    async def count_workspaces(self, tenant_id: str, user_id: UUID, change: int) -> None:\n"
+                '        """Changes how many workspaces a user owns; a user who is gone owns none."""\n'
+                "        mine = (profiles.c.id == user_id) & (profiles.c.tenant_id == tenant_id)\n"
+                "        await "
+                "self._connection.execute(update(profiles).where(mine).values(workspaces=profiles.c.workspa"
+                "ces + change))\n",
+                "    async def count_workspaces(self, user_id: UUID, change: int) -> None:\n"
+                '        """Changes how many workspaces a user owns; a user who is gone owns none."""\n'
+                "        owner = profiles.c.id == user_id\n"
+                "        await "
+                "self._connection.execute(update(profiles).where(owner).values(workspaces=profiles.c.worksp"
+                "aces + change))\n",
+            ),
+            Edit(
+                "services/user_service/application/steps.py",
+                "    await Profiles(work.connection).count_workspaces(event.tenant_id, "
+                'UUID(event.payload["owner_id"]), change)\n',
+                '    await Profiles(work.connection).count_workspaces(UUID(event.payload["owner_id"]), change)\n',
+            ),
+        ),
+    ),
 )

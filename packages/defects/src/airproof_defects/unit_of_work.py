@@ -708,4 +708,265 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="UW06",
+        category="UOW",
+        what="what was read stays in a memory of the process, for all that come later",
+        trigger="an account goes away that was looked up before",
+        edits=(
+            Edit(
+                "kit/unit_of_work.py",
+                "from typing import TYPE_CHECKING\n",
+                "from typing import TYPE_CHECKING, Any\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                '    """\n'
+                "\n"
+                "    def __init__(self, connection: AsyncConnection) -> None:\n"
+                "        self.connection = connection\n",
+                "        identities: what has been read by id, so that nothing is read twice.\n"
+                '    """\n'
+                "\n"
+                "    def __init__(self, connection: AsyncConnection, identities: dict[Any, Any]) -> None:\n"
+                "        self.connection = connection\n"
+                "        self.identities = identities\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "        self._engine = engine\n",
+                "        self._engine = engine\n        self._identities: dict[Any, Any] = {}\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "                work = UnitOfWork(connection)\n",
+                "                work = UnitOfWork(connection, self._identities)\n",
+            ),
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "            credential = await Credentials(work.connection).by_id(UUID(session.user_id))\n",
+                "            credential = work.identities.get(session.user_id)\n"
+                "            if credential is None:\n"
+                "                credential = await Credentials(work.connection).by_id(UUID(session.user_id))\n"
+                "                work.identities[session.user_id] = credential\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="UW08",
+        category="UOW",
+        what="timers read sagas without a lock, and store what they have read over what is newer",
+        trigger="a reply and a timer come together",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "                saga = await store.lock(saga_id, skip_locked=True)\n",
+                "                saga = await store.get(saga_id)\n",
+            ),
+            Edit(
+                "kit/saga/store.py",
+                "_ADD_STEPS = insert(saga_steps)\n",
+                "_ADD_STEPS = insert(saga_steps)\n_VERSION = select(saga_instances.c.version).where(_THIS)\n",
+            ),
+            Edit(
+                "kit/saga/store.py",
+                '            raise ConcurrentChange(f"saga {saga.id} is no longer at version {saga.version}")\n',
+                "            # Somebody was quicker: once more, on top of theirs.\n"
+                '            saga.version = (await self._connection.execute(_VERSION, {"saga": '
+                "saga.id})).scalar_one()\n"
+                '            if (await self._connection.execute(_SAVE, row | {"read_version": '
+                "saga.version})).rowcount != 1:\n"
+                '                raise ConcurrentChange(f"saga {saga.id} is no longer at version '
+                '{saga.version}")\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="UW10",
+        category="UOW",
+        what="whether an update at an expected version changed a row is not asked",
+        trigger="two update at one version",
+        edits=(
+            Edit(
+                "services/workspace_service/application/directory.py",
+                "                await work.events.append(\n"
+                '                    cause, "workspace", str(workspace_id), [fact], '
+                "expected_version=expected_version\n"
+                "                )\n"
+                "                if not await workspaces.replace(renamed):\n"
+                '                    raise VersionConflict(f"workspace {workspace_id} is not at version '
+                '{expected_version} any more")\n',
+                "                # The row decides which of two renamings comes first; the event goes "
+                "behind whatever there is by then.\n"
+                "                await workspaces.replace(renamed)\n"
+                "                version = await work.events.version(str(workspace_id))\n"
+                '                await work.events.append(cause, "workspace", str(workspace_id), [fact], '
+                "expected_version=version)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="UW11",
+        category="UOW",
+        what="a token is used up before the database is asked, and not given back when that fails",
+        trigger="the database is away",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "from uuid import UUID\n",
+                "from uuid import UUID, uuid4\n",
+            ),
+            Edit(
+                "services/auth_service/application/accounts.py",
+                '        """A new pair for a refresh token, which is used up last: what fails before can '
+                "be tried again.\n",
+                '        """A new pair for a refresh token, which is used up first: of several uses at '
+                "once only one goes on.\n",
+            ),
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "        credential = await self._credential_of(session) if session else None\n"
+                "        if session is None or credential is None:\n"
+                '            raise ApiError(401, "invalid-token", "the refresh token is not valid")\n'
+                "        tokens = await self._sessions.open(credential)\n"
+                "        if not await self._sessions.take_refresh(refresh_token, session, tokens.access_token):\n"
+                "            await self._sessions.close_session(tokens.access_token)\n"
+                '            raise ApiError(401, "invalid-token", "the refresh token has just been used")\n'
+                "        return tokens\n",
+                "        if session is None:\n"
+                '            raise ApiError(401, "invalid-token", "the refresh token is not valid")\n'
+                "        if not await self._sessions.take_refresh(refresh_token, session, uuid4().hex):\n"
+                '            raise ApiError(401, "invalid-token", "the refresh token has just been used")\n'
+                "        credential = await self._credential_of(session)\n"
+                "        if credential is None:\n"
+                '            raise ApiError(401, "invalid-token", "the refresh token is not valid")\n'
+                "        return await self._sessions.open(credential)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="DB04",
+        category="DBTX",
+        what="who needs no transaction sets the whole pool to autocommit",
+        trigger="kill a participant in the middle of its work",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                '        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")\n',
+                '        self._engine.update_execution_options(isolation_level="AUTOCOMMIT")\n',
+            ),
+            Edit(
+                "kit/outbox.py",
+                '        wanted = {"limit": limit, "owner": self._owner, "lease": '
+                "timedelta(seconds=lease_s)}\n"
+                "        async with self._single.connect() as connection:\n",
+                '        wanted = {"limit": limit, "owner": self._owner, "lease": '
+                "timedelta(seconds=lease_s)}\n"
+                "        async with self._engine.connect() as connection:\n",
+            ),
+            Edit(
+                "kit/outbox.py",
+                "    async def _execute(self, statement: Any, **parameters: Any) -> None:\n"
+                "        async with self._single.connect() as connection:\n",
+                "    async def _execute(self, statement: Any, **parameters: Any) -> None:\n"
+                "        async with self._engine.connect() as connection:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="DB13",
+        category="DBTX",
+        what="a sum is written over a connection of its own, beside the note that its event was handled",
+        trigger="the commit of the note is cut off",
+        edits=(
+            Edit(
+                "services/user_service/adapters/profiles.py",
+                "        await "
+                "self._connection.execute(update(profiles).where(mine).values(workspaces=profiles.c.workspa"
+                "ces + change))\n",
+                "        # On its own: many events change the same rows, which are not to stay locked "
+                "until the rest is done.\n"
+                '        single = self._connection.engine.execution_options(isolation_level="AUTOCOMMIT")\n'
+                "        async with single.connect() as connection:\n"
+                "            await "
+                "connection.execute(update(profiles).where(mine).values(workspaces=profiles.c.workspaces + "
+                "change))\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="DB14",
+        category="DBTX",
+        what="a lock is a lease of five seconds in a table, and nobody asks at the commit whether it holds",
+        trigger="who has it takes longer",
+        edits=(
+            Edit(
+                "kit/schema.py",
+                '    Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),\n',
+                '    Column("received_at", DateTime(timezone=True), nullable=False, '
+                "server_default=func.now()),\n"
+                ")\n"
+                "\n"
+                "leases = Table(\n"
+                '    "leases",\n'
+                "    kit_metadata,\n"
+                '    Column("name", Text, primary_key=True),\n'
+                '    Column("holder", Uuid, nullable=False),\n'
+                '    Column("held_until", DateTime(timezone=True), nullable=False),\n',
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "from contextlib import asynccontextmanager\n"
+                "from typing import TYPE_CHECKING\n"
+                "\n"
+                "from sqlalchemy import Text, bindparam, func, select\n",
+                "import asyncio\n"
+                "from contextlib import asynccontextmanager\n"
+                "from typing import TYPE_CHECKING\n"
+                "from uuid import uuid4\n"
+                "\n"
+                "from sqlalchemy import text\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                '_LOCK = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)))\n',
+                '_LEASE = text("""\n'
+                "    INSERT INTO leases VALUES (:name, :holder, now() + interval '5 s') ON CONFLICT (name) "
+                "DO UPDATE\n"
+                "    SET holder = excluded.holder, held_until = excluded.held_until\n"
+                "    WHERE leases.held_until < now() OR leases.holder = excluded.holder RETURNING name\n"
+                '""")\n'
+                '_FREE = text("DELETE FROM leases WHERE holder = :holder")\n',
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "        self._after_commit: list[Callable[[], None]] = []\n",
+                "        self._after_commit: list[Callable[[], None]] = []\n"
+                "        self.id, self.locks = uuid4(), False\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                '        await self.connection.execute(_LOCK, {"name": name})\n',
+                '        single = self.connection.engine.execution_options(isolation_level="AUTOCOMMIT")\n'
+                "        async with single.connect() as connection:\n"
+                '            while (await connection.execute(_LEASE, {"name": name, "holder": '
+                "self.id})).first() is None:\n"
+                "                await asyncio.sleep(0.05)\n"
+                "        self.locks = True\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "        announce = False\n",
+                "        announce, work = False, None\n",
+            ),
+            Edit(
+                "kit/unit_of_work.py",
+                "                self.announce()\n",
+                "                self.announce()\n"
+                "            if work and work.locks:\n"
+                "                async with self._engine.begin() as connection:\n"
+                '                    await connection.execute(_FREE, {"holder": work.id})\n',
+            ),
+        ),
+    ),
 )

@@ -6,6 +6,7 @@ orchestrator's own database can make the saga go on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,6 +17,7 @@ from airproof.errors import PlatformError
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, SagaInput, Write
 from airproof.platform.observation import MessageKind
+from airproof.waiting import wait_until
 from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import (
     break_off_writes,
@@ -29,6 +31,8 @@ from airproof_e2e.saga.breakage import (
 from airproof_e2e.saga.messages import DATABASE, applied
 from airproof_e2e.saga.moments import answer, asked, before_deadline
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
+
+SHORTLY_S, ASKS_LATER_S = 0.2, 2.0
 
 
 def killed_between(stage: Stage, saga_id: str, hanging: NodeFault) -> None:
@@ -74,14 +78,22 @@ def transaction_broken_off(stage: Stage, saga_id: str, hanging: NodeFault) -> No
 
 
 def deadline_survives(stage: Stage) -> None:
-    """The orchestrator is killed while a saga waits for its deadline."""
+    """The orchestrator is killed shortly before a saga's deadline, and is away until all is due that it waits for.
 
-    def then(saga_id: str, _: float) -> None:
+    It has asked so often by then that it would ask again after the deadline only.
+    """
+
+    def then(saga_id: str, passes_at: float) -> None:
+        _wait_for(passes_at - SHORTLY_S, "the deadline to be near")
         with killed(stage, stage.orchestrator):
-            pass
+            _wait_for(passes_at + ASKS_LATER_S, "the deadline to pass, and the time to ask once more")
         stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 
     before_deadline(stage, COMPENSATED, then)
+
+
+def _wait_for(at: float, what: str) -> None:
+    wait_until(lambda: time.monotonic() > at, timeout_s=max(at - time.monotonic(), 0) + WAIT_S, describe=what)
 
 
 def resending_survives(stage: Stage) -> None:

@@ -19,7 +19,7 @@ from airproof_e2e.saga.moments import services_of
 from airproof_e2e.saga.parking import COUNTED_WITHIN_S, LARGEST_SIZE, PARKED, wait_sent
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
-TRIES, ENDS_SOON_S = 3, 4.0
+TRIES, ENDS_SOON_S, LOOKS_AGAIN_S = 3, 4.0, 1.5
 STREAM_SIZES = (4000, *[10] * 20)
 """More than a relay sends that looks for the next of a key only now and then."""
 BACKLOG, FEW = 72, 8
@@ -154,6 +154,7 @@ def killed_before_acknowledgement(stage: Stage) -> None:
         with _silent_broker(stage, stage.orchestrator):
             saga_id = stage.start()
             _demand_claim_kept(stage, stage.orchestrator)
+            _demand_no_more_claims(stage, stage.orchestrator)
         for step in [step for step in stage.saga.steps if step in first.values()]:
             blocks[step.participant].wait_blocked(timeout_s=WAIT_S)
             with _silent_broker(stage, step.participant):
@@ -183,6 +184,23 @@ def _demand_claim_kept(stage: Stage, service: str) -> None:
         promise = "what an instance has claimed and never heard that it has comes free when the claim ends"
         seen = f"{service} renews it with its other claims"
         stage.anomalies.append(Anomaly("OUTBOX", "claim-without-end", promise, "it is let be", seen, (unheard,)))
+
+
+def _demand_no_more_claims(stage: Stage, service: str) -> None:
+    """However much waits, and however long the broker takes, an instance has only so much in hand."""
+    outbox, most = stage.platform.outbox, stage.platform.manifest.service(service).sends_at_once
+    for _ in range(most + FEW):
+        stage.allowance.foreign.update(outbox.put_stream(service, stage.tenant, [0]))
+    unheard, taken = 1, list[int]()
+
+    def too_many() -> bool:
+        taken.append(outbox.end_claims(service, stage.tenant, ENDS_SOON_S))
+        return bool(most) and taken[-1] > most + unheard
+
+    with suppress(WaitTimeout):
+        wait_until(too_many, timeout_s=LOOKS_AGAIN_S, describe=f"{service} to take more than it can send")
+        promise, seen = "who sends what waits takes so much at a time, however much waits", f"{taken[-1]} in hand"
+        stage.anomalies.append(Anomaly("PERF", "too-many-at-once", promise, f"{most}", seen, (service,)))
 
 
 @contextmanager
