@@ -28,12 +28,12 @@ from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, WAIT_S, Stage
 
 DATABASE, BROKER, MAIL = Role.POSTGRES_PRIMARY.value, Role.KAFKA.value, Role.SMTP.value
 ONE_REPLICA = 1
-STATEMENTS_AT_MOST = 12
+STATEMENTS_AT_MOST, COMMITS_AT_MOST = 12, 12
 STARTS_AT_MOST = 30
 ROUNDS = 3
 """So many failures that who waits longer after each would not be there any more in time, nor who counts some."""
 LOOKS, LOOKS_WITHIN_S = 3, 2.0
-SLOW_S, ANSWERS_WITHIN_S = 1.5, 0.5
+SLOW_S, ANSWERS_WITHIN_S, CLAIMED_WITHIN_S = 1.5, 0.5, 4.0
 GIVES_UP_WITHIN_S = 4.0
 
 
@@ -95,8 +95,11 @@ def _noted_late(stage: Stage, acknowledgement: Rule) -> str:
             noting.wait_until_fired(WAIT_S)
             outbox.end_claims(service, stage.tenant, 0)
             with suppress(WaitTimeout):
-                again = f"{service} to claim {sent} again"
-                wait_until(lambda: outbox.claimed_for_s(service, stage.tenant, sent), timeout_s=SLOW_S, describe=again)
+                wait_until(
+                    lambda: outbox.claimed_for_s(service, stage.tenant, sent) > 0,
+                    timeout_s=CLAIMED_WITHIN_S,
+                    describe=f"{service} to claim {sent} again",
+                )
     stage.wait_end(saga_id)
     return saga_id
 
@@ -209,15 +212,16 @@ def commits_unacknowledged(stage: Stage) -> None:
 
 
 def commits_cut_off(stage: Stage) -> None:
-    """The connection to the database is reset at every service's first commit for the saga, and at its third.
+    """The connection to the database is reset at every service's first commit for the saga, and at every other one.
 
-    The database does not get it, and so a service may tell nobody of what it was about to commit.
+    The database does not get it, and so a service may tell nobody of what it was about to commit. Each is made again.
     """
     with ExitStack() as rules:
         for service in services_of(stage.saga):
             committed = on(service, DATABASE).when(postgres.commit(containing=stage.tenant.id))
             rules.enter_context(applied(stage, committed.nth(1).reset()))
-            rules.enter_context(applied(stage, committed.nth(3).reset().preventable()))
+            for number in range(3, COMMITS_AT_MOST, 2):
+                rules.enter_context(applied(stage, committed.nth(number).reset().preventable()))
         saga_id = start_in_the_end(stage)
         try:
             stage.wait_end(saga_id)
