@@ -70,7 +70,11 @@ def forged(stage: Stage) -> None:
     after = stage.access.observe(stage.tenant).figures
     if after != before:
         promise = "nothing that is told in one tenant's name moves a figure of another"
-        stage.anomalies.append(Anomaly("TENANCY", "figure-of-another", promise, str(before), str(after)))
+        was, now = (
+            ", ".join(f"{one.name} {one.shown} of {one.subject}" for one in some if one not in others) or "no figure"
+            for some, others in ((before, after), (after, before))
+        )
+        stage.anomalies.append(Anomaly("TENANCY", "figure-of-another", promise, was, now))
 
 
 def broken_off(stage: Stage) -> None:

@@ -33,21 +33,20 @@ def judge(stage: Stage, promise: str, stuck: Anomaly | None = None) -> None:
     unquiet = _settle(stage)
     readouts = [_read_out(stage, tenant) for tenant in stage.allowances]
     verdicts = [readout.judge() for readout in readouts]
+    # What the scenario has looked for itself comes first: a proof blames what is named first.
+    own = judged("scenario", stage.anomalies)
     # Last, because who reads what sagas have left behind logs in, and that may be logged too.
-    own = judged(
-        "scenario", [*_own(stage, stuck, unquiet), *_secrets_on_the_bus(stage, readouts), *_logs(stage, readouts)]
-    )
-    verdict = combine([*verdicts, own])
+    left = judged("rest", [*_unending(stuck, unquiet), *_secrets_on_the_bus(stage, readouts), *_logs(stage, readouts)])
+    verdict = combine([own, *verdicts, left])
     history = stage.cell.history
-    keep_verdict(history, verdict, of_scenario=own.anomalies)
+    keep_verdict(history, verdict, of_scenario=(*own.anomalies, *left.anomalies))
     if not verdict:
         faults = ", ".join(f"{fault.kind} {fault.target}" for fault in history.recording().faults)
         text = f"{verdict}\npromise of the scenario: {promise}\nfaults: {faults or 'none'}"
         pytest.fail(text, pytrace=False)
 
 
-def _own(stage: Stage, stuck: Anomaly | None, unquiet: str) -> Iterator[Anomaly]:
-    yield from stage.anomalies
+def _unending(stuck: Anomaly | None, unquiet: str) -> Iterator[Anomaly]:
     if stuck:
         yield stuck
     if unquiet:
