@@ -16,8 +16,9 @@ from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
 from airproof.platform.manifest import Saga, Step
 from airproof.platform.observation import MessageKind, SagaState
+from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import frozen_at_rest, held, suspended
-from airproof_e2e.saga.stage import COMPENSATED, Stage, Talk
+from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage, Talk
 
 DEADLINES_S = (0.3, 2.0, 8.0)
 TROUBLES = ERRORS | {"warning"}
@@ -162,6 +163,12 @@ def turning_back(stage: Stage) -> Iterator[tuple[str, Callable[[], None]]]:
 def last_refusable(stage: Stage) -> Step:
     """The last step that a participant may refuse, so that as many as possible are undone."""
     return [step for step in stage.saga.steps if step.refusal][-1]
+
+
+def wait_past(moment_s: float, describe: str) -> None:
+    """Waits until that moment of the monotonic clock is over."""
+    left_s = max(moment_s - time.monotonic(), 0)
+    wait_until(lambda: time.monotonic() > moment_s, timeout_s=left_s + WAIT_S, describe=describe)
 
 
 def answer(stage: Stage) -> Talk:

@@ -6,7 +6,6 @@ orchestrator's own database can make the saga go on.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,7 +16,6 @@ from airproof.errors import PlatformError
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, SagaInput, Write
 from airproof.platform.observation import MessageKind
-from airproof.waiting import wait_until
 from airproof.wire import on, postgres
 from airproof_e2e.saga.breakage import (
     break_off_writes,
@@ -29,7 +27,7 @@ from airproof_e2e.saga.breakage import (
     timers_late,
 )
 from airproof_e2e.saga.messages import DATABASE, applied
-from airproof_e2e.saga.moments import answer, asked, before_deadline
+from airproof_e2e.saga.moments import answer, asked, before_deadline, wait_past
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 SHORTLY_S, ASKS_LATER_S = 0.2, 2.0
@@ -84,16 +82,12 @@ def deadline_survives(stage: Stage) -> None:
     """
 
     def then(saga_id: str, passes_at: float) -> None:
-        _wait_for(passes_at - SHORTLY_S, "the deadline to be near")
+        wait_past(passes_at - SHORTLY_S, "the deadline to be near")
         with killed(stage, stage.orchestrator):
-            _wait_for(passes_at + ASKS_LATER_S, "the deadline to pass, and the time to ask once more")
+            wait_past(passes_at + ASKS_LATER_S, "the deadline to pass, and the time to ask once more")
         stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 
     before_deadline(stage, COMPENSATED, then)
-
-
-def _wait_for(at: float, what: str) -> None:
-    wait_until(lambda: time.monotonic() > at, timeout_s=max(at - time.monotonic(), 0) + WAIT_S, describe=what)
 
 
 def resending_survives(stage: Stage) -> None:

@@ -19,7 +19,7 @@ from airproof.wire import AppliedRule, on, postgres
 from airproof_e2e.saga.breakage import UNEXPECTED, frozen_at_rest, killed, redelivered, stopped_over
 from airproof_e2e.saga.log_lines import demand_error
 from airproof_e2e.saga.messages import BROKER, DATABASE
-from airproof_e2e.saga.moments import before_deadline, services_of
+from airproof_e2e.saga.moments import before_deadline, services_of, wait_past
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
@@ -55,7 +55,7 @@ def database_down(stage: Stage) -> None:
                 frozen.close()
                 back_at, before = time.monotonic() + AWAY_S, _logged(stage)
                 starting = starter.submit(_stopped_and_started, stage, third.participant)
-                wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="the outage to be a long one")
+                wait_past(back_at, "the outage to be a long one")
                 _demand_restraint(stage, _logged(stage) - before, "its database", AWAY_S)
             starting.result()
     stage.wait_end(stage.start())
@@ -110,7 +110,7 @@ def broker_down(stage: Stage) -> None:
             frozen.close()
             back_at, before = time.monotonic() + BROKER_AWAY_S, _logged(stage)
             begun = stage.start()
-            wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="the outage to be a long one")
+            wait_past(back_at, "the outage to be a long one")
             _demand_restraint(stage, _logged(stage) - before, "the broker", BROKER_AWAY_S)
             stopped_over(stage, third.participant, "the broker", broker.heal)
     for saga_id in (waiting, begun, stage.start()):
@@ -134,7 +134,7 @@ def broker_not_reached_at_start(stage: Stage) -> None:
                 describe=f"{service} to try to send",
             )
             began, before = time.monotonic(), _told_of(stage, put)
-            wait_until(lambda: time.monotonic() > began + UNREACHED_S, timeout_s=WAIT_S, describe="it to try again")
+            wait_past(began + UNREACHED_S, "it to try again")
             _demand_pauses(stage, service, _told_of(stage, put) - before, time.monotonic() - began)
             if starting.done():
                 promise, seen = "a service that does not reach the broker is not ready", f"{service} is ready"
@@ -184,8 +184,7 @@ def nobody_expects(stage: Stage) -> None:
             explained = Explanation(service, logger="*", because="what nobody expects is an error")
             answered = on(service, DATABASE).when(postgres.query()).respond(sqlstate=UNEXPECTED, message="broken")
             asked[service] = broken.enter_context(wire.applied(stage.cell, answered, explains=[explained]))
-        back_at = time.monotonic() + LOOKS_WITHIN_S
-        wait_until(lambda: time.monotonic() > back_at, timeout_s=WAIT_S, describe="all to have looked for work")
+        wait_past(time.monotonic() + LOOKS_WITHIN_S, "all to have looked for work")
         often = {service: rule.fired for service, rule in asked.items() if rule.fired > MOST_LOOKS}
     if often:
         promise, expected = "who fails pauses before the next try", f"at most {MOST_LOOKS} in {LOOKS_WITHIN_S:g} s"

@@ -28,7 +28,7 @@ from airproof_e2e.saga.breakage import (
 )
 from airproof_e2e.saga.letters import demand_causes
 from airproof_e2e.saga.messages import DATABASE
-from airproof_e2e.saga.moments import services_of
+from airproof_e2e.saga.moments import services_of, wait_past
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 COUNTED_WITHIN_S = 2.0
@@ -80,8 +80,7 @@ def command_is_refused(stage: Stage) -> None:
             *rows[:1],
             *(waiting.enter_context(stage.platform.outbox.put_off(service, row)) for row in rows[1:]),
         ]
-        later = time.monotonic() + ASKS_AGAIN_S
-        wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the orchestrator to ask again")
+        wait_past(time.monotonic() + ASKS_AGAIN_S, "the orchestrator to ask again")
         for row in kept[1:]:
             _demand_no_retry(stage, service, row)
         _wait_no_other(stage, service, kept)

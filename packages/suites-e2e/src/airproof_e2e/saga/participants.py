@@ -5,7 +5,6 @@ Where the participant has to help itself, the orchestrator is frozen: its asking
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -17,7 +16,6 @@ from airproof.faults.process import NodeFault
 from airproof.platform.driver import EffectBlock, Write
 from airproof.platform.manifest import Step
 from airproof.platform.observation import MessageKind, OutboxRow, SagaState
-from airproof.waiting import wait_until
 from airproof_e2e.saga.breakage import (
     break_off_writes,
     commits_held,
@@ -31,7 +29,14 @@ from airproof_e2e.saga.breakage import (
     suspended,
     undo_refused,
 )
-from airproof_e2e.saga.moments import answer, before_deadline, demand_logged, demand_silence, last_refusable
+from airproof_e2e.saga.moments import (
+    answer,
+    before_deadline,
+    demand_logged,
+    demand_silence,
+    last_refusable,
+    wait_past,
+)
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.shutdowns import TRIES, shut_down_over
 from airproof_e2e.saga.stage import COMPENSATED, COMPLETED, FAILED, WAIT_S, Stage
@@ -279,8 +284,7 @@ def deadline_passes(stage: Stage) -> None:
 
     def then(saga_id: str, passes_at: float) -> None:
         if forward_only:
-            later = passes_at + AFTER_DEADLINE_S
-            wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe="the deadline to pass")
+            wait_past(passes_at + AFTER_DEADLINE_S, "the deadline to pass")
             demand_asked_on(stage, saga_id, EXECUTE)
             demand_let_be(stage, saga_id)
         else:

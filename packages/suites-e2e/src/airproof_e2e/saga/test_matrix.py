@@ -34,16 +34,17 @@ def _parameter(scenario: Scenario) -> object:
 def test_saga(scenario: Scenario, cell: Cell, platform: Platform, tenant: Tenant) -> None:
     """A saga is complete or nothing at every participant, and says honestly which, whatever breaks."""
     stage = Stage(cell, platform, tenant, scenario.saga, scenario.subject, scenario.family.undoing)
-    anomaly = None
+    anomaly = unobserved = None
     try:
         scenario.family.act(stage)
     except (WaitTimeout, PlatformError) as error:
         anomaly = stuck(scenario.family.blames, scenario.promise, error)
-    except FaultNotObserved:
-        # What has been found broken before that says more, and may be why.
-        if not stage.anomalies:
-            raise
+    except FaultNotObserved as error:
+        unobserved = error
+    # What is found broken says more than a fault that was not reached, and may be why.
     judge(stage, scenario.promise, anomaly)
+    if unobserved:
+        raise unobserved
 
 
 def test_matrix_is_complete(driver: Driver, request: pytest.FixtureRequest) -> None:

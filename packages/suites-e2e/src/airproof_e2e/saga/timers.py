@@ -13,12 +13,11 @@ from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
-from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, on, postgres
 from airproof_e2e.saga.breakage import frozen_at_rest, held, killed, of_another_version, others_waiting, timers_late
 from airproof_e2e.saga.log_lines import wait_error
 from airproof_e2e.saga.messages import DATABASE, GIVES_UP_WITHIN_S, LOOKS_WITHIN_S, applied
-from airproof_e2e.saga.moments import asked_to_do, before_deadline
+from airproof_e2e.saga.moments import asked_to_do, before_deadline, wait_past
 from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
@@ -35,7 +34,7 @@ def late(stage: Stage) -> None:
 
     def then(saga_id: str, passes_at: float) -> None:
         with timers_late(stage, saga_id):
-            wait_until(lambda: time.monotonic() > passes_at, timeout_s=WAIT_S, describe="the deadline to pass")
+            wait_past(passes_at, "the deadline to pass")
 
     before_deadline(stage, COMPENSATED, then)
 
