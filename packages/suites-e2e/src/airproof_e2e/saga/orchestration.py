@@ -31,6 +31,8 @@ from airproof_e2e.saga.moments import answer, asked, before_deadline, wait_past
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 SHORTLY_S, ASKS_LATER_S = 0.2, 2.0
+DEADLINES_S = (2.5, 8.0)
+"""Who asks after a quarter of a second, and then twice as late each time, has just asked before the first of them."""
 
 
 def killed_between(stage: Stage, saga_id: str, hanging: NodeFault) -> None:
@@ -87,7 +89,7 @@ def deadline_survives(stage: Stage) -> None:
             wait_past(passes_at + ASKS_LATER_S, "the deadline to pass, and the time to ask once more")
         stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
 
-    before_deadline(stage, COMPENSATED, then)
+    before_deadline(stage, COMPENSATED, then, DEADLINES_S)
 
 
 def resending_survives(stage: Stage) -> None:
