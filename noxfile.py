@@ -233,7 +233,8 @@ def lock(session: nox.Session) -> None:
 @nox.session
 def airproof(session: nox.Session) -> None:
     """The command line, as in `nox -s airproof -- inspect local`."""
-    install(session, ["harness", *PLATFORM], environment="local")
+    named = next((argument for argument in session.posargs if argument in ENVIRONMENTS), "local")
+    install(session, ["harness", *PLATFORM], environment=named)
     run(session, "airproof", *session.posargs)
 
 

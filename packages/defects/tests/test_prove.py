@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from airproof_defects.prove import Outcome, Row, Run, Subject, judge
+from airproof.cli import main
+from airproof.errors import ExitStatus
+from airproof_defects.prove import Outcome, Row, Run, Subject, judge, write_proof
 
 RED = """<testsuites><testsuite><testcase name="happy"/><testcase name="refused"><failure message="verdict">
 [SAGA/effect-remains] a failed saga leaves nothing behind
@@ -56,13 +59,19 @@ def test_a_run_that_did_not_finish_proves_nothing(tmp_path: Path, status: int, j
     assert row.message == "ERROR: nothing could start"
 
 
-def runs_of(monkeypatch: pytest.MonkeyPatch, seen_by: str, *outcomes: Outcome) -> tuple[list[str], Row]:
+def row_of(subject: str, outcome: Outcome, *, blamed: tuple[str, ...] = ("SAGA",)) -> Row:
+    return Row(subject, "a bug", "SAGA", outcome, blamed, ("test_known",), "", 1.0)
+
+
+def runs_of(
+    monkeypatch: pytest.MonkeyPatch, seen_by: str, *outcomes: Outcome, blamed: tuple[str, ...] = ("SAGA",)
+) -> tuple[list[str], Row]:
     """Which scenarios are run, `-k`'s or all of them, when the runs end so, and what comes of it."""
     chosen, ends = [], iter(outcomes)
 
     def run(_: Run, subject: Subject, began: float, *options: str) -> Row:
         chosen.append(options[options.index("-k") + 1] if "-k" in options else "all")
-        return Row(subject.name, subject.what, subject.category, next(ends), (), (), "", began)
+        return row_of(subject.name, next(ends), blamed=blamed)
 
     monkeypatch.setattr(Run, "_run", run)
     row = Run("local", workers=2, stop_after=1, report=Path()).prove(Subject("X", "a bug", "SAGA", keep, seen_by))
@@ -80,6 +89,28 @@ def test_all_run_when_that_sees_nothing_or_is_gone(monkeypatch: pytest.MonkeyPat
     assert (chosen, row.outcome) == (["test_known", "all"], Outcome.CAUGHT)
 
 
+def test_all_run_when_that_is_red_without_naming_a_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, _ = runs_of(monkeypatch, "test_known", Outcome.CAUGHT, Outcome.CAUGHT, blamed=())
+    assert chosen == ["test_known", "all"]
+
+
 def test_all_run_when_nobody_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen, row = runs_of(monkeypatch, "", Outcome.MISSED)
     assert (chosen, row.outcome) == (["all"], Outcome.MISSED)
+
+
+def test_a_proof_of_one_defect_keeps_what_was_proven_of_others(tmp_path: Path) -> None:
+    file = tmp_path / "proof.json"
+    file.write_text("[{", encoding="utf-8")
+    write_proof([row_of("SG01", Outcome.MISSED), row_of("SG02", Outcome.CAUGHT)], file)
+    write_proof([row_of("SG01", Outcome.CAUGHT)], file)
+    proven = {row["subject"]: row["outcome"] for row in json.loads(file.read_text(encoding="utf-8"))}
+    assert proven == {"SG01": "caught", "SG02": "caught"}
+    assert [*tmp_path.iterdir()] == [file]
+
+
+@pytest.mark.parametrize("argument", ["--patsch=x.diff", "--workers=two"])
+def test_a_wrong_option_is_one_line(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", argument]) == ExitStatus.USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("airproof: prove: ")

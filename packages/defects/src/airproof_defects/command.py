@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from airproof.errors import AirproofError, ExitStatus
+from airproof.cli.parsing import Parser
+from airproof.errors import ExitStatus
 from airproof_defects.catalogue import choose, failure_modes
 from airproof_defects.defect import Defect
 from airproof_defects.overlay import apply_patch
@@ -22,21 +22,19 @@ from airproof_defects.prove import Outcome, Row, Run, Subject, write_proof
 _COLOURS = {Outcome.CAUGHT: "green", Outcome.GREEN: "green"}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the proof and returns the exit status: 0 when every defect is caught and the healthy platform is green."""
-    options = _parser().parse_args(arguments)
-    console = Console(stderr=True)
-    try:
-        rows = _prove(options, console)
-    except AirproofError as error:
-        console.print(f"airproof prove: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        return error.exit_status
+def main(arguments: Sequence[str]) -> int:
+    """Runs the proof and returns the exit status: 0 when every defect is caught and the healthy platform is green.
+
+    Raises:
+        AirproofError: an option, a patch or the name of a defect is wrong.
+    """
+    rows = _prove(_parser().parse_args(arguments), Console(stderr=True))
     Console().print(_matrix(rows))
     return ExitStatus.OK if all(row.good for row in rows) else ExitStatus.FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="airproof prove", description=__doc__)
+    parser = Parser("airproof prove", __doc__)
     parser.add_argument(
         "defects", nargs="*", metavar="ID", help="defects to try, such as SG01; all of them if none is named"
     )
@@ -130,7 +128,3 @@ def _story(row: Row) -> Iterable[tuple[str, str]]:
     yield row.what, "bold"
     yield (row.scenarios[0] if row.scenarios else ""), "dim"
     yield row.message, ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,6 +9,7 @@ run only when that stays green.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from enum import StrEnum
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from airproof.errors import UsageError
@@ -106,7 +108,7 @@ class Run:
             began = time.monotonic()
             if subject.seen_by and self.stop_after == 1:
                 row = self._run(subject, began, *options, "-k", subject.seen_by, "-n", "0")
-                if row.outcome is Outcome.CAUGHT:
+                if row.outcome is Outcome.CAUGHT and row.blamed:
                     return row
             return self._run(subject, began, *options, "-n", str(self.workers), "--maxschedchunk=1")
 
@@ -120,7 +122,9 @@ class Run:
         command += ["--airproof-env", self.environment, f"--airproof-report={folder}", f"--maxfail={stop_after}"]
         command += ["--failed-first", "-o", f"cache_dir={folder / '.cache'}", *options, *self.pytest_arguments]
         with (folder / "pytest.log").open("w", encoding="utf-8") as log:
-            status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+            # Of its own, not of the nox session around it: what is printed to run a test again must say all there is.
+            own = {name: value for name, value in os.environ.items() if name != "NOX_CURRENT_SESSION"}
+            status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False, env=own).returncode
         return judge(subject, status, junit, folder / "pytest.log", time.monotonic() - began)
 
 
@@ -179,6 +183,17 @@ def _failures(junit: Path) -> list[tuple[str, str]] | None:
 
 
 def write_proof(rows: list[Row], file: Path) -> None:
-    """Stores the matrix as JSON, for the ledger report."""
+    """Stores the matrix as JSON, for the ledger report. What was proven before stays, unless it was run again."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+    proven = {row["subject"]: row for row in _stored(file)} | {row.subject: asdict(row) for row in rows}
+    draft = file.with_suffix(".draft")
+    draft.write_text(json.dumps([*proven.values()], indent=1) + "\n", encoding="utf-8")
+    draft.replace(file)
+
+
+def _stored(file: Path) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return []
+    return rows

@@ -38,6 +38,15 @@ def test_a_reader_gives_each_line_once() -> None:
     assert reader.read() == []
 
 
+def test_a_reader_may_begin_with_what_is_there() -> None:
+    log = Log()
+    log.lines.append(line("before"))
+    reader = LogReader(log, whole=True)
+    log.lines.append(line("1"))
+    assert [one.text for one in reader.read()] == ["before", "1"]
+    assert reader.read() == []
+
+
 def test_a_line_written_while_the_end_is_taken_is_given_once() -> None:
     log = Log()
     reader = LogReader(log)

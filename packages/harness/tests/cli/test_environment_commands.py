@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -43,9 +43,9 @@ class FakeProvision:
             self.existing.append(make_cell("new"))
 
     def lease_cell(self, kind: CellKind = CellKind.PLAIN) -> CellDescription:
-        if not self.existing:
-            self.existing.append(make_cell("new"))
-        return self.existing.pop()
+        of_kind = [cell for cell in self.existing if cell.kind is kind] or [replace(make_cell("new"), kind=kind)]
+        self.existing = [cell for cell in self.existing if cell is not of_kind[-1]]
+        return of_kind[-1]
 
     def return_cell(self, cell: CellDescription, *, reusable: bool) -> None:
         (self.existing.append(cell) if reusable else self.removed.append(cell.name))
@@ -237,8 +237,10 @@ def test_logs_are_filtered(
 def test_logs_are_followed_until_interrupted(
     provider: FakeProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    provider.up = FakeProvision([make_cell("c1")], written=[LogLine("auth-service", "before")])
-    reads = iter([[], [LogLine("auth-service", "after")], [LogLine("redis", "other")]])
+    provider.up = FakeProvision([make_cell("c1")])
+    reads = iter(
+        [[LogLine("auth-service", "before")], [], [LogLine("auth-service", "after")], [LogLine("redis", "other")]]
+    )
 
     def read(_: object) -> list[LogLine]:
         try:
@@ -264,11 +266,12 @@ def test_logs_of_an_unknown_node_name_those_there_are(
 
 
 def test_reset_replaces_free_cells(provider: FakeProvider) -> None:
-    provider.up = FakeProvision([make_cell("c1"), make_cell("c2")])
+    wired = replace(make_cell("c3"), kind=CellKind.WIRED)
+    provider.up = FakeProvision([make_cell("c1"), make_cell("c2"), wired])
 
     assert main(["reset"]) == ExitStatus.OK
 
-    assert sorted(provider.up.removed) == ["c1", "c2"]
+    assert sorted(provider.up.removed) == ["c1", "c2", "c3"]
     assert [cell.name for cell in provider.up.existing] == ["new", "new"]
 
 

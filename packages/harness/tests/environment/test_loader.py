@@ -12,6 +12,7 @@ from airproof.environment.model import CleanUp, KafkaSource, ProviderChoice
 from airproof.errors import EnvironmentFileError, ExitStatus
 
 Write = Callable[..., Path]
+NO_TEXT = "the name of a field is no text; write it in quotes if it is meant"
 MINIMAL = "platform: pyairtable\n"
 
 
@@ -138,6 +139,14 @@ def test_overrides_reach_services_by_name(write: Write) -> None:
         ),
         (MINIMAL + "name: other", "environments/mine.yml: name: the file's own name is the name"),
         (MINIMAL + "workers: 1\nworkers: 2", "environments/mine.yml:3:1: not YAML: 'workers' is written twice"),
+        *[
+            (f"{MINIMAL}{text}", f"environments/mine.yml:{place}: not YAML: {NO_TEXT}")
+            for text, place in [
+                ("services: {1: {instances: 2}}", "2:12"),
+                ("settings: {2024-01-01: x}", "2:12"),
+                ("? [a, b]\n: 1", "2:3"),
+            ]
+        ],
         ("platform: [", "environments/mine.yml:1:12: not YAML: expected the node content, but found '<stream end>'"),
         ("- a", "environments/mine.yml: found ['a']; allowed: fields with values"),
         ("extends: 3", "environments/mine.yml: extends: found 3; allowed: the name of an environment"),
@@ -178,6 +187,8 @@ def test_the_line_names_the_override_that_said_it(write: Write) -> None:
         load("mine", ["workers"], variables={})
     with pytest.raises(EnvironmentFileError, match=r"^--set workers=\[: found '\['; allowed: a YAML value"):
         load("mine", ["workers=["], variables={})
+    with pytest.raises(EnvironmentFileError, match=r"^--set services={1: {}}: found .*; allowed: a YAML value"):
+        load("mine", ["services={1: {}}"], variables={})
 
 
 @pytest.mark.parametrize(

@@ -145,16 +145,18 @@ def test_a_file_cut_off_by_a_crash_is_read_as_far_as_it_goes(tmp_path: Path) -> 
     path = tmp_path / "one.jsonl"
     history = History(file=to_file(path))
     with history.operation("start"):
-        path.write_text(path.read_text(encoding="utf-8") + '{"entry": "ok", "at"', encoding="utf-8")
+        path.write_bytes(path.read_bytes() + '{"entry": "ok", "at": "€'.encode()[:-1])
         (operation,) = read_history(path).operations
     history.close()
     assert operation.outcome is Outcome.INFO
 
 
-@pytest.mark.parametrize("text", ["", "[]\n", "{}\n", '{"format": 99}\n', "no json\n", '{"format": 1}\n{"entry": 1}\n'])
-def test_what_is_no_history_is_said_in_one_line(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"[]\n", b"{}\n", b'{"format": 99}\n', b"no json\n", b'{"format": 1}\n{"entry": 1}\n', b"\xff\n"]
+)
+def test_what_is_no_history_is_said_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "one.jsonl"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(content)
     with pytest.raises(UsageError, match="is not a history") as caught:
         read_history(path)
     assert "\n" not in str(caught.value)

@@ -98,10 +98,11 @@ def test_a_schedule_that_is_handed_in_brings_the_test_of_its_seed_along(project:
     assert project.test(SEEDED, "--airproof-schedule=given.json").parseoutcomes() == {"passed": 1}
 
 
-def test_what_is_no_seed_is_refused(project: Project) -> None:
-    result = project.test(SEEDED, "--airproof-nemesis=seven")
+@pytest.mark.parametrize(("given", "why"), [("seven", "is neither a seed nor a range"), ("1,9-7", "names no seed")])
+def test_what_is_no_seed_is_refused(project: Project, given: str, why: str) -> None:
+    result = project.test(SEEDED, f"--airproof-nemesis={given}")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*argument --airproof-nemesis: 'seven' is neither a seed nor a range; write 7 or *"])
+    result.stderr.fnmatch_lines([f"*argument --airproof-nemesis: *{why}*"])
 
 
 def test_a_cell_without_links_has_no_schedule_of_a_seed(project: Project) -> None:

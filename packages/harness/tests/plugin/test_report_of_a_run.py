@@ -107,7 +107,7 @@ def test_junit_goes_where_the_command_line_says(project: Project) -> None:
 
 def test_a_failure_says_its_seed_and_how_to_have_it_again(project: Project) -> None:
     result = project.test(SCENARIOS, "--airproof-seed", "77", "--airproof-set", "workers=1")
-    command = "pytest --airproof-env=toy --airproof-set=workers=1 test_toy.py::test_broken --airproof-seed 77"
+    command = "pytest --airproof-env=toy test_toy.py::test_broken --airproof-seed 77 --airproof-set=workers=1"
     result.stdout.fnmatch_lines(["seed 77; to reproduce:", command])
     failure = next(ElementTree.parse(project.report / "junit.xml").iter("failure"))
     assert command in str(failure.text)

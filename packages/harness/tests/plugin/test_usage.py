@@ -129,6 +129,12 @@ def test_destructive_tests_refuse_an_environment_that_is_not_disposable(project:
     assert "test_toy.py (1)" in line
 
 
+def test_a_test_that_wants_two_kinds_of_cell_is_refused(project: Project) -> None:
+    result = project.test("import pytest\n@pytest.mark.doubled\ndef test_a(wire): pass")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: *test_a asks for cells of several kinds, wired and doubled; a test has one *"])
+
+
 def test_destructive_tests_may_be_deselected(project: Project) -> None:
     project.write_environment(disposable="false")
     result = project.test(DESTRUCTIVE + "\n", "-m", "not destructive")

@@ -19,9 +19,11 @@ from airproof.environment.model import (
     Environment,
     Kafka,
     KafkaSource,
+    Postgres,
+    Standby,
 )
 from airproof.environment.topology import CellDescription, CellKind
-from airproof.errors import CacheError, NotReady, ProviderUnavailable
+from airproof.errors import CacheError, NotReady, ProviderUnavailable, UsageError
 from airproof.platform.driver import Driver
 from airproof.providers.native import NativeProvider, jars, kafka, opening, postgres_cluster, stand_in, start_archive
 from airproof.providers.native import provision as provision_module
@@ -302,3 +304,33 @@ def test_of_two_who_open_an_environment_to_be_kept_at_once_the_second_waits_for_
     finally:
         second.close()
         first.stop()
+
+
+def test_a_kept_environment_that_is_not_the_same_any_more_is_replaced_unless_somebody_uses_it(
+    own_environment: Environment, driver: Driver, progress: Progress
+) -> None:
+    another = Backing(postgres=Postgres(standby=Standby.SYNCHRONOUS))
+    changed = own_environment.model_copy(update={"backing": another})
+    first = NativeProvider().open(own_environment, driver, keep=True, progress=progress)
+    try:
+        cell = first.lease_cell()
+        with pytest.raises(UsageError, match=f"somebody is using it; .* airproof down {own_environment.name}"):
+            NativeProvider().open(changed, driver, keep=True, progress=progress)
+        first.return_cell(cell, reusable=True)
+        second = NativeProvider().open(changed, driver, keep=True, progress=progress)
+        second.stop()
+        assert second.handle != first.handle
+    finally:
+        first.close()
+        if left := NativeProvider().attach(own_environment, driver):
+            left.stop()
+
+
+def test_what_is_left_of_an_opening_that_was_killed_is_removed_by_whoever_looks_for_it(
+    own_environment: Environment, driver: Driver
+) -> None:
+    supervisor = Supervisor.start(label=own_environment.name, keep=True)
+    supervisor.close()
+    assert runs_of(own_environment)
+    assert NativeProvider().attach(own_environment, driver) is None
+    assert not runs_of(own_environment)

@@ -64,6 +64,15 @@ def directory(tmp_path: Path) -> ReportDirectory:
     return ReportDirectory(tmp_path)
 
 
+def test_a_damaged_history_costs_no_more_than_itself(directory: ReportDirectory) -> None:
+    test = record(directory, NODEID)
+    directory.history(NODEID).write_bytes(b"\xff\n")
+    details = Page(directory.path, [test]).details()
+    assert details["history"] is None
+    ((heading, text),) = details["sections"]
+    assert (heading, "is not a history" in text) == ("history", True)
+
+
 def test_a_test_is_shown_with_all_that_happened(directory: ReportDirectory) -> None:
     page = Page(directory.path, [record(directory, NODEID)])
     details = page.details()

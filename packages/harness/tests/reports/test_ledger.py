@@ -57,7 +57,8 @@ def test_defects_are_counted_where_a_test_of_the_row_caught_them(tmp_path: Path)
 
 
 def test_without_a_proof_nothing_is_said_about_defects(tmp_path: Path) -> None:
-    assert read_proof(tmp_path / "none.json") is None
+    (tmp_path / "torn.json").write_text('[{"subject"', encoding="utf-8")
+    assert [read_proof(tmp_path / name) for name in ("none.json", "torn.json")] == [None, None]
     assert build([], rows=ROWS).rows[0].defects is None
 
 

@@ -16,7 +16,6 @@ from airproof.reports.results import Outcome, TestResult
 from airproof.reports.sweep import sweep
 
 ID = "packages/suites-e2e/src/airproof_e2e/saga/test_x.py::test_step[a-b]"
-OPTIONS = ["--airproof-env", "local"]
 
 
 def test_durations_are_kept_over_runs(tmp_path: Path) -> None:
@@ -82,21 +81,22 @@ def test_tests_have_different_files_even_if_their_names_look_alike() -> None:
 
 def test_the_command_names_the_test_where_it_can_be_typed() -> None:
     here = Path("/project")
-    line = reproduce.command(ID, options=OPTIONS, seed=7, session=None, rootdir=here, invoked_in=here)
-    assert line == f"pytest --airproof-env local '{ID}' --airproof-seed 7"
+    line = reproduce.command(ID, environment="local", seed=7, session=None, rootdir=here, invoked_in=here)
+    assert line == f"pytest --airproof-env=local '{ID}' --airproof-seed 7"
 
 
 def test_in_a_nox_session_the_command_is_nox() -> None:
     here = Path("/project")
-    line = reproduce.command(ID, options=OPTIONS, seed=7, session="e2e-local", rootdir=here, invoked_in=here)
-    assert line == f"nox -s e2e-local -- '{ID}' --airproof-seed 7"
+    said = {"environment": "local", "options": ["--airproof-set=timeouts.test_s=5"], "seed": 7}
+    line = reproduce.command(ID, **said, session="e2e-local", rootdir=here, invoked_in=here)
+    assert line == f"nox -s e2e-local -- '{ID}' --airproof-seed 7 --airproof-set=timeouts.test_s=5"
 
 
 def test_a_test_of_an_installed_suite_is_found_by_its_name() -> None:
     nodeid = "../venv/lib/site-packages/airproof_e2e/saga/test_x.py::test_step[a-b]"
     here = Path("/project")
-    line = reproduce.command(nodeid, options=OPTIONS, seed=7, session=None, rootdir=here, invoked_in=here)
-    assert line == "pytest --airproof-env local --pyargs airproof_e2e -k 'test_step[a-b]' --airproof-seed 7"
+    line = reproduce.command(nodeid, environment="local", seed=7, session=None, rootdir=here, invoked_in=here)
+    assert line == "pytest --airproof-env=local --pyargs airproof_e2e -k 'test_step[a-b]' --airproof-seed 7"
 
 
 def test_files_of_others_are_redacted_in_their_own_format(tmp_path: Path) -> None:

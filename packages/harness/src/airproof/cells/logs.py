@@ -70,11 +70,14 @@ class LogReader:
 
     The end of a log and what stands before it cannot be read in one step, so a line that is written between the two is
     seen twice; the second time it is recognised and left out.
+
+    Args:
+        whole: whether to begin with what stands in the log now.
     """
 
-    def __init__(self, access: LogAccess) -> None:
+    def __init__(self, access: LogAccess, *, whole: bool = False) -> None:
         self._access = access
-        self._mark = access.mark()
+        self._mark = dict.fromkeys(access.mark(), 0) if whole else access.mark()
         self._seen: dict[str, list[LogLine]] = {}
 
     def skip(self) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airproof.cli.parsing import add_environment
@@ -39,12 +40,10 @@ def run(options: argparse.Namespace) -> int:
     with attached(options) as (_, provision):
         cells = provision.cells()
         _check_nodes(options.node, cells)
-        sources = [_access(provision, cell) for cell in cells]
         secrets = [secret for cell in cells for secret in cell.secrets.values()]
         printer = Printer(frozenset(options.node), options.grep, Redactor(secrets))
-        readers = [LogReader(source) for source in sources]
-        present = [line for source in sources for line in source.since(dict.fromkeys(source.mark(), 0))]
-        printer.print(present, tail=options.tail)
+        readers = [LogReader(_access(provision, cell), whole=True) for cell in cells]
+        printer.print(_written(readers), tail=options.tail)
         while options.follow:
             printer.print(_await_lines(readers))
     return ExitStatus.OK
@@ -76,13 +75,15 @@ def _await_lines(readers: Sequence[LogReader]) -> list[LogLine]:
     from airproof.errors import WaitTimeout
     from airproof.waiting import wait_until
 
-    def read() -> list[LogLine]:
-        return [line for reader in readers for line in reader.read()]
-
     try:
+        read = partial(_written, readers)
         return wait_until(read, timeout_s=FOLLOW_S, describe="a log line", longest_interval_s=0.2)
     except WaitTimeout:
         return []
+
+
+def _written(readers: Sequence[LogReader]) -> list[LogLine]:
+    return [line for reader in readers for line in reader.read()]
 
 
 def _access(provision: Provision, cell: CellDescription) -> LogAccess:

@@ -44,9 +44,9 @@ def _renew(provision: Provision, count: int) -> None:
     progress = TerminalProgress()
     try:
         with progress.show():
-            for number, _ in enumerate(provision.cells(), 1):
+            for number, cell in enumerate(provision.cells(), 1):
                 with progress.step(f"cell {number} removed"):
-                    provision.return_cell(provision.lease_cell(), reusable=False)
+                    provision.return_cell(provision.lease_cell(cell.kind), reusable=False)
             fill(provision, count, progress)
     finally:
         provision.close()

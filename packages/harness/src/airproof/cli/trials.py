@@ -54,6 +54,7 @@ class Trials:
         self._test = test
         self._options = list(options)
         self._report = directory / "report"
+        self._junit = self._report / "junit.xml"
         self._file = directory / "schedule.json"
 
     def run(self, schedule: Schedule | None) -> Trial:
@@ -67,12 +68,13 @@ class Trials:
         if schedule is not None:
             schedule.write(self._file)
             given = [f"--airproof-schedule={self._file}"]
-        ended = self._start([*self._options, *given, f"--airproof-report={self._report}"])
+        reports = [f"--airproof-report={self._report}", f"--junitxml={self._junit}"]
+        ended = self._start([*self._options, *given, *reports])
         if ended.returncode == _PASSED:
             return Trial("")
         if ended.returncode != _FAILED:
             raise self._trouble(ended)
-        return Trial(_failure(self._report / "junit.xml") or "Failed")
+        return Trial(_failure(self._junit) or "Failed")
 
     def own_schedule(self) -> Path:
         """The schedule that the last run left.
@@ -87,9 +89,12 @@ class Trials:
     def _start(self, options: list[str]) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "pytest", self._test, "-q", "-p", "no:cacheprovider", *options]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-        return subprocess.run(
-            argv, env=environment, capture_output=True, text=True, timeout=_LONGEST_S, check=False, errors="replace"
-        )
+        try:
+            return subprocess.run(
+                argv, env=environment, capture_output=True, text=True, timeout=_LONGEST_S, check=False, errors="replace"
+            )
+        except subprocess.TimeoutExpired as error:
+            raise AirproofError(f"a run of {self._test!r} has taken longer than {_LONGEST_S:g} s") from error
 
     def _trouble(self, ended: subprocess.CompletedProcess[str]) -> AirproofError:
         lines = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]

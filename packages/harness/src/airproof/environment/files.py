@@ -22,6 +22,9 @@ NOT_INHERITED = ("extends", "disposable")
 
 Location = tuple[str, ...]
 
+_FIELDS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+"""What YAML may take a key for: a text, or `<<`."""
+
 
 @dataclass(slots=True)
 class Layered:
@@ -140,7 +143,7 @@ def shown(path: Path) -> str:
 
 def _set(layered: Layered, location: Location, text: str, origin: str) -> None:
     try:
-        value: Any = yaml.safe_load(text)
+        value: Any = yaml.load(text, Loader=_PlainFields)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise EnvironmentFileError(f"{origin}: found {text!r}; allowed: a YAML value") from error
     for key in reversed(location):
@@ -160,14 +163,14 @@ def _find_parent(name: str, child: Path, origin: str) -> Path:
 
 def _parse(path: Path, origin: str) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainFields)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise EnvironmentFileError(f"{origin}{_place(error)}: not YAML: {_problem(error)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{origin}: cannot be read: {error}") from error
     if content is None:
         return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+    if not isinstance(content, dict):
         raise EnvironmentFileError(f"{origin}: found {content!r}; allowed: fields with values")
     return content
 
@@ -181,13 +184,19 @@ def _problem(error: yaml.YAMLError) -> str:
     return str(getattr(error, "problem", None) or error).splitlines()[0]
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Reads plain data and refuses a key that is written twice."""
+class _PlainFields(yaml.SafeLoader):
+    """Reads plain data, and refuses a key that is no text or is written twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if key.tag not in _FIELDS:
+                raise _refused(key, "the name of a field is no text; write it in quotes if it is meant")
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is written twice", key.start_mark)
+                raise _refused(key, f"{key.value!r} is written twice")
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _refused(key: yaml.Node, problem: str) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, key.start_mark)

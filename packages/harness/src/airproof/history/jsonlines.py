@@ -43,8 +43,9 @@ def read_history(path: Path) -> Recording:
     Raises:
         UsageError: the file is not a history.
     """
-    # Not `splitlines`: what was said may hold separators of lines that are none of the file's.
-    *lines, _ = path.read_text(encoding="utf-8").split("\n")
+    # Not `splitlines`: what was said may hold separators of lines that are none of the file's. Bytes, for a crash may
+    # cut a letter in two.
+    *lines, _ = path.read_bytes().split(b"\n")
     try:
         header, *entries = [json.loads(line) for line in lines]
         if header.pop("format") != FORMAT:

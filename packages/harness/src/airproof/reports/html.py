@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from airproof.errors import UsageError
 from airproof.history import Recording, Redactor, read_history
 from airproof.reports import logfile
 from airproof.reports.durations import Past
@@ -148,14 +149,19 @@ def seconds(value: float | None) -> str:
 
 def _overview(test: TestResult, directory: Path, redactor: Redactor, past: Mapping[str, Past]) -> dict[str, Any]:
     """What the list shows of a test, and the rest of it compressed."""
-    recording = _recording(directory, test)
+    sections = [[heading, text] for heading, text in test.sections if "airproof" not in heading]
+    recording = None
+    try:
+        recording = _recording(directory, test)
+    except UsageError as damaged:
+        sections.append(["history", str(damaged)])
     lines = logfile.read(directory / test.property("logs")) if test.property("logs") else []
     before = past.get(test.nodeid)
     details = {
         "outcome": test.outcome.value,
         "failure": redactor.text(test.failure),
         "phases": test.phases,
-        "sections": [[heading, redactor.text(text)] for heading, text in test.sections if "airproof" not in heading],
+        "sections": [[heading, redactor.text(text)] for heading, text in sections],
         "properties": {name: values for name, values in test.properties.items() if name not in {"history", "logs"}},
         "worker": test.worker,
         "before": None if before is None else {"median_s": before.median_s, "outcomes": before.outcomes[-12:]},

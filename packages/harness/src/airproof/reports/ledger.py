@@ -106,10 +106,11 @@ def promises(text: str | None = None) -> list[Promise]:
 
 
 def read_proof(path: Path) -> dict[str, set[str]] | None:
-    """Defect to the names of the scenarios that caught it, from a proof file; None if there is none."""
-    if not path.is_file():
+    """Defect to the names of the scenarios that caught it, from a proof file; None if there is none to be read."""
+    try:
+        rows = json.loads(path.read_bytes())
+    except (OSError, ValueError):
         return None
-    rows = json.loads(path.read_text(encoding="utf-8"))
     return {row["subject"]: set(row["scenarios"]) for row in rows if row["outcome"] in _TRUSTED}
 
 

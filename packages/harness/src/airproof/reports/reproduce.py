@@ -14,8 +14,8 @@ _KEYWORD = re.compile(r"[\w:+\-.\[\]\\/]+")
 def command(
     nodeid: str,
     *,
-    options: Sequence[str],
-    faults: Sequence[str] = (),
+    environment: str,
+    options: Sequence[str] = (),
     seed: int,
     session: str | None,
     rootdir: Path,
@@ -24,12 +24,12 @@ def command(
     """A command to be typed where the run was started.
 
     Args:
-        options: of the plugin, which name the environment.
-        faults: options of the plugin beside the seed, which say what was broken.
+        environment: its name or file.
+        options: of the plugin, beside the environment and the seed.
         session: the nox session that the run belongs to; it names the environment itself.
     """
-    arguments = [*_selection(nodeid, rootdir, invoked_in), "--airproof-seed", str(seed), *faults]
-    words = ["nox", "-s", session, "--"] if session else ["pytest", *options]
+    arguments = [*_selection(nodeid, rootdir, invoked_in), "--airproof-seed", str(seed), *options]
+    words = ["nox", "-s", session, "--"] if session else ["pytest", f"--airproof-env={environment}"]
     return shlex.join(words + arguments)
 
 

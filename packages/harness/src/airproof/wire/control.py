@@ -20,7 +20,6 @@ Event = dict[str, Any]
 """What a wire has seen or done: `number`, `kind`, `link`, `connection`, times in monotonic seconds of its machine."""
 
 _ANSWER_TIMEOUT_S = 30.0
-_LONGEST_POLL_S = 30.0
 
 
 class WireGone(PlatformError):

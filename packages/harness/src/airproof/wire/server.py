@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 REQUEST_TIMEOUT_S = 30.0
-LONGEST_WAIT_S = 60.0
 FIRST_LOOK_S = 1.0
 """How long a new link's upstream may take to answer or refuse before the link is said to be there."""
 
@@ -53,7 +52,7 @@ class Call:
     @property
     def wait_s(self) -> float:
         """How long the client wants to wait."""
-        return min(self.number("wait_s"), LONGEST_WAIT_S)
+        return self.number("wait_s")
 
 
 class Control:

@@ -9,7 +9,7 @@ from pathlib import Path
 from airproof.environment.capabilities import ProcessStatus
 from airproof.environment.model import Environment
 from airproof.environment.topology import Endpoint
-from airproof.errors import NotReady, SupervisorGone
+from airproof.errors import NotReady, SupervisorGone, UsageError
 from airproof.platform.driver import Driver
 from airproof.providers.native import kafka
 from airproof.providers.native.description import DATABASE_USER, LOOPBACK, SHARED, ZYGOTE
@@ -65,14 +65,18 @@ def open_environment(environment: Environment, driver: Driver, *, keep: bool, pr
 
 
 def attach_environment(environment: Environment, driver: Driver, progress: Progress) -> NativeProvision | None:
-    """The kept environment, whatever has changed since it was opened; None if there is none that is up."""
-    supervisor = Supervisor.find(label_of(environment))
-    if supervisor is None:
-        return None
-    plan = _plan(supervisor, progress)
-    if plan is None:
-        supervisor.close()
-        return None
+    """The kept environment, whatever has changed since it was opened; None if there is none that is up.
+
+    What is left of one whose opening was killed is removed.
+    """
+    with one_at_a_time(label_of(environment)):
+        supervisor = Supervisor.find(label_of(environment))
+        if supervisor is None:
+            return None
+        plan = _plan(supervisor, progress)
+        if plan is None:
+            supervisor.stop()
+            return None
     return NativeProvision(supervisor, plan, environment, driver, progress)
 
 
@@ -86,7 +90,11 @@ def join_environment(environment: Environment, driver: Driver, handle: str, prog
 def find_kept(
     environment: Environment, driver: Driver, *, replace: bool, progress: Progress
 ) -> tuple[Supervisor, Plan] | None:
-    """The kept environment if it is healthy and the same; another one of that label makes room if `replace`."""
+    """The kept environment if it is healthy and the same; another one of that label makes room if `replace`.
+
+    Raises:
+        UsageError: it would have to make room, and somebody is using it.
+    """
     supervisor = Supervisor.find(label_of(environment))
     if supervisor is None:
         return None
@@ -99,6 +107,13 @@ def find_kept(
         supervisor.close()
         return None
     if replace:
+        if any(group.leased for group in supervisor.groups()):
+            supervisor.close()
+            name = environment.name
+            raise UsageError(
+                f"the environment {name!r} that is up is not the same any more, and somebody is using it;"
+                f" wait for them, or end it: airproof down {name}"
+            )
         with progress.step("ending the kept environment, which is not the same any more"):
             supervisor.stop()
     else:
