@@ -171,15 +171,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/service_client.py",
-                "        self._client = _Client(\n"
-                "            verify=trusted_roots(), timeout=settings.delivery_timeout_s, "
-                "limits=limits, trust_env=False\n"
-                "        )\n",
-                "        transport = httpx.AsyncHTTPTransport("
-                "verify=trusted_roots(), limits=limits, trust_env=False, retries=3)\n"
-                "        self._client = _Client(\n"
-                "            transport=transport, timeout=settings.delivery_timeout_s, trust_env=False\n"
-                "        )\n",
+                "limits=limits, trust_env=False)\n",
+                "limits=limits, trust_env=False, retries=3)\n",
             ),
         ),
     ),
@@ -631,15 +624,18 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "services/notification_service/adapters/smtp.py",
-                "        self._timeout_s = timeout_s\n\n",
-                "        self._timeout_s = timeout_s\n        self._failures, self._closed_until = 0, 0.0\n\n",
+                "        self._in_all_s = in_all_s\n\n",
+                "        self._in_all_s = in_all_s\n        self._failures, self._closed_until = 0, 0.0\n\n",
             ),
             Edit(
                 "services/notification_service/adapters/smtp.py",
-                "        try:\n            await self._deliver(message)\n",
+                "        try:\n            async with asyncio.timeout(self._in_all_s):\n"
+                "                await self._deliver(message)\n",
                 "        if time.monotonic() < self._closed_until:\n"
                 '            raise MailPostponed("the mail server is away", "away")\n'
-                "        try:\n            await self._deliver(message)\n            self._failures = 0\n",
+                "        try:\n            async with asyncio.timeout(self._in_all_s):\n"
+                "                await self._deliver(message)\n"
+                "            self._failures = 0\n",
             ),
             Edit(
                 "services/notification_service/adapters/smtp.py",
@@ -995,14 +991,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/service_client.py",
-                "            verify=trusted_roots(), timeout=settings.delivery_timeout_s, limits=limits, "
-                "trust_env=False\n",
-                "            verify=trusted_roots(),\n"
-                "            timeout=settings.delivery_timeout_s,\n"
-                "            limits=limits,\n"
-                "            follow_redirects=True,  # an upstream behind a load balancer may move to "
-                "https or to another name\n"
-                "            trust_env=False,\n",
+                "            mounts=pools, timeout",
+                "            follow_redirects=True, mounts=pools, timeout",
             ),
         ),
     ),

@@ -309,8 +309,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "services/notification_service/entrypoints/service.py",
-                "3 * settings.delivery_timeout_s",
-                "settings.delivery_timeout_s / 2",
+                "lease_s=3 * answer_s",
+                "lease_s=answer_s / 2",
             ),
         ),
     ),
@@ -564,8 +564,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 OUTBOX,
-                '_UPDATE.where(event_outbox.c.claimed_by == bindparam("owner")).values(claimed_until=_LEASE_END)',
-                "update(event_outbox).where("
+                "_RENEW = _OWN.values(claimed_until=_LEASE_END)",
+                "_RENEW = update(event_outbox).where("
                 'event_outbox.c.status == PENDING, event_outbox.c.claimed_by == bindparam("owner")'
                 ").values(claimed_until=_LEASE_END)",
             ),

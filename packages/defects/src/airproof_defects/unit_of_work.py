@@ -145,12 +145,11 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/database.py",
-                ("    if isinstance(failure, DBAPIError) and failure.connection_invalidated:\n        return True\n"),
+                "    return isinstance(failure, (OperationalError,",
                 (
-                    "    if isinstance(failure, DBAPIError) and failure.connection_invalidated:\n"
-                    "        return True\n"
                     '    if getattr(getattr(failure, "orig", None), "sqlstate", None) in {"40001", "40P01", "55P03"}:\n'
                     "        return False\n"
+                    "    return isinstance(failure, (OperationalError,"
                 ),
             ),
         ),

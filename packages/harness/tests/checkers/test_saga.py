@@ -172,9 +172,22 @@ def test_a_user_who_can_use_what_was_undone(compensated: Story, names: Names) ->
     assert "SAGA/usable-all-the-same" in names(compensated.judge())
 
 
-def test_a_figure_that_counts_an_event_twice(completed: Story, names: Names) -> None:
+@pytest.mark.parametrize(("tests", "blamed"), [("SAGA", "CQRS"), ("BUS", "BUS")])
+def test_a_figure_that_counts_an_event_twice(completed: Story, names: Names, tests: str, blamed: str) -> None:
     completed.changes["figures"] = (Figure("rooms", "cars", completed.subject, 2, 1),)
-    assert "BUS/figure-differs" in names(completed.judge())
+    assert names(completed.judge(tests=tests)) == {f"{blamed}/figure-differs"}
+
+
+@pytest.mark.parametrize(("tests", "blamed"), [("SAGA", "SAGA"), ("BUS", "SAGA"), ("UOW", "UOW"), ("DBTX", "DBTX")])
+def test_where_transactions_are_broken_they_are_blamed(completed: Story, names: Names, tests: str, blamed: str) -> None:
+    completed.effects.append(Effect("cars", "car", "car-s2", completed.subject, "s1", "t1"))
+    assert f"{blamed}/effect-twice" in names(completed.judge(tests=tests))
+
+
+@pytest.mark.parametrize("tests", ["SAGA", "BUS"])
+def test_a_saga_that_does_not_end_is_blamed_on_what_is_tested(completed: Story, names: Names, tests: str) -> None:
+    completed.state = SagaState.RUNNING
+    assert f"{tests}/stuck" in names(completed.judge(tests=tests))
 
 
 def test_a_mail_that_never_comes(completed: Story, names: Names) -> None:

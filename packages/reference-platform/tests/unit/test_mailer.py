@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
+
 from pyairtable_reference.kit import logs
 from pyairtable_reference.kit.runtime import FINISH_S, _finish
 from pyairtable_reference.services.notification_service.adapters.smtp import MailPostponed, SmtpServer
@@ -18,8 +20,6 @@ from .test_envelope import make_command
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from email.message import EmailMessage
-
-    import pytest
 
 OWNER = "notification-service-1"
 PATIENCE_S = 5.0
@@ -81,7 +81,7 @@ def make_mail() -> Mail:
 
 async def send_and_stop(queue: MemoryQueue, server: HoldingServer, port: int, finish_s: float) -> str:
     """Runs a mailer until the server holds a mail back, then stops it as the runtime does; returns the mail."""
-    mailer = welcome.Mailer(queue, SmtpServer("127.0.0.1", port, 60), OWNER, 180)  # type: ignore[arg-type]
+    mailer = welcome.Mailer(queue, SmtpServer("127.0.0.1", port, 60, 60), OWNER, 180)  # type: ignore[arg-type]
     stopping = asyncio.Event()
     running = asyncio.create_task(mailer.run(stopping))
     mail = await asyncio.wait_for(server.received.get(), PATIENCE_S)
@@ -107,6 +107,18 @@ def test_a_mail_in_doubt_holds_up_no_stop_and_is_sent_again_under_its_id(monkeyp
 
     asyncio.run(scenario())
     assert (queue.claimed, queue.changed) == ([mail], [])
+
+
+def test_answers_that_take_too_long_in_all_put_a_mail_off() -> None:
+    async def scenario() -> None:
+        server = HoldingServer()
+        listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        async with listening:
+            smtp = SmtpServer("127.0.0.1", listening.sockets[0].getsockname()[1], timeout_s=60, in_all_s=0.2)
+            with pytest.raises(MailPostponed):
+                await asyncio.wait_for(smtp.send(welcome.welcome(make_mail(), "Ada")), PATIENCE_S)
+
+    asyncio.run(scenario())
 
 
 def test_a_mail_is_sent_in_the_conversation_of_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def _effects_agree_with_steps(view: SagaView) -> Iterator[Anomaly]:
             continue
         name = "effect-missing" if len(effects) < wanted else "effect-remains" if wanted == 0 else "effect-twice"
         yield Anomaly(
-            SAGA,
+            view.blames,
             name,
             "a saga is complete or nothing at every participant",
             f"{wanted} {step.effect} at {step.participant}, as {step.name} is {state.value if state else 'unknown'}",
@@ -64,7 +64,7 @@ def _events_agree_with_effects(view: SagaView) -> Iterator[Anomaly]:
         if (len(created), len(removed)) not in expected:
             wanted = " or ".join(f"{made} {step.event}, {undone} undone" for made, undone in sorted(expected))
             yield Anomaly(
-                SAGA,
+                view.blames,
                 "effect-not-once",
                 "a step takes effect exactly once, and is undone at most once",
                 wanted,
@@ -183,7 +183,7 @@ def _figures(observation: SagaObservation, expectation: Expectation) -> Iterator
     for figure in observation.figures:
         if figure.subject in subjects and figure.shown != figure.actual:
             yield Anomaly(
-                "BUS",
+                "CQRS" if expectation.tests == SAGA else expectation.tests,
                 "figure-differs",
                 "a figure that is kept from events counts each event once",
                 f"{figure.name} {figure.actual}, as its owner holds",

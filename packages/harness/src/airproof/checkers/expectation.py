@@ -49,6 +49,7 @@ class Expectation:
         held_back: ids of the messages that must lie unpublished in an outbox.
         foreign: ids of messages that the harness put into outboxes; they belong to no saga and must arrive.
         secrets: values that may be in no message.
+        tests: the category of what is put to the test; blamed where what is left does not say whose mistake it is.
     """
 
     endings: tuple[Ending, ...]
@@ -59,3 +60,4 @@ class Expectation:
     held_back: frozenset[str] = frozenset()
     foreign: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = ()
+    tests: str = "SAGA"

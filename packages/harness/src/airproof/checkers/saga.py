@@ -71,14 +71,14 @@ def _winners(observation: SagaObservation, expectation: Expectation) -> Iterator
 def _stuck(view: SagaView) -> Anomaly:
     last = [message for message in view.messages if message.timestamp_ms][-1:]
     facts = (described(view), *witness(last))
-    return Anomaly(SAGA, "stuck", "every saga ends", "a terminal state", view.readout.state.value, facts)
+    return Anomaly(view.tests, "stuck", "every saga ends", "a terminal state", view.readout.state.value, facts)
 
 
 def _ending(view: SagaView) -> Iterator[Anomaly]:
     allowed = sorted(state.value for state in view.ending.states)
     if view.readout.state not in view.ending.states:
         yield Anomaly(
-            SAGA,
+            view.blames,
             "wrong-ending",
             "a saga ends as its steps allow",
             " or ".join(allowed),

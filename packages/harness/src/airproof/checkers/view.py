@@ -62,12 +62,18 @@ class Exchange:
 
 @dataclass(frozen=True)
 class SagaView:
-    """Everything that is known of one saga."""
+    """Everything that is known of one saga, and the category of what its scenario puts to the test."""
 
     saga: Saga
     ending: Ending
     readout: SagaReadout
     observation: SagaObservation
+    tests: str
+
+    @property
+    def blames(self) -> str:
+        """The category of an end or of effects that the steps do not allow: of transactions, where one was broken."""
+        return self.tests if self.tests in {"UOW", "DBTX"} else "SAGA"
 
     @cached_property
     def messages(self) -> tuple[BusMessage, ...]:
@@ -141,7 +147,7 @@ def make_views(saga: Saga, observation: SagaObservation, expectation: Expectatio
     """The expected sagas that were seen, each with all that is known of it."""
     seen = {readout.saga_id: readout for readout in observation.sagas}
     return [
-        SagaView(saga, ending, seen[ending.saga_id], observation)
+        SagaView(saga, ending, seen[ending.saga_id], observation, expectation.tests)
         for ending in expectation.endings
         if ending.saga_id in seen
     ]

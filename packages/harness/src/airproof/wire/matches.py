@@ -77,8 +77,9 @@ class http:  # noqa: N801 - reads as the protocol's name
 class postgres:  # noqa: N801
     """PostgreSQL."""
 
-    TRANSIENT = ("40001", "40P01", "55P03", "53100", "53300")
-    """SQLSTATEs that say the same may succeed later: not serialisable, deadlock, no lock, no room, no connection."""
+    TRANSIENT = ("25006", "40001", "40P01", "55P03", "53100", "53300")
+    """SQLSTATEs that say the same may succeed later: read-only, not serialisable, deadlock, no lock, no room, no
+    connection."""
     FOR_GOOD = ("22003", "23505", "42501", "XX001")
     """SQLSTATEs that say the same fails again: out of range, there already, not allowed, what nobody reckons with."""
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 # A process that is frozen inside a transaction must not hold its locks for ever.
 _SESSION_OPTIONS = "-c idle_in_transaction_session_timeout=15000"
+# A server that is gone without a word must not be waited for as long as the system would wait, which is hours.
+_UNTIL_GONE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+# What a server that is not the primary any more, or not yet, says to whoever writes.
+_READ_ONLY = psycopg.errors.ReadOnlySqlTransaction
 
 
 def open_engine(url: str, application: str, *, pool_size: int = 6) -> AsyncEngine:
@@ -35,7 +39,12 @@ def open_engine(url: str, application: str, *, pool_size: int = 6) -> AsyncEngin
         pool_use_lifo=True,
         hide_parameters=True,
         use_native_hstore=False,
-        connect_args={"application_name": application, "connect_timeout": 5, "options": _SESSION_OPTIONS},
+        connect_args={
+            "application_name": application,
+            "connect_timeout": 5,
+            "options": _SESSION_OPTIONS,
+            **_UNTIL_GONE,
+        },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     event.listen(engine.sync_engine, "handle_error", _keep_values_out)
@@ -73,9 +82,9 @@ def _keep_values_out(context: ExceptionContext) -> None:
 def is_transient(failure: BaseException) -> bool:
     """Whether the same work may succeed later without anybody's help.
 
-    True for lost or refused connections, timeouts, deadlocks and failed serialisations.
+    True for lost or refused connections, timeouts, deadlocks, failed serialisations, and a server that changes roles.
     """
-    if isinstance(failure, DBAPIError) and failure.connection_invalidated:
+    if isinstance(failure, DBAPIError) and (failure.connection_invalidated or isinstance(failure.orig, _READ_ONLY)):
         return True
     return isinstance(failure, (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError))
 

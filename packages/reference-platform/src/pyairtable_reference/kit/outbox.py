@@ -124,16 +124,17 @@ def _claim() -> Any:
 _CLAIM = _claim()
 _STILL_PENDING = and_(event_outbox.c.id == bindparam("message_id"), event_outbox.c.status == PENDING)
 _UPDATE = update(event_outbox).where(_STILL_PENDING)
-_RENEW = _UPDATE.where(event_outbox.c.claimed_by == bindparam("owner")).values(claimed_until=_LEASE_END)
+_OWN = _UPDATE.where(event_outbox.c.claimed_by == bindparam("owner"))
+_RENEW = _OWN.values(claimed_until=_LEASE_END)
 _PUBLISHED = _UPDATE.values(status=PUBLISHED, published_at=func.now(), last_error=None)
-_POSTPONE = _UPDATE.values(
+_POSTPONE = _OWN.values(
     attempts=bindparam("attempts"),
     last_error=bindparam("error"),
     next_attempt_at=_LEASE_END,
     claimed_by=None,
     claimed_until=None,
 )
-_PARK = _UPDATE.values(
+_PARK = _OWN.values(
     status=FAILED, attempts=bindparam("attempts"), last_error=bindparam("error"), claimed_by=None, claimed_until=None
 )
 _RECOVER = (
@@ -177,18 +178,22 @@ class OutboxQueue:
         await self._execute(
             _POSTPONE,
             message_id=claimed.message.id,
+            owner=self._owner,
             attempts=claimed.attempts + int(refused),
             error=error,
             lease=timedelta(seconds=delay_s),
         )
 
     async def park(self, claimed: Claimed, error: str) -> None:
-        """Gives the message up and puts a copy for the dead letters in its place, in one transaction."""
+        """Gives the message up and puts a copy for the dead letters in its place, in one transaction.
+
+        Not one that another process has claimed meanwhile: what becomes of it is for that one to say.
+        """
         message, attempts = claimed.message, claimed.attempts + 1
         async with self._engine.begin() as connection:
-            parked = {"message_id": message.id, "attempts": attempts, "error": error}
-            await connection.execute(_PARK, parked)
-            if message.topic != DEAD_LETTERS:
+            given_up = {"message_id": message.id, "owner": self._owner, "attempts": attempts, "error": error}
+            parked = (await connection.execute(_PARK, given_up)).rowcount == 1
+            if parked and message.topic != DEAD_LETTERS:
                 outbox = Outbox(connection)
                 outbox.add(dead_letter_copy(message, error, attempts))
                 await outbox.flush()

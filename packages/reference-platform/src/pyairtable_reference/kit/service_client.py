@@ -39,13 +39,20 @@ class _Client(httpx.AsyncClient):
 
 
 class ServiceClient:
-    """Calls the services that UPSTREAMS names. No call is repeated: that is for who knows whether it is safe."""
+    """Calls the services that UPSTREAMS names. No call is repeated: that is for who knows whether it is safe.
+
+    Each has connections of its own, so that one that hangs takes none from the others.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=4)
+        pools = {
+            url: httpx.AsyncHTTPTransport(trusted_roots(), limits=limits, trust_env=False)
+            for url in settings.upstreams.values()
+        }
         self._client = _Client(
-            verify=trusted_roots(), timeout=settings.delivery_timeout_s, limits=limits, trust_env=False
+            mounts=pools, timeout=settings.delivery_timeout_s, verify=trusted_roots(), trust_env=False
         )
 
     async def close(self) -> None:

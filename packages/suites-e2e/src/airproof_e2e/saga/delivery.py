@@ -15,7 +15,7 @@ EVENTS = (
         events.stopped_while_failing,
         "{subject} is counted though the service is shut down while it fails to, and so is what came with it",
         (*CRASH, "EB-2"),
-        blames="BUS",
+        tests="BUS",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -24,7 +24,7 @@ EVENTS = (
         events.beside_a_command,
         "an event and a command that come together are both handled though who takes them is killed between the two",
         (*CRASH, "EB-2"),
-        blames="BUS",
+        tests="BUS",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -33,7 +33,7 @@ EVENTS = (
         events.given_up,
         "an event that its keeper can never count is given up, and counted when an operator sends the letter once more",
         ("OUT-4", "EB-2", "FI-4"),
-        blames="BUS",
+        tests="BUS",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -42,7 +42,7 @@ EVENTS = (
         events.told_in_reverse,
         "what was done and undone is counted as nothing, in whatever order it is told",
         ("CQRS-3", "CQRS-4", "OUT-4"),
-        blames="XSERVICE",
+        tests="CQRS",
     ),
     Family(
         "event-redelivered-to-each-instance",
@@ -50,7 +50,7 @@ EVENTS = (
         events.redelivered_to_each_instance,
         "{subject} is counted once, whichever instances of the service get it",
         TWICE,
-        blames="BUS",
+        tests="BUS",
         cell=CellKind.DOUBLED,
     ),
     Family(
@@ -59,7 +59,7 @@ EVENTS = (
         events.shared_anew,
         "an event in hand is counted once though its service's part is shared anew, and whoever has it is lost",
         (*CRASH, "EB-2"),
-        blames="BUS",
+        tests="BUS",
         cell=CellKind.DOUBLED,
     ),
     Family(
@@ -68,7 +68,7 @@ EVENTS = (
         events.raced,
         "an event is counted once though two instances have it at the same time, and no other one with it is lost",
         TWICE,
-        blames="BUS",
+        tests="BUS",
         cell=CellKind.DOUBLED,
     ),
 )
@@ -80,7 +80,7 @@ CLAIMS = (
         instances.lost_with_claim,
         "what an instance took from the outbox and never sent is sent by another one",
         RELAY,
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.DOUBLED,
     ),
     Family(
@@ -89,7 +89,7 @@ CLAIMS = (
         instances.restarted_beside_claim,
         "what an instance is about to send no other one sends, though that is restarted, nor what follows it",
         RELAY,
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.DOUBLED,
     ),
 )
@@ -101,7 +101,7 @@ PARKING = (
         parking.command_is_refused,
         "a command that the broker refuses waits, for its next try or an operator, however often it is asked for",
         PARKED,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "message-unroutable",
@@ -109,7 +109,7 @@ PARKING = (
         parking.nowhere_to_go,
         "what no topic takes, or no record can be made of, is parked, and the rest flows",
         PARKED,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "message-refused-among-others",
@@ -117,7 +117,7 @@ PARKING = (
         parking.neighbours_of_a_refused,
         "what the broker refuses keeps nothing waiting that is sent with it",
         PARKED,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "message-refused-for-every-reason",
@@ -125,7 +125,7 @@ PARKING = (
         parking.refused_for_every_reason,
         "what the broker does not take is parked for whatever reason that is, and the rest flows",
         PARKED,
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -134,7 +134,7 @@ PARKING = (
         parking.killed_while_parking,
         "what is parked lies among the dead letters though its service is killed over it",
         (*PARKED, "UOW-1"),
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -143,7 +143,7 @@ PARKING = (
         unprocessable.letters_are_refused,
         "what cannot be processed becomes a dead letter though none can be sent at that moment",
         ("OUT-4", "EB-2", "FI-4"),
-        blames="BUS",
+        tests="BUS",
     ),
 )
 
@@ -154,7 +154,7 @@ MAILS = (
         mails.rejected_and_forgotten,
         "that a mail is rejected is told though its service is killed when it learns that",
         ATOMIC,
-        blames="UOW",
+        tests="UOW",
     ),
     Family(
         "mail-rejected-early-or-late",
@@ -193,7 +193,7 @@ MAILS = (
         mails.among_others,
         "{subject} is done however many other mails wait, of which so many are sent at a time, and some cannot be",
         CRASH,
-        blames="PERF",
+        tests="PERF",
     ),
     Family(
         "instances-share-mails",
@@ -209,7 +209,7 @@ MAILS = (
         instances.mail_of_a_lost_one,
         "a mail that an instance had in hand is sent by another one when the claim ends, and not before",
         CRASH,
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.DOUBLED,
     ),
 )
@@ -221,7 +221,7 @@ OUTAGES = (
         messages.sequence_broken,
         "{subject} completes though the broker has lost the place of every service that sends",
         ("SAGA-1", "OUT-2", "FI-1"),
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -230,7 +230,7 @@ OUTAGES = (
         outages.broker_not_reached_at_start,
         "what waits is sent soon after a service that was started without the broker reaches it",
         ("OUT-2", "FI-1"),
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -239,7 +239,7 @@ OUTAGES = (
         outages.nobody_expects,
         "{subject} goes on, and is given up in time, after databases have said what nobody expects",
         (*CRASH, "FI-1"),
-        blames="XSERVICE",
+        tests="XSERVICE",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -248,7 +248,7 @@ OUTAGES = (
         outages.nobody_expects_of_what_was_sent,
         "what could not be noted as sent is sent once more, and keeps what comes behind it waiting no longer than that",
         ("OUT-2", "FI-1"),
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.WIRED,
     ),
     Family(
@@ -257,7 +257,7 @@ OUTAGES = (
         outages.database_down,
         "{subject} completes when the databases are back, and nothing is given up meanwhile",
         (*CRASH, "CHAOS-1"),
-        blames="XSERVICE",
+        tests="XSERVICE",
     ),
     Family(
         "broker-down",
@@ -265,7 +265,7 @@ OUTAGES = (
         outages.broker_down,
         "{subject} completes when the broker is back, and nothing is given up meanwhile",
         (*RELAY, "CHAOS-1"),
-        blames="BUS",
+        tests="BUS",
         cell=CellKind.PRIVATE_BROKER,
     ),
 )

@@ -66,7 +66,7 @@ PARTICIPANTS = (
         in_turn(participants.stopped_at_work),
         "every step is done once though its participant is shut down over it",
         CRASH,
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "participant-stopped-in-transaction",
@@ -74,7 +74,7 @@ PARTICIPANTS = (
         participants.stopped_in_transaction,
         "{subject} is done once though its participant is shut down over it and cannot finish it",
         CRASH,
-        blames="BUS",
+        tests="UOW",
     ),
     Family(
         "participant-forgotten",
@@ -82,7 +82,7 @@ PARTICIPANTS = (
         participants.forgotten_by_the_broker,
         "every step is done once though the broker has forgotten how far its participant has read",
         ("SAGA-1", "EB-2"),
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "participant-killed-when-asked",
@@ -90,7 +90,7 @@ PARTICIPANTS = (
         in_turn(participants.killed_when_asked),
         "every step is done though its participant is killed when asked",
         CRASH,
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "participant-killed-in-transaction",
@@ -98,7 +98,7 @@ PARTICIPANTS = (
         in_turn(participants.killed_in_transaction),
         "every step is done once though its participant is killed before its commit",
         ("SAGA-1", "OUT-1", "FI-2"),
-        blames="BUS",
+        tests="UOW",
     ),
     Family(
         "participant-killed-at-commit",
@@ -106,7 +106,7 @@ PARTICIPANTS = (
         in_turn(participants.killed_at_commit),
         "every step is done and told though its participant is killed at its commit",
         RELAY,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "participant-broken-off",
@@ -114,7 +114,7 @@ PARTICIPANTS = (
         in_turn(participants.transaction_broken_off),
         "every step leaves nothing behind when its transaction is broken off, and is done again",
         ATOMIC,
-        blames="BUS",
+        tests="UOW",
     ),
     Family(
         "undoing-hangs",
@@ -131,7 +131,7 @@ PARTICIPANTS = (
         "every step is undone though its participant is killed when asked",
         CRASH,
         undoing=True,
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "undoing-killed-at-commit",
@@ -140,7 +140,7 @@ PARTICIPANTS = (
         "every step is undone and told though its participant is killed at its commit",
         RELAY,
         undoing=True,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "undoing-broken-off",
@@ -149,7 +149,7 @@ PARTICIPANTS = (
         "every undoing is all or nothing when its transaction is broken off",
         ATOMIC,
         undoing=True,
-        blames="BUS",
+        tests="BUS",
     ),
 )
 
@@ -174,7 +174,7 @@ ORCHESTRATOR = (
         in_turn(orchestration.killed_at_commit),
         "the saga goes on though the orchestrator is killed whenever it has taken a reply",
         RELAY,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "orchestrator-broken-off",
@@ -182,7 +182,7 @@ ORCHESTRATOR = (
         in_turn(orchestration.transaction_broken_off),
         "taking a reply is all or nothing",
         ATOMIC,
-        blames="UOW",
+        tests="UOW",
     ),
     Family(
         "orchestrator-killed-before-undone",
@@ -199,7 +199,7 @@ ORCHESTRATOR = (
         "undoing goes on though the orchestrator is killed whenever it knows that a step is undone",
         RELAY,
         undoing=True,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "orchestrator-broken-off-undone",
@@ -208,7 +208,7 @@ ORCHESTRATOR = (
         "taking the reply that a step is undone is all or nothing",
         ATOMIC,
         undoing=True,
-        blames="UOW",
+        tests="UOW",
     ),
     Family(
         "orchestrator-killed-before-deadline",
@@ -231,7 +231,7 @@ ORCHESTRATOR = (
         orchestration.start_killed_at_commit,
         "a start whose answer was lost is the same start when it is made again",
         RELAY,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "start-broken-off",
@@ -239,7 +239,7 @@ ORCHESTRATOR = (
         orchestration.start_broken_off,
         "a start that was broken off leaves nothing behind and can be made again",
         ATOMIC,
-        blames="UOW",
+        tests="UOW",
     ),
 )
 
@@ -275,7 +275,7 @@ REPETITION = (
         inputs.invalid_starts,
         "a start that is not right is refused and begins nothing",
         ("SAGA-1", "SEC-3"),
-        blames="CONTRACT",
+        tests="CONTRACT",
     ),
     Family(
         "start-unusual",
@@ -283,7 +283,7 @@ REPETITION = (
         inputs.unusual_starts,
         "a start that is right is taken as it is, however odd it looks",
         ("SAGA-1", "SEC-3"),
-        blames="CONTRACT",
+        tests="CONTRACT",
     ),
     Family(
         "start-by-a-stranger",
@@ -298,7 +298,7 @@ REPETITION = (
         repetition.commands_repeated,
         "every step is done once however often its command and reply are delivered",
         TWICE,
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "undoing-redelivered",
@@ -307,7 +307,7 @@ REPETITION = (
         "every step is undone once however often it is asked for, and only for its own saga",
         TWICE,
         undoing=True,
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "step-overtaken",
@@ -322,7 +322,7 @@ REPETITION = (
         events.repeated,
         "{subject} is counted once however often it is delivered",
         TWICE,
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "event-broken-off",
@@ -330,7 +330,7 @@ REPETITION = (
         events.broken_off,
         "{subject} is counted once though the counting is broken off again and again",
         (*TWICE, "UOW-2"),
-        blames="BUS",
+        tests="CQRS",
     ),
     Family(
         "event-forged",
@@ -338,7 +338,7 @@ REPETITION = (
         events.forged,
         "{subject} counts for nobody but its own tenant's users",
         ("DATA-2", "EB-2"),
-        blames="TENANCY",
+        tests="TENANCY",
     ),
     Family(
         "senders-of-other-versions",
@@ -346,7 +346,7 @@ REPETITION = (
         versions.senders_of_others,
         "what a newer version sends and keeps, with a field more, is taken, and an older one's, without later fields",
         ("SAGA-1", "EB-2"),
-        blames="XSERVICE",
+        tests="XSERVICE",
     ),
     Family(
         "commands-rewound",
@@ -354,7 +354,7 @@ REPETITION = (
         repetition.commands_rewound,
         "{subject} is done once though the topic of its commands is read again",
         TWICE,
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "replies-rewound",
@@ -362,7 +362,7 @@ REPETITION = (
         repetition.replies_rewound,
         "nothing happens again though the topic of replies is read again",
         TWICE,
-        blames="BUS",
+        tests="BUS",
     ),
 )
 
@@ -386,6 +386,7 @@ CROWDS = (
         crowds.up_to_a_limit,
         "as many get through {subject} as the tenant has room for, not one more or less",
         ("SAGA-1", "DATA-2"),
+        tests="TENANCY",
         cell=CellKind.DOUBLED,
     ),
     Family(
@@ -412,7 +413,7 @@ INSTANCES = (
         instances.share_an_outbox,
         "what waits in an outbox is sent once, though every instance of its service looks for it at the same time",
         ("OUT-2", "OUT-3"),
-        blames="OUTBOX",
+        tests="OUTBOX",
         cell=CellKind.DOUBLED,
     ),
     Family(
@@ -437,7 +438,7 @@ INSTANCES = (
         instances.work_apart,
         "an instance that is long at a step of one saga keeps no other from the same step of another saga",
         ("SAGA-1", "DB-1"),
-        blames="DBTX",
+        tests="DBTX",
         cell=CellKind.DOUBLED,
     ),
     Family(
@@ -457,7 +458,7 @@ PUBLISHING = (
         parking.publishing_is_refused,
         "what the broker refuses is parked, the rest flows, and it is sent again with its id",
         ("OUT-2", "OUT-4"),
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "poison-message",
@@ -465,7 +466,7 @@ PUBLISHING = (
         unprocessable.poison_arrives,
         "what a service cannot process is parked with its cause, and the rest flows",
         ("OUT-4", "EB-2", "FI-4"),
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "replies-forged",
@@ -473,7 +474,7 @@ PUBLISHING = (
         unprocessable.replies_are_forged,
         "no message of one tenant moves a saga of another",
         ("SAGA-1", "DATA-2", "FI-4"),
-        blames="TENANCY",
+        tests="TENANCY",
     ),
     Family(
         "commands-forged",
@@ -482,7 +483,7 @@ PUBLISHING = (
         "no message of one tenant does or undoes what belongs to a saga of another",
         ("SAGA-1", "DATA-2", "FI-4"),
         undoing=True,
-        blames="TENANCY",
+        tests="TENANCY",
     ),
     Family(
         "order-kept",
@@ -490,7 +491,7 @@ PUBLISHING = (
         publishing.order_is_kept,
         "the events of an aggregate arrive in order though the first is refused for a moment",
         ("OUT-2",),
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "oldest-first",
@@ -498,7 +499,7 @@ PUBLISHING = (
         publishing.oldest_first,
         "what waits longest in an outbox is sent first, however much has come after it",
         ("OUT-2",),
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "event-log-immutable",
@@ -513,7 +514,7 @@ PUBLISHING = (
         publishing.commits_late,
         "a message that commits late, or waits for another try, is sent all the same and keeps no other waiting",
         ("OUT-2",),
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "mail-server-down",
@@ -536,7 +537,7 @@ PUBLISHING = (
         "what was committed is told though its service is killed before the broker has acknowledged that",
         RELAY,
         cell=CellKind.PRIVATE_BROKER,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
 )
 

@@ -40,7 +40,7 @@ class Family:
         covers: rows of the feature ledger.
         undoing: whether it is about undoing a step.
         cell: the kind of cell that it needs.
-        blames: the category to blame when it goes no further.
+        tests: see `Expectation.tests`.
         smoke: whether it belongs to the quick check of a pull request.
     """
 
@@ -50,7 +50,7 @@ class Family:
     promise: str
     covers: tuple[str, ...] = ("SAGA-1",)
     undoing: bool = False
-    blames: str = "SAGA"
+    tests: str = "SAGA"
     cell: CellKind = CellKind.PLAIN
     smoke: bool = False
 

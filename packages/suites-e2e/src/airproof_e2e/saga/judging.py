@@ -162,6 +162,7 @@ def _read_out(stage: Stage, tenant: Tenant) -> ReadOut:
         held_back=frozenset(allowance.held_back),
         foreign=frozenset(allowance.foreign),
         secrets=tuple(allowance.secrets),
+        tests=stage.tests,
     )
     readout = ReadOut(stage.saga, observation, expectation)
     keep(stage.cell.history, readout)

@@ -14,7 +14,7 @@ MESSAGES = (
         "every step's reply arrives in the end though it is lost once, after the work was done",
         (*RELAY, "FI-1"),
         cell=CellKind.WIRED,
-        blames="OUTBOX",
+        tests="OUTBOX",
         smoke=True,
     ),
     Family(
@@ -24,7 +24,7 @@ MESSAGES = (
         "what the broker took is told once in effect though no service learns that it was taken",
         (*RELAY, "FI-1"),
         cell=CellKind.WIRED,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "acknowledgements-late",
@@ -33,7 +33,7 @@ MESSAGES = (
         "what the broker takes it takes once, and nobody gives up who waits long to be told",
         (*RELAY, "FI-1"),
         cell=CellKind.WIRED,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "records-damaged",
@@ -42,7 +42,7 @@ MESSAGES = (
         "what is damaged on its way from the broker is found out, and read again",
         ("CHAOS-4", "EB-2", "FI-1"),
         cell=CellKind.WIRED,
-        blames="BUS",
+        tests="BUS",
     ),
     Family(
         "killed-between-send-and-mark",
@@ -51,7 +51,7 @@ MESSAGES = (
         "{subject} counts once though its participant is killed between sending its reply and noting that it is sent",
         (*RELAY, "FI-1"),
         cell=CellKind.WIRED,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "commit-late",
@@ -60,7 +60,7 @@ MESSAGES = (
         "a message whose transaction commits late is sent, though a later one was sent before",
         ("OUT-2", "FI-1"),
         cell=CellKind.WIRED,
-        blames="OUTBOX",
+        tests="OUTBOX",
     ),
     Family(
         "reply-taken-slowly",
@@ -77,7 +77,7 @@ MESSAGES = (
         "whoever looks at {subject} while it goes on is shown it as it was at one moment",
         ("SAGA-1", "FI-1"),
         cell=CellKind.WIRED,
-        blames="DBTX",
+        tests="DBTX",
     ),
     Family(
         "commits-unacknowledged",
@@ -86,7 +86,7 @@ MESSAGES = (
         "what a service committed counts once though it never learns that it was committed",
         (*ATOMIC, "FI-1"),
         cell=CellKind.WIRED,
-        blames="UOW",
+        tests="UOW",
     ),
     Family(
         "commits-cut-off",
@@ -95,7 +95,7 @@ MESSAGES = (
         "what a service could not commit it has not done, for nobody, and does in the end",
         (*ATOMIC, "FI-1"),
         cell=CellKind.WIRED,
-        blames="UOW",
+        tests="UOW",
     ),
     Family(
         "statements-cut-off",
@@ -104,7 +104,7 @@ MESSAGES = (
         "{subject} is all or nothing, and done in the end, at whichever statement its connection breaks",
         (*ATOMIC, "FI-1"),
         cell=CellKind.WIRED,
-        blames="UOW",
+        tests="UOW",
     ),
     Family(
         "statements-refused",
@@ -113,7 +113,7 @@ MESSAGES = (
         "{subject} is done once its database can, however often it cannot just then",
         ("SAGA-1", "UOW-2", "FI-1"),
         cell=CellKind.WIRED,
-        blames="DBTX",
+        tests="DBTX",
     ),
     Family(
         "reply-late",
@@ -138,7 +138,7 @@ MESSAGES = (
         "what an operator is told is forbidden is not undone any more",
         ("SAGA-1", "DB-1", "FI-1"),
         cell=CellKind.WIRED,
-        blames="DBTX",
+        tests="DBTX",
     ),
     Family(
         "undoing-forbidden-just-before",
@@ -147,7 +147,7 @@ MESSAGES = (
         "who is to undo what an operator is just forbidding waits for that, and does as it says",
         ("SAGA-1", "DB-1", "FI-1"),
         cell=CellKind.WIRED,
-        blames="DBTX",
+        tests="DBTX",
     ),
     Family(
         "start-answer-lost",
@@ -198,6 +198,7 @@ NETWORKS = (
         networks.flaps,
         "{subject} completes though the links to the broker come and go",
         ("SAGA-1", "OUT-2", "FI-1"),
+        tests="BUS",
         cell=CellKind.WIRED,
     ),
     Family(

@@ -107,6 +107,7 @@ def start_killed_at_commit(stage: Stage) -> None:
         block.wait_blocked(timeout_s=WAIT_S)
         with killed(stage, stage.orchestrator):
             block.release()
+            _demand_no_start(stage)
 
 
 def start_broken_off(stage: Stage) -> None:
@@ -173,6 +174,16 @@ def _start_in_flight(stage: Stage) -> Iterator[None]:
     for saga_id in stage.access.listed(stage.tenant):
         stage.wait_end(saga_id)
     _ask_again(stage, given, key, told)
+
+
+def _demand_no_start(stage: Stage) -> None:
+    """Who starts a saga while nobody can is not told that it has begun."""
+    given, key = stage.make_input(), str(uuid4())
+    stage.allowance.secrets.update(given.secrets)
+    with suppress(PlatformError):
+        told = stage.access.start(given, key=key)
+        promise, expected = "a start is said to be one only where a saga has begun", "that it cannot be done now"
+        stage.anomalies.append(Anomaly("XSERVICE", "begun-in-vain", promise, expected, f"saga {told}", (f"key {key}",)))
 
 
 def _ask_again(stage: Stage, given: SagaInput, key: str, told: str) -> None:

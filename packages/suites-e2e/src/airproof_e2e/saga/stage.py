@@ -44,6 +44,7 @@ class Stage:
     Attributes:
         subject: what of the manifest the scenario is about: a step, a service, a subscription; None: the saga.
         undoing: whether it is about undoing the step.
+        tests: see `Expectation.tests`.
         anomalies: what the scenario itself saw go wrong.
         disturbances: what the scenario broke or repeated.
     """
@@ -54,6 +55,7 @@ class Stage:
     saga: Saga
     subject: Subject
     undoing: bool = False
+    tests: str = "SAGA"
     anomalies: list[Anomaly] = field(default_factory=list)
     disturbances: list[str] = field(default_factory=list)
     allowances: dict[Tenant, Allowance] = field(default_factory=lambda: defaultdict(Allowance))

@@ -33,12 +33,13 @@ def _parameter(scenario: Scenario) -> object:
 @pytest.mark.destructive
 def test_saga(scenario: Scenario, cell: Cell, platform: Platform, tenant: Tenant) -> None:
     """A saga is complete or nothing at every participant, and says honestly which, whatever breaks."""
-    stage = Stage(cell, platform, tenant, scenario.saga, scenario.subject, scenario.family.undoing)
+    family = scenario.family
+    stage = Stage(cell, platform, tenant, scenario.saga, scenario.subject, family.undoing, family.tests)
     anomaly = unobserved = None
     try:
-        scenario.family.act(stage)
+        family.act(stage)
     except (WaitTimeout, PlatformError) as error:
-        anomaly = stuck(scenario.family.blames, scenario.promise, error)
+        anomaly = stuck(family.tests, scenario.promise, error)
     except FaultNotObserved as error:
         unobserved = error
     # What is found broken says more than a fault that was not reached, and may be why.

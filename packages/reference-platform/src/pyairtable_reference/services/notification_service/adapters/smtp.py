@@ -28,12 +28,18 @@ class MailPostponed(Exception):
 
 
 class SmtpServer:
-    """Sends one mail per connection."""
+    """Sends one mail per connection.
 
-    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+    Args:
+        timeout_s: how long any one answer may take.
+        in_all_s: how long all answers about one mail may take together.
+    """
+
+    def __init__(self, host: str, port: int, timeout_s: float, in_all_s: float) -> None:
         self._host = host
         self._port = port
         self._timeout_s = timeout_s
+        self._in_all_s = in_all_s
 
     async def send(self, message: EmailMessage) -> None:
         """Returns when the mail server has accepted the mail.
@@ -43,7 +49,8 @@ class SmtpServer:
             MailPostponed: a 4xx answer, or none.
         """
         try:
-            await self._deliver(message)
+            async with asyncio.timeout(self._in_all_s):
+                await self._deliver(message)
         except aiosmtplib.SMTPRecipientsRefused as refused:
             _raise(refused.recipients[0].code, refused.recipients[0].message, refused)
         except aiosmtplib.SMTPResponseException as answer:

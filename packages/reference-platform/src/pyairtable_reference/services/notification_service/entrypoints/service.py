@@ -11,8 +11,9 @@ from pyairtable_reference.services.notification_service.application.welcome impo
 def assemble(runtime: Runtime) -> Parts:
     """Puts the service together."""
     settings = runtime.settings
-    server = SmtpServer(settings.smtp_host, settings.smtp_port, settings.delivery_timeout_s)
-    mailer = Mailer(runtime.units_of_work, server, settings.instance, 3 * settings.delivery_timeout_s)
+    answer_s = settings.delivery_timeout_s
+    server = SmtpServer(settings.smtp_host, settings.smtp_port, answer_s, in_all_s=2.5 * answer_s)
+    mailer = Mailer(runtime.units_of_work, server, settings.instance, lease_s=3 * answer_s)
     return Parts(mailer, {commands_topic(SERVICE): mailer.participant.handle}, {"mailer": mailer.run})
 
 
