@@ -156,7 +156,9 @@ def test_a_row_that_should_be_parked_and_is_not(completed: Story, names: Names) 
 
 def test_a_dead_letter_nobody_expects(completed: Story, names: Names) -> None:
     completed.bus.append(LETTER)
-    assert names(completed.judge()) == {"OUTBOX/parked"}
+    assert names(completed.judge()) == {"BUS/parked"}
+    completed.changes["outbox"] = (replace(HELD, message_id=LETTER.message_id),)
+    assert names(completed.judge()) == {"OUTBOX/parked", "OUTBOX/not-drained"}
 
 
 def test_a_dead_letter_that_is_missing(completed: Story, names: Names) -> None:

@@ -91,6 +91,14 @@ def test_an_update_that_is_not_in_the_stream_is_lost() -> None:
     assert "ES/update-lost" in names(make_stream(1), Snapshot("1", 1, "new"), attempt(1, "a", DONE))
 
 
+def test_an_update_that_was_refused_and_is_in_the_stream_was_not_undone() -> None:
+    first, second, third = make_stream(1, 2, 3)
+    events = [first, replace(second, payload={"name": "a"}), replace(third, payload={"name": "b"})]
+    tries = attempt(1, "a", DONE), attempt(2, "b", CONFLICT)
+    assert names(events, Snapshot("1", 3, "b"), *tries)[0] == "UOW/refused-and-done"
+    assert "UOW/refused-and-done" not in names(events, Snapshot("1", 3, "b"), *tries, attempt(2, "b", DONE))
+
+
 def test_more_in_the_stream_than_was_asked_for_was_done_twice() -> None:
     tries = attempt(1, "a", UNKNOWN, "k"), attempt(1, "a", DONE, "k")
     assert "ES/update-done-twice" in names(make_stream(1, 2, 3), Snapshot("1", 3, "a"), *tries)

@@ -55,7 +55,10 @@ def _dead_letters(observation: SagaObservation, expectation: Expectation) -> Ite
     if unexpected:
         promise = "only a message that cannot be delivered is parked"
         causes = sorted({letter.headers.get(CAUSE, "no cause") for letter in unexpected})
-        yield Anomaly(OUTBOX, "parked", promise, "no dead letter", "; ".join(causes), witness(unexpected))
+        # Where no outbox has parked it, whoever was to handle it has given it up.
+        unsent = {row.message_id for row in observation.outbox}
+        category = OUTBOX if any(letter.message_id in unsent for letter in unexpected) else "BUS"
+        yield Anomaly(category, "parked", promise, "no dead letter", "; ".join(causes), witness(unexpected))
     for wanted in sorted(expectation.parked - {letter.message_id for letter in letters}):
         promise = "a message that cannot be delivered is parked among the dead letters after so many tries"
         yield Anomaly(OUTBOX, "no-dead-letter", promise, f"{wanted} among the dead letters", "not there")

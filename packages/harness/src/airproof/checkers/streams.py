@@ -20,6 +20,7 @@ SHOWN = "an update that was done is answered with what it has made of the entity
 AS_THEN = "an update that was done and is asked for again, with its key, is answered as it was then"
 CAUSE = "an event names the request that it comes from"
 OWN_TENANT = "an event is of its entity's tenant"
+UNTOUCHED = "an update that was refused leaves nothing behind"
 SAME = "all events of a stream speak of the same things"
 WHOLE = "an event tells all that it is declared to"
 GONE = "an entity that is removed is gone, and the last event of its stream says so, once"
@@ -73,8 +74,8 @@ def check_stream(seen: EntityStream) -> Verdict:
     """Judges the stream against the answers that were given and the state that came of it."""
     events, attempts = seen.events, seen.attempts
     lived = [event for event in events if event.event_type != seen.removed]
-    answers = [*_winners(attempts), *_keys(attempts), *_kept(lived, attempts), *_shown(lived, attempts)]
-    answers += [*_repeated(attempts), *_refused(events, attempts)]
+    answers = [*_left_behind(lived, attempts), *_winners(attempts), *_keys(attempts), *_kept(lived, attempts)]
+    answers += [*_shown(lived, attempts), *_repeated(attempts), *_refused(events, attempts)]
     state = _gone(events, seen) if seen.removed else _state(events, attempts, seen.truth)
     return judged(
         "stream",
@@ -95,6 +96,17 @@ def _gaps(stream: Sequence[StoredEvent]) -> Iterator[Anomaly]:
     if versions != list(range(1, len(stream) + 1)):
         witness = tuple(f"version {event.version}: {event.event_type} {event.event_id}" for event in stream)
         yield Anomaly(CATEGORY, "version-gap", CONTIGUOUS, "1, 2, 3, …", str(versions), witness)
+
+
+def _left_behind(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
+    """The values of those who were refused, and of nobody else, stand in no event."""
+    values = {one.value for one in attempts if _may_be_done(one)}
+    for one in attempts:
+        told = [event for event in stream if one.value in event.payload.values()]
+        if told and one.value not in values:
+            seen = f"version {told[0].version} tells {one.value!r}"
+            yield Anomaly("UOW", "refused-and-done", UNTOUCHED, "no event of it", seen, (str(one),))
+            return
 
 
 def _winners(attempts: Sequence[Attempt]) -> Iterator[Anomaly]:

@@ -52,13 +52,13 @@ class Stream:
         self.attempts.append(Attempt(expected_version, value, update, key or "", mine))
         return update
 
-    def demand(self, expected: UpdateOutcome, *updates: Update) -> None:
-        """Each of the updates came out like that; those that did not are noted."""
+    def demand(self, expected: UpdateOutcome, *updates: Update, category: str = "ES") -> None:
+        """Each of the updates came out like that; those that did not are noted, and blamed on the category."""
         for one in updates:
             if one.outcome is not expected:
                 promise = "an update at the last version is done, and any other one conflicts"
                 seen = f"{one.outcome.value}: {one.reason}" if one.reason else one.outcome.value
-                self.anomalies.append(Anomaly("ES", "wrong-outcome", promise, expected.value, seen))
+                self.anomalies.append(Anomaly(category, "wrong-outcome", promise, expected.value, seen))
 
     def judge(self, *, removed: str = "") -> None:
         """Fails the test if the stream or the entity is not what the answers promised.

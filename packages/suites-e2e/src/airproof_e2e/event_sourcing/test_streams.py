@@ -219,8 +219,8 @@ def test_an_update_that_was_broken_off_leaves_nothing_behind(stream: Stream) -> 
         updating = writer.submit(stream.update, "asked twice", FIRST)
         block.wait_blocked(timeout_s=WAIT_S)
         block.break_off()
-        stream.demand(UpdateOutcome.UNKNOWN, updating.result(WAIT_S))
-    stream.demand(UpdateOutcome.DONE, stream.update("asked twice", FIRST))
+        stream.demand(UpdateOutcome.UNKNOWN, updating.result(WAIT_S), category="UOW")
+    stream.demand(UpdateOutcome.DONE, stream.update("asked twice", FIRST), category="UOW")
     stream.judge()
 
 
@@ -233,7 +233,7 @@ def test_an_update_that_could_not_be_committed_is_not_done(stream: Stream, wire:
     link = on(stream.access.entity.service, Role.POSTGRES_PRIMARY.value)
     with applied(stream.cell, link.when(committed).times(1).reset()):
         stream.update(lost, FIRST)
-    stream.demand(UpdateOutcome.DONE, stream.update(instead, FIRST))
+    stream.demand(UpdateOutcome.DONE, stream.update(instead, FIRST), category="UOW")
     stream.judge()
 
 
@@ -249,7 +249,7 @@ def _ask_again_after_a_kill(stream: Stream, hold: Callable[[], AbstractContextMa
             stream.anomalies.append(Anomaly("DBTX", "told-too-early", promise, expected, seen, (f"key {key}",)))
             stream.judge()
         with killed(stream.cell, stream.access.entity.service):
-            stream.demand(UpdateOutcome.UNKNOWN, updating.result(WAIT_S))
+            stream.demand(UpdateOutcome.UNKNOWN, updating.result(WAIT_S), category="UOW")
             block.release()
-    stream.demand(UpdateOutcome.DONE, stream.update("asked twice", FIRST, key=key))
+    stream.demand(UpdateOutcome.DONE, stream.update("asked twice", FIRST, key=key), category="UOW")
     stream.judge()
