@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airproof.checkers.bus import check_bus
+from airproof.checkers.outbox import LARGE_BYTES
 from airproof.checkers.verdict import Anomaly, Validity, Verdict
 from airproof.platform.observation import BusMessage, MessageKind, OutboxRow
 
@@ -192,6 +193,15 @@ def test_a_dead_letter_that_is_not_the_original(completed: Story, names: Names, 
     }
     completed.bus.append(replace(made, **{**letter, **change}))
     assert names(completed.judge(parked=frozenset({"car.made-s1"}))) == {"OUTBOX/letter-changed"}
+
+
+@pytest.mark.parametrize(("size", "found"), [(LARGE_BYTES, set()), (99, {"OUTBOX/letter-changed"})])
+def test_a_dead_letter_may_be_without_a_body_that_is_too_large(
+    completed: Story, names: Names, size: int, found: set[str]
+) -> None:
+    bad = replace(LETTER, kind=MessageKind.COMMAND, topic="dlq", injected=True, body={"padding": "x" * size})
+    completed.bus += [bad, replace(LETTER, headers={**LETTER.headers, "dlq-topic": "dlq"}, body={})]
+    assert names(completed.judge(parked=frozenset({LETTER.message_id}))) == found
 
 
 def test_dead_letters_without_an_id_are_of_the_messages_with_their_keys(completed: Story, names: Names) -> None:

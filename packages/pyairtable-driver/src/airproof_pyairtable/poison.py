@@ -14,6 +14,10 @@ from airproof_pyairtable.manifest import MANIFEST, ORCHESTRATOR, REGISTRATION
 from airproof_pyairtable.places import CONSUMPTION, EVENT_TOPICS, commands_topic
 
 SOURCE = "airproof"
+LARGE_FOR = "user-service"
+"""Who gets a record as large as can be."""
+LARGEST_RECORD_BYTES, HEADER_BYTES, ROUND_IT_BYTES = 1_048_576, 4, 120
+"""What a topic takes unless told otherwise, and what of it a header and a batch of one record need for themselves."""
 UNKNOWN = "of_another_version_新"
 """Ends the name of what this version does not know."""
 NEED_AN_ADDRESS = ("create_credentials", "create_profile", "send_welcome_mail")
@@ -50,7 +54,7 @@ def poisons(service: str, tenant_id: str) -> Iterator[BusMessage]:
 def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
     """Not what it says, with a header twice, with one that is no text, with no key, with a key so, with nothing in it.
 
-    Two have no id. In some is an address.
+    One is large. Two have no id. In some is an address.
     """
     kind = MessageKind.EVENT if topic in EVENT_TOPICS.values() else MessageKind.COMMAND
     kind = MessageKind.REPLY if topic == CONSUMPTION[ORCHESTRATOR][0] else kind
@@ -62,10 +66,19 @@ def _damaged(topic: str, tenant_id: str) -> Iterator[BusMessage]:
     for key in ("", "ÿþ"):
         yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), key=key)
     yield replace(_message(kind, topic, "nonsense.execute", tenant_id, nonsense), body={})
+    if topic == commands_topic(LARGE_FOR):
+        yield _as_large_as_can_be(_message(kind, topic, "nonsense.execute", tenant_id, nonsense))
     for _ in range(2):
         nameless = _message(kind, topic, "nonsense.execute", tenant_id, nonsense)
         headers = {name: value for name, value in nameless.headers.items() if name != "message-id"}
         yield replace(nameless, message_id="", headers=headers)
+
+
+def _as_large_as_can_be(message: BusMessage) -> BusMessage:
+    """Padded, so that nothing more could be told of it in one record."""
+    key, value, headers = encoded(message)
+    taken = len(key or b"") + len(value or b"") + sum(len(name) + len(told) + HEADER_BYTES for name, told in headers)
+    return replace(message, body={**message.body, "padding": "x" * (LARGEST_RECORD_BYTES - taken - ROUND_IT_BYTES)})
 
 
 def _command(service: str, step: str, action: str, tenant_id: str, **told: Any) -> BusMessage:

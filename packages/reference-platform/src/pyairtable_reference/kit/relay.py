@@ -30,6 +30,10 @@ class Refused(Exception):
     """The broker answered that it does not take this message. The text says why."""
 
 
+class TooLarge(Refused):
+    """It does not take this message because of its size."""
+
+
 class Unreachable(Exception):
     """The broker did not answer for certain: the message may or may not be there."""
 

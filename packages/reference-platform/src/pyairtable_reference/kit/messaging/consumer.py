@@ -20,7 +20,7 @@ from pyairtable_reference.kit.backoff import Backoff
 from pyairtable_reference.kit.database import is_transient
 from pyairtable_reference.kit.envelope import DEAD_LETTERS, Record, Unprocessable
 from pyairtable_reference.kit.outbox import dead_letter_headers
-from pyairtable_reference.kit.relay import Refused, Unreachable
+from pyairtable_reference.kit.relay import Refused, TooLarge, Unreachable
 
 if TYPE_CHECKING:
     from pyairtable_reference.kit.messaging.producer import KafkaTransport
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Record], Awaitable[None]]
 MAX_ATTEMPTS = 3
+LARGE_BYTES = 65_536
+"""A smaller value is not what makes a letter too large."""
 
 
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -175,11 +177,11 @@ class Consumer:
 
     async def _dead_letter(self, record: Record, cause: str, attempts: int, stopping: asyncio.Event) -> bool:
         extra = dead_letter_headers(record.topic, cause, attempts, self._group.removeprefix(self._prefix))
-        headers = [*record.headers, *((name, value.encode()) for name, value in extra.items())]
+        headers = [*record.headers, *((name, told.encode()) for name, told in extra.items())]
         backoff = Backoff(0.05, 1.0)
         while True:
             try:
-                await self._transport.send_raw(DEAD_LETTERS, record.key, record.value, headers)
+                await self._send_letter(record, headers)
             except (Unreachable, Refused) as failure:
                 log.warning("dead letter not sent yet: %s", failure)
                 if await backoff.wait(stopping):
@@ -188,6 +190,17 @@ class Consumer:
                 log.error("message %s of %s is a dead letter: %s", record.header("message-id"), record.topic, cause)
                 metrics.DEAD_LETTERS.labels("consumer").inc()
                 return True
+
+    async def _send_letter(self, record: Record, headers: list[tuple[str, bytes | None]]) -> None:
+        """What is too large with all that is told of it is sent without its value; that lies where it was."""
+        value = record.value or b""
+        try:
+            await self._transport.send_raw(DEAD_LETTERS, record.key, record.value, headers)
+        except TooLarge:
+            if len(value) < LARGE_BYTES:
+                raise
+            left_out = ("dlq-left-out", f"{len(value)} bytes".encode())
+            await self._transport.send_raw(DEAD_LETTERS, record.key, None, [*headers, left_out])
 
 
 def _expect_no_commit() -> None:

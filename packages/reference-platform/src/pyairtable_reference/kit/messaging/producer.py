@@ -18,7 +18,7 @@ from aiokafka import errors as kafka
 from aiokafka.partitioner import DefaultPartitioner
 
 from pyairtable_reference.kit.backoff import Backoff
-from pyairtable_reference.kit.relay import Refused, Unreachable
+from pyairtable_reference.kit.relay import Refused, TooLarge, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 # What a broker answers about the message or its topic, as opposed to about its own state. What the client has no name
 # for is among that: such as that a record is not valid.
+_TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError)
 _REFUSALS = (
-    kafka.MessageSizeTooLargeError,
-    kafka.RecordListTooLargeError,
+    *_TOO_LARGE,
     kafka.InvalidTopicError,
     kafka.InvalidMessageError,
     kafka.TopicAuthorizationFailedError,
@@ -113,7 +113,8 @@ class KafkaTransport:
                 acknowledged = await producer.send(name, value, key, partition, headers=list(headers))
             await self._acknowledgement(producer, name, acknowledged)
         except _REFUSALS as refusal:
-            raise Refused(f"{type(refusal).__name__}: {refusal}") from refusal
+            kind = TooLarge if isinstance(refusal, _TOO_LARGE) else Refused
+            raise kind(f"{type(refusal).__name__}: {refusal}") from refusal
         except kafka.KafkaError as failure:
             if not (getattr(failure, "retriable", False) or isinstance(failure, _PASSING)):
                 self._broken.set()
