@@ -21,7 +21,7 @@ TRIED = "dlq-attempts"
 
 
 LARGE_BYTES = 1_000_000
-"""What is larger may lie among the dead letters without its body: no record may have room for all that is told of it."""
+"""What is larger may lie among the dead letters without its body: no record may have room for what is told of it."""
 
 
 def said(letter: BusMessage, header: str) -> str:
