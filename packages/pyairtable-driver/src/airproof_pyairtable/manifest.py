@@ -228,6 +228,7 @@ _SHOWN_USER = {
 }
 _SHOWN_SELF = {"user_id": "{owner}", "tenant_id": "{tenant}", "email": "{email}", "role": "owner"}
 _SELF_KINDS = {"exp": int, "iat": int}
+_SHOWN_SAGAS = {"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 1, "has_next": False, "has_prev": False}
 PERMISSION_CHECK = "/api/v1/permissions/check"
 
 
@@ -274,15 +275,15 @@ ROUTES = (
     ),
     _route(
         "sagas",
-        "GET /sagas?tenant_id={tenant}",
+        "GET /sagas?tenant_id={tenant}&limit=1",
         ORCHESTRATOR,
         Access.OPERATOR,
         invalid_query={**_INVALID_PAGE, "tenant_id": _NO_TENANT},
-        shows={"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 20, "has_next": False, "has_prev": False},
+        shows=_SHOWN_SAGAS,
         kinds={f"sagas.0.{name}": kind for name, kind in _SAGA_KINDS.items()},
         queries={
             "tenant_id=nobody": {"sagas": []},
-            "tenant_id={tenant}&limit=1": {"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 1, "has_next": False},
+            "tenant_id={tenant}": {**_SHOWN_SAGAS, "limit": 20},
             "tenant_id={tenant}&limit=1&page=2": {"sagas": [], "page": 2, "has_next": False, "has_prev": True},
         },
     ),
