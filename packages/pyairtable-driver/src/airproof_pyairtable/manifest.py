@@ -304,6 +304,7 @@ ROUTES = (
         Access.ANYBODY,
         body=_LOGIN,
         invalid=_INVALID_LOGIN,
+        alike=("email",),
         shows={"token_type": "Bearer"},
         kinds={"access_token": str, "refresh_token": str, "expires_in": int},
     ),

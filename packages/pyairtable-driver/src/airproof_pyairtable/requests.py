@@ -24,6 +24,7 @@ from airproof.platform.observation import SagaState
 from airproof.platform.requests import Answer, Request, ServiceToken, Session
 from airproof.waiting import wait_until
 from airproof_pyairtable.databases import Databases
+from airproof_pyairtable.descriptions import Descriptions
 from airproof_pyairtable.doors import Doors
 from airproof_pyairtable.http import Http, error_in, told
 from airproof_pyairtable.manifest import GATEWAY, MANIFEST, ORCHESTRATOR, PERMISSION_CHECK, WORKSPACE
@@ -56,6 +57,7 @@ class Requests:
         self._databases = databases
         self._doors = doors
         self._cell = cell
+        self._descriptions = Descriptions(http)
 
     def path(self, route: Route, about: EntityRef) -> str:
         """The route's path for that entity."""
@@ -146,11 +148,11 @@ class Requests:
 
     def described(self, service: str) -> Collection[str]:
         """The operations of its OpenAPI document."""
-        answer = self._http.ask("GET", service, MANIFEST.service(service).description_path)
-        if answer.status_code != 200:
-            return ()
-        paths = answer.json()["paths"]
-        return {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
+        return self._descriptions.operations(service)
+
+    def differs(self, route: Route, answer: Answer) -> str:
+        """Compares it with the schema in the service's OpenAPI document."""
+        return self._descriptions.differs(route, answer)
 
     def handled(self, service: str) -> float:
         """What its metrics say of messages, whatever their topic."""

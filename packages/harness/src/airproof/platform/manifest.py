@@ -234,6 +234,7 @@ class Route:
         changes: whether it changes the entity, so that it may be made once only.
         answered: with which status, to who may make it; of what is closed, with which it does no harm.
         invalid: values of a field of the body, which the body need not have, with which the request is refused.
+        alike: fields of the body whose text means the same in capitals, and with blanks around it.
         invalid_query: the same of the parameters behind the path, as they are spelled there.
         shows: what of the answer is known, by its place in it: `data.0.name`; texts as in `body`.
         kinds: of what kind is what it shows besides: `int`, `str`.
@@ -253,6 +254,7 @@ class Route:
     changes: bool = False
     answered: int = 200
     invalid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    alike: tuple[str, ...] = ()
     invalid_query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shows: Mapping[str, Any] = field(default_factory=dict)
     kinds: Mapping[str, type] = field(default_factory=dict)

@@ -256,6 +256,10 @@ class RequestAccess(Protocol):
         """What a service says that it can be asked for: `GET /cars/{id}`, whatever it calls what stands in braces."""
         ...
 
+    def differs(self, route: Route, answer: Answer) -> str:
+        """What of an answer is not as its service says that it answers; empty if all is."""
+        ...
+
     def handled(self, service: str) -> float:
         """How many messages a service has handled to the end since it was started, as its metrics say."""
         ...

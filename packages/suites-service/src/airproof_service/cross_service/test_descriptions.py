@@ -26,6 +26,22 @@ def test_a_service_describes_what_it_can_be_asked_for(cell: Cell) -> None:
         pytest.fail(str(verdict), pytrace=False)
 
 
+@pytest.mark.smoke
+@pytest.mark.covers("XS-4")
+def test_what_is_answered_is_as_its_service_describes_it(stage: Stage) -> None:
+    """Whoever has written a client by a service's own description understands each answer."""
+    for route in stage.routes:
+        request = stage.rightful(route)
+        if answer := stage.ask(request):
+            wrong, promise = (
+                stage.cell.platform.requests.differs(route, answer),
+                "what is answered is as it is described",
+            )
+            expected = f"an answer as {route.service} describes it"
+            stage.demand(not wrong, "CONTRACT", "not-as-described", promise, expected, wrong, request)
+    stage.judge()
+
+
 @pytest.mark.covers("SEC-1", "SEC-2")
 def test_what_a_service_describes_is_done_for_no_stranger(stage: Stage) -> None:
     """Whatever a service says that it can be asked for, also what nobody else knows of, it does for no stranger."""

@@ -111,7 +111,7 @@ def test_who_hangs_up_is_no_fault_of_the_platform(stage: Stage, wire: Wire) -> N
 
 @pytest.mark.covers("SEC-3", "XS-4")
 def test_what_is_right_is_kept_as_it_was_said(stage: Stage) -> None:
-    """A value that is right is kept and shown letter by letter as it was said, however odd it looks."""
+    """A value that is right is kept and shown letter by letter as it was said, and found however it is spelled."""
     platform = stage.cell.platform
     entity = platform.manifest.entity(stage.routes[0].entity)
     access, cached = platform.entities(entity.name), entity.name in {one.entity for one in platform.manifest.caches}
@@ -123,6 +123,8 @@ def test_what_is_right_is_kept_as_it_was_said(stage: Stage) -> None:
         if any(one is None or one.value != value for one in told):
             promise, seen = "what is right is taken as it was said", " or ".join(map(str, told))
             stage.anomalies.append(Anomaly("CONTRACT", "changed", promise, repr(value), seen))
+    for route in stage.routes:
+        _demand_alike(stage, route)
     stage.judge()
 
 
@@ -151,6 +153,17 @@ def test_what_is_not_there_is_told_in_the_one_shape_of_errors(stage: Stage) -> N
             told = answer is not None and answer.status in known
             stage.demand(told, "CONTRACT", "not-refused", promise, expected, answer, request)
     stage.judge()
+
+
+def _demand_alike(stage: Stage, route: Route) -> None:
+    """What means the same however it is spelled is taken in any spelling."""
+    said = stage.cell.platform.requests.body(route, stage.about)
+    for name in route.alike:
+        for spelled in (said[name].upper(), f" {said[name]}\t"):
+            request = replace(stage.rightful(route), fields={name: spelled})
+            answer, promise = stage.ask(request), "what means the same is taken however it is spelled"
+            taken = answer is not None and answer.status == route.answered
+            stage.demand(taken, "CONTRACT", "spelling-refused", promise, f"status {route.answered}", answer, request)
 
 
 def _demand_kinds(stage: Stage, route: Route) -> None:
