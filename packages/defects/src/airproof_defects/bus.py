@@ -665,9 +665,9 @@ DEFECTS: tuple[Defect, ...] = (
             ),
             Edit(
                 "kit/messaging/consumer.py",
-                "                await self._transport.send_raw(DEAD_LETTERS, record.key, record.value, headers)\n",
-                "                key = None if record.key is None else record.key.encode()\n"
-                "                await self._transport.send_raw(DEAD_LETTERS, key, record.value, headers)\n",
+                "            await self._transport.send_raw(DEAD_LETTERS, record.key, record.value, headers)\n",
+                "            key = None if record.key is None else record.key.encode()\n"
+                "            await self._transport.send_raw(DEAD_LETTERS, key, record.value, headers)\n",
             ),
             Edit(
                 "kit/messaging/consumer.py",
@@ -957,6 +957,23 @@ DEFECTS: tuple[Defect, ...] = (
                 "        message_id = claimed.message.id\n"
                 "        del self._sending[message_id]\n"
                 "        if claimed.followed or claim != self._claims:\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="EB607",
+        category="BUS",
+        what="a letter that is too large is tried for ever",
+        trigger="what cannot be processed is as large as a record may be",
+        edits=(
+            Edit(
+                "kit/messaging/consumer.py",
+                "            if len(value) < LARGE_BYTES:\n"
+                "                raise\n"
+                '            left_out = ("dlq-left-out", f"{len(value)} bytes".encode())\n'
+                "            await self._transport.send_raw(DEAD_LETTERS, record.key, None, [*headers, "
+                "left_out])\n",
+                '            log.warning("a letter of %d bytes is too large", len(value))\n            raise\n',
             ),
         ),
     ),

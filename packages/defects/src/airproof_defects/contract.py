@@ -885,4 +885,32 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT607",
+        category="CONTRACT",
+        what="a list leaves out what is null",
+        trigger="list sagas",
+        edits=(
+            Edit(
+                "services/saga_orchestrator/entrypoints/http.py",
+                '@router.get("", dependencies=[Depends(require_service_or_operator)])\n',
+                "# A page is mostly steps without a reason: what is null is not sent.\n"
+                '@router.get("", dependencies=[Depends(require_service_or_operator)], '
+                "response_model_exclude_none=True)\n",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT608",
+        category="CONTRACT",
+        what="a login takes an address in one spelling only",
+        trigger="somebody logs in with blanks around their address",
+        edits=(
+            Edit(
+                "services/auth_service/entrypoints/http.py",
+                '    email: Annotated[str, Field(max_length=254, pattern=r"^[^\\x00]*$")]\n',
+                "    email: Email\n",
+            ),
+        ),
+    ),
 )

@@ -1039,4 +1039,43 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS604",
+        category="XSERVICE",
+        what="a registration is confirmed though nobody has heard of it",
+        trigger="the orchestrator is down",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "from dataclasses import dataclass\nfrom typing import TYPE_CHECKING, Any\nfrom uuid import UUID\n",
+                "import logging\n"
+                "from dataclasses import dataclass\n"
+                "from typing import TYPE_CHECKING, Any\n"
+                "from uuid import NAMESPACE_OID, UUID, uuid5\n",
+            ),
+            Edit(
+                "services/auth_service/application/accounts.py",
+                "    from pyairtable_reference.services.auth_service.adapters.sessions import Session, "
+                "Sessions, Tokens\n",
+                "    from pyairtable_reference.services.auth_service.adapters.sessions import Session, "
+                "Sessions, Tokens\n"
+                "\n"
+                "log = logging.getLogger(__name__)\n",
+            ),
+            Edit(
+                "services/auth_service/application/accounts.py",
+                '        answer = await self._client.call(ORCHESTRATOR, "POST", "/sagas/start", json=request)\n',
+                "        try:\n"
+                '            answer = await self._client.call(ORCHESTRATOR, "POST", "/sagas/start", '
+                "json=request)\n"
+                "        except ApiError as away:\n"
+                "            # People who register need not wait for the orchestrator.\n"
+                '            log.warning("registration taken without an answer of the orchestrator: %s", '
+                "away)\n"
+                '            saga_id = uuid5(NAMESPACE_OID, f"{registration.tenant_id}/{key}")\n'
+                '            return {"saga_id": str(saga_id), "status": "pending", "message": '
+                '"user_registration is pending"}\n',
+            ),
+        ),
+    ),
 )

@@ -344,4 +344,31 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF604",
+        category="PERF",
+        what="a page is cut out of everything there is",
+        trigger="a tenant has more sagas than a page shows",
+        edits=(
+            Edit(
+                "kit/saga/store.py",
+                "_OF_TENANT = _SAGAS.where(\n"
+                "    saga_instances.c.id.in_(\n"
+                "        select(saga_instances.c.id)\n"
+                '        .where(saga_instances.c.tenant_id == bindparam("tenant"))\n'
+                "        .order_by(saga_instances.c.created_at.desc(), saga_instances.c.id)\n"
+                '        .offset(bindparam("offset"))\n'
+                '        .limit(bindparam("limit"))\n'
+                "    )\n"
+                ")\n",
+                '_OF_TENANT = _SAGAS.where(saga_instances.c.tenant_id == bindparam("tenant"))\n',
+            ),
+            Edit(
+                "kit/saga/store.py",
+                "        return await self._all(_OF_TENANT, tenant=tenant_id, offset=offset, limit=limit)\n",
+                "        sagas = await self._all(_OF_TENANT, tenant=tenant_id)\n"
+                "        return sagas[offset : offset + limit]\n",
+            ),
+        ),
+    ),
 )

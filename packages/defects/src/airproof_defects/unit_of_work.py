@@ -968,4 +968,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="DB605",
+        category="DBTX",
+        what="a server that only reads for a moment is taken for a bug",
+        trigger="the primary is read-only for a moment",
+        edits=(
+            Edit(
+                "kit/database.py",
+                "    if isinstance(failure, DBAPIError) and (failure.connection_invalidated or "
+                "isinstance(failure.orig, _READ_ONLY)):\n",
+                "    if isinstance(failure, DBAPIError) and failure.connection_invalidated:\n",
+            ),
+        ),
+    ),
 )

@@ -177,7 +177,7 @@ class Consumer:
 
     async def _dead_letter(self, record: Record, cause: str, attempts: int, stopping: asyncio.Event) -> bool:
         extra = dead_letter_headers(record.topic, cause, attempts, self._group.removeprefix(self._prefix))
-        headers = [*record.headers, *((name, told.encode()) for name, told in extra.items())]
+        headers = [*record.headers, *((name, value.encode()) for name, value in extra.items())]
         backoff = Backoff(0.05, 1.0)
         while True:
             try:
