@@ -120,7 +120,11 @@ def _matrix(rows: Sequence[Row]) -> Table:
     for row in rows:
         outcome = Text(row.outcome, _COLOURS.get(row.outcome, "bold red"))
         story = Text("\n").join(Text(line, style) for line, style in _story(row) if line)
-        table.add_row(row.subject, outcome, "\n".join(row.blamed), story, f"{row.seconds:.1f}")
+        another = (
+            [Text(f"not {row.category}", "yellow")] if row.blamed and row.category not in {"", *row.blamed} else []
+        )
+        blamed = Text("\n").join([*map(Text, row.blamed), *another])
+        table.add_row(row.subject, outcome, blamed, story, f"{row.seconds:.1f}")
     return table
 
 

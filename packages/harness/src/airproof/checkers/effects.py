@@ -93,9 +93,11 @@ def _facts_agree(view: SagaView, step: Step) -> Iterator[Anomaly]:
         both = effect.facts.keys() & event.payload.keys() if event else set()
         if event and (names := sorted(name for name in both if effect.facts[name] != event.payload[name])):
             held, said = ({name: facts[name] for name in names} for facts in (effect.facts, event.payload))
-            promise = "the event of a step tells what the step has done"
+            # Of another kind than it is, nobody can read it.
+            alike = all(type(held[name]) is type(said[name]) for name in names)
+            promise, category = "the event of a step tells what the step has done", "ES" if alike else "CONTRACT"
             expected, facts = f"{step.event} with {held}, as {step.participant} holds it", witness([effect, event])
-            yield Anomaly("ES", "event-tells-otherwise", promise, expected, f"{said}", facts)
+            yield Anomaly(category, "event-tells-otherwise", promise, expected, f"{said}", facts)
 
 
 def _events_agree(view: SagaView) -> Iterator[Anomaly]:

@@ -249,6 +249,7 @@ REPETITION = (
         Per.SAGA,
         repetition.start_repeated_at_once,
         "a start that is made many times at once makes one saga",
+        tests="DBTX",
         smoke=True,
     ),
     Family(
@@ -378,6 +379,7 @@ CROWDS = (
         Per.SAGA,
         crowds.with_the_same_subject,
         "of many rivals for one subject exactly one completes",
+        tests="DBTX",
         cell=CellKind.DOUBLED,
     ),
     Family(

@@ -96,7 +96,7 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
         waiting += [(slow, users.submit(_timed, stage, slow)) for _ in range(WAITING)]
         for route in (one for one in stage.reading if one.service != slow.service):
             began = time.monotonic()
-            stage.demand_served(route)
+            stage.demand_served(route, "XSERVICE")
             took, promise = time.monotonic() - began, "a service that hangs keeps no other waiting"
             request = stage.rightful(route)
             stage.demand(took < SOON_S, "XSERVICE", "starved", promise, f"{SOON_S:g} s", f"{took:.1f} s", request)
