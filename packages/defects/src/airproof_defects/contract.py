@@ -913,4 +913,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="CT609",
+        category="CONTRACT",
+        what="a mail has no subject",
+        trigger="a mail is sent",
+        edits=(
+            Edit(
+                "services/notification_service/domain/mail.py",
+                '    message["Subject"] = "Welcome to PyAirtable"\n',
+                "",
+            ),
+        ),
+    ),
 )

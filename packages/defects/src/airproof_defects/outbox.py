@@ -1034,4 +1034,30 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="OB607",
+        category="OUTBOX",
+        what="every dead letter of an outbox tells the same cause",
+        trigger="the broker refuses messages for different reasons",
+        edits=(
+            Edit(
+                "kit/outbox.py",
+                "                outbox.add(dead_letter_copy(message, error, attempts))\n",
+                '                outbox.add(dead_letter_copy(message, "refused by the broker", attempts))\n',
+            ),
+        ),
+    ),
+    Defect(
+        id="OB608",
+        category="OUTBOX",
+        what="the producer is not idempotent",
+        trigger="the acknowledgement of a message is lost",
+        edits=(
+            Edit(
+                "kit/messaging/producer.py",
+                "            enable_idempotence=True,\n",
+                "            enable_idempotence=False,\n",
+            ),
+        ),
+    ),
 )

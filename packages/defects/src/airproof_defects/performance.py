@@ -371,4 +371,18 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="PF605",
+        category="PERF",
+        what="a saga that failed is not counted",
+        trigger="a saga ends so that somebody has to look after it",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            work.after_commit(metrics.SAGAS.labels(saga.saga_type, saga.state).inc)\n",
+                "            if saga.state is not SagaState.FAILED:\n"
+                "                work.after_commit(metrics.SAGAS.labels(saga.saga_type, saga.state).inc)\n",
+            ),
+        ),
+    ),
 )

@@ -1086,4 +1086,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="SE604",
+        category="SECURITY",
+        what="an error repeats the token that is not good",
+        trigger="somebody shows a token that is not good any more",
+        edits=(
+            Edit(
+                "services/auth_service/application/accounts.py",
+                '            raise ApiError(401, "invalid-token", "the access token is not valid")\n',
+                '            raise ApiError(401, "invalid-token", f"the access token {access_token} is not valid")\n',
+            ),
+        ),
+    ),
 )

@@ -178,7 +178,7 @@ def test_a_figure_that_counts_an_event_twice(completed: Story, names: Names, tes
     assert names(completed.judge(tests=tests)) == {f"{blamed}/figure-differs"}
 
 
-@pytest.mark.parametrize(("tests", "blamed"), [("SAGA", "SAGA"), ("BUS", "SAGA"), ("UOW", "UOW"), ("DBTX", "DBTX")])
+@pytest.mark.parametrize(("tests", "blamed"), [("SAGA", "SAGA"), ("BUS", "SAGA"), ("UOW", "UOW"), ("TENANCY", "TENANCY")])
 def test_where_transactions_are_broken_they_are_blamed(completed: Story, names: Names, tests: str, blamed: str) -> None:
     completed.effects.append(Effect("cars", "car", "car-s2", completed.subject, "s1", "t1"))
     assert f"{blamed}/effect-twice" in names(completed.judge(tests=tests))
@@ -225,6 +225,11 @@ def test_a_mail_sent_twice_without_a_fault(completed: Story, names: Names) -> No
     completed.mails.append(completed.mails[0])
     assert names(completed.judge(calm=True)) == {"SAGA/mail-twice"}
     assert names(completed.judge(mails_once=True)) == {"SAGA/mail-twice"}
+
+
+def test_a_mail_that_does_not_say_what_it_is_about(completed: Story, names: Names) -> None:
+    completed.mails = [replace(one, subject="") for one in completed.mails]
+    assert names(completed.judge()) == {"CONTRACT/no-subject"}
 
 
 @pytest.mark.parametrize(

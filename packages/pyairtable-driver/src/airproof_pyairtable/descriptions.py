@@ -33,7 +33,7 @@ class Descriptions:
         """What of the answer is not as its service describes it; empty if all is."""
         document, wanted = self._document(route.service), _shape(route.path.partition("?")[0])
         paths: dict[str, Any] = document["paths"]
-        described = next((found for path, found in paths.items() if _shape(path) == wanted), {})
+        described: dict[str, Any] = next((found for path, found in paths.items() if _shape(path) == wanted), {})
         answers = described.get(route.method.lower(), {}).get("responses", {})
         if str(answer.status) not in answers:
             return f"an answer with status {answer.status}; described are {', '.join(answers) or 'none'}"

@@ -228,7 +228,7 @@ _SHOWN_USER = {
 }
 _SHOWN_SELF = {"user_id": "{owner}", "tenant_id": "{tenant}", "email": "{email}", "role": "owner"}
 _SELF_KINDS = {"exp": int, "iat": int}
-_SHOWN_SAGAS = {"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 1, "has_next": False, "has_prev": False}
+_SHOWN_SAGAS = {"sagas.0.tenant_id": "{tenant}", "page": 1, "limit": 1, "has_prev": False}
 PERMISSION_CHECK = "/api/v1/permissions/check"
 
 
@@ -283,7 +283,7 @@ ROUTES = (
         kinds={f"sagas.0.{name}": kind for name, kind in _SAGA_KINDS.items()},
         queries={
             "tenant_id=nobody": {"sagas": []},
-            "tenant_id={tenant}": {**_SHOWN_SAGAS, "limit": 20},
+            "tenant_id={tenant}": {**_SHOWN_SAGAS, "limit": 20, "has_next": False},
             "tenant_id={tenant}&limit=1&page=2": {"sagas": [], "page": 2, "has_next": False, "has_prev": True},
         },
     ),

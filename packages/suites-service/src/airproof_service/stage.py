@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
@@ -52,10 +52,9 @@ class Stage:
     about: EntityRef
     anomalies: list[Anomaly] = field(default_factory=list)
     _log_mark: dict[str, int] = field(default_factory=dict)
-    _secrets: tuple[str, ...] = ()
+    _answers: list[tuple[str, Request]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._secrets = self.cell.platform.requests.secrets(self.about.tenant)
         if logs := self.cell.capabilities.logs:
             self._log_mark = logs.mark()
 
@@ -138,7 +137,11 @@ class Stage:
             self.anomalies.append(Anomaly(category, name, promise, expected, str(seen or "no answer"), witness))
 
     def demand_shape(self, answer: Answer, request: Request) -> None:
-        """An error has the one shape of errors; whatever is answered says how it is found, and tells no secret."""
+        """An error has the one shape of errors; whatever is answered says how it is found.
+
+        Whether it tells a secret is judged in the end, when it is known what has become one.
+        """
+        self._answers.append((answer.text, request))
         shaped = answer.status < 400 or (answer.error and answer.readable) or request.method == "HEAD"
         promise, expected = "every error has the one shape of errors", "code and message, as JSON"
         self.demand(bool(shaped), "CONTRACT", "error-shape", promise, expected, answer, request)
@@ -146,9 +149,6 @@ class Stage:
         known, promise = not names or answer.error in ("", *names), "an error is called as clients know it"
         self.demand(known, "CONTRACT", "error-name", promise, " or ".join(names), answer, request)
         self._demand_head(answer, request)
-        told = any(one in answer.text for one in self._secrets)
-        promise, expected = "an answer tells no secret, nor how it is kept", "none"
-        self.demand(not told, "SECURITY", "secret-told", promise, expected, "a secret in the answer", request)
 
     def _demand_head(self, answer: Answer, request: Request) -> None:
         named, expected = set(answer.correlation_ids), "the same id wherever one belongs"
@@ -224,7 +224,11 @@ class Stage:
 
     def judge(self) -> None:
         """Fails the test if a promise was broken."""
-        self.anomalies += self._secrets_in_logs()
+        secrets = self.cell.platform.requests.secrets(self.about.tenant)
+        for text, request in self._answers:
+            told, promise = any(one in text for one in secrets), "an answer tells no secret, nor how it is kept"
+            self.demand(not told, "SECURITY", "secret-told", promise, "none", "a secret in the answer", request)
+        self.anomalies += self._secrets_in_logs(secrets)
         verdict = judged("requests", self.anomalies)
         self.cell.history.note("verdict", validity=verdict.validity.value, anomalies=verdict.anomalies)
         if not verdict:
@@ -235,9 +239,8 @@ class Stage:
         logs = self.cell.capabilities.logs
         return logs.since(self._log_mark) if logs else []
 
-    def _secrets_in_logs(self) -> Iterator[Anomaly]:
-        requests, lines = self.cell.platform.requests, self.log_lines()
-        secrets, people = requests.secrets(self.about.tenant), requests.personal(self.about.tenant)
+    def _secrets_in_logs(self, secrets: Collection[str]) -> Iterator[Anomaly]:
+        people, lines = self.cell.platform.requests.personal(self.about.tenant), self.log_lines()
         told = {line.node for line in lines if any(one in line.text for one in secrets)}
         named = {line.node for line in lines if any(one in line.text.lower() for one in people)}
         for name, what, nodes in (("secret-in-a-log", "a secret", told), ("person-in-a-log", "who somebody is", named)):

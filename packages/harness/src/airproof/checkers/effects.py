@@ -219,6 +219,9 @@ def _mails(saga: Saga, observation: SagaObservation, expectation: Expectation) -
         elif (expectation.calm or expectation.mails_once) and len(mails) > wanted:
             promise, facts = "each mail is sent once, unless it is not known that it was sent", witness(mails)
             yield Anomaly(SAGA, "mail-twice", promise, f"{wanted} to {recipient}", f"{len(mails)}", facts)
+        if nameless := [mail for mail in mails if not mail.subject]:
+            promise, facts = "a mail says what it is about", witness(f"mail {one.message_id}" for one in nameless)
+            yield Anomaly("CONTRACT", "no-subject", promise, "a subject", f"none of {len(nameless)}", facts)
         greeted = {view.ending.greeted for view in views if view.ending.subject == recipient}
         for mail in (one for one in mails if greeted and not any(name in one.text for name in greeted)):
             promise, expected = "a mail calls its recipient by their name", " or ".join(sorted(greeted))

@@ -72,8 +72,8 @@ class SagaView:
 
     @property
     def blames(self) -> str:
-        """The category of an end or of effects that the steps do not allow: of transactions, where one was broken."""
-        return self.tests if self.tests in {"UOW", "DBTX"} else "SAGA"
+        """The category of an end or of effects that the steps do not allow: of transactions or tenants, if of these."""
+        return self.tests if self.tests in {"UOW", "DBTX", "TENANCY"} else "SAGA"
 
     @cached_property
     def messages(self) -> tuple[BusMessage, ...]:

@@ -149,7 +149,7 @@ PARTICIPANTS = (
         "every undoing is all or nothing when its transaction is broken off",
         ATOMIC,
         undoing=True,
-        tests="BUS",
+        tests="UOW",
     ),
 )
 
@@ -449,6 +449,7 @@ INSTANCES = (
         instances.frozen_at_commit,
         "what an instance has committed and cannot tell any more is told by another one",
         RELAY,
+        tests="OUTBOX",
         cell=CellKind.DOUBLED,
     ),
 )

@@ -18,7 +18,7 @@ from airproof.errors import FaultNotHealed, FaultNotObserved, PlatformError, Sta
 from airproof.faults import wire
 from airproof.faults.moments import killed_at
 from airproof.platform.driver import SagaInput, Tenant
-from airproof.platform.observation import MessageKind
+from airproof.platform.observation import BusMessage, MessageKind
 from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, Rule, http, kafka, on, postgres
 from airproof_e2e.saga.breakage import poison, suspended, undo_refused
@@ -54,11 +54,13 @@ def acknowledgements_lost(stage: Stage) -> None:
         for service in services_of(stage.saga):
             published = kafka.produce(containing=stage.tenant.id)
             rules.enter_context(applied(stage, on(service, BROKER).when(published).times(1).after().lose_reply()))
-        stage.wait_end(stage.start())
+        stage.wait_end(saga_id := stage.start())
         if content.fired:
             promise, expected = "what is told outlives any one broker", "messages that all replicas acknowledge"
             seen = f"{content.fired} that one is to acknowledge"
             stage.anomalies.append(Anomaly("OUTBOX", "acknowledged-by-one", promise, expected, seen))
+    promise = "who is not told that a message was taken repeats it so that the broker takes it once"
+    _demand_once(stage, promise, stage.platform.bus.messages(saga_id))
 
 
 def acknowledgements_late(stage: Stage) -> None:
@@ -74,10 +76,14 @@ def acknowledgements_late(stage: Stage) -> None:
     with applied(stage, event.delay(SLOW_S)):
         stage.wait_end(saga_id := stage.start())
     bus = [*stage.platform.bus.messages(saga_id), *stage.platform.bus.messages(_noted_late(stage, event.hold()))]
-    copies = Counter(one.message_id for one in bus if one.kind is MessageKind.EVENT)
+    _demand_once(stage, "who is told late that a message was taken does not send it again", bus)
+
+
+def _demand_once(stage: Stage, promise: str, messages: Iterable[BusMessage]) -> None:
+    copies = Counter(one.message_id for one in messages if one.kind is MessageKind.EVENT)
     if twice := sorted(message_id for message_id, count in copies.items() if count > 1):
-        promise, expected = "who is told late that a message was taken does not send it again", "one of each"
-        stage.anomalies.append(Anomaly("OUTBOX", "sent-twice", promise, expected, f"{len(twice)} twice", tuple(twice)))
+        seen = f"{len(twice)} twice"
+        stage.anomalies.append(Anomaly("OUTBOX", "sent-twice", promise, "one of each", seen, tuple(twice)))
 
 
 def _noted_late(stage: Stage, acknowledgement: Rule) -> str:

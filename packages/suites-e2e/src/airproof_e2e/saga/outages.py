@@ -17,7 +17,7 @@ from airproof.platform.observation import MessageKind
 from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, on, postgres
 from airproof_e2e.saga.breakage import UNEXPECTED, frozen_at_rest, killed, redelivered, stopped_over
-from airproof_e2e.saga.log_lines import demand_error
+from airproof_e2e.saga.log_lines import wait_error
 from airproof_e2e.saga.messages import BROKER, DATABASE
 from airproof_e2e.saga.moments import before_deadline, services_of, wait_past
 from airproof_e2e.saga.parking import wait_sent
@@ -185,12 +185,14 @@ def nobody_expects(stage: Stage) -> None:
             answered = on(service, DATABASE).when(postgres.query()).respond(sqlstate=UNEXPECTED, message="broken")
             asked[service] = broken.enter_context(wire.applied(stage.cell, answered, explains=[explained]))
         wait_past(time.monotonic() + LOOKS_WITHIN_S, "all to have looked for work")
+        for rule in asked.values():
+            rule.wait_until_fired(WAIT_S)
         often = {service: rule.fired for service, rule in asked.items() if rule.fired > MOST_LOOKS}
     if often:
         promise, expected = "who fails pauses before the next try", f"at most {MOST_LOOKS} in {LOOKS_WITHIN_S:g} s"
         stage.anomalies.append(Anomaly("XSERVICE", "no-back-off", promise, expected, str(often)))
     for service in services_of(stage.saga):
-        demand_error(stage, service, "what its database says")
+        wait_error(stage, service, "what its database says")
     stage.wait_for(stage.start(), (MessageKind.EVENT, stage.saga.completed))
 
     def then(saga_id: str, _: float) -> None:

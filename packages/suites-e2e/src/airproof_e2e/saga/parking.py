@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
-from airproof.checkers.outbox import CAUSE, TRIED
+from airproof.checkers.outbox import CAUSE, TRIED, said
 from airproof.checkers.verdict import Anomaly
 from airproof.checkers.view import witness
 from airproof.errors import PlatformError, WaitTimeout
@@ -160,7 +160,8 @@ def refused_for_every_reason(stage: Stage) -> None:
             for row, reason in zip(_held_back(stage, service), FOR_GOOD, strict=True):
                 refusing.enter_context(refused_on_the_wire(stage, row, reason))
         rows = wait_parked(stage, service)
-    demand_causes(stage, service, [row.last_error for row in rows])
+    letters = [stage.platform.bus.wait_dead_letter(row.message_id, timeout_s=WAIT_S) for row in rows]
+    demand_causes(stage, service, [said(letter, CAUSE) for letter in letters])
     send_again(stage, service, rows)
     with ExitStack() as stuck:
         for rule in [stuck.enter_context(stuck_on_the_wire(stage, each)) for each in services_of(stage.saga)]:

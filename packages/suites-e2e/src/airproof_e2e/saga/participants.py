@@ -130,6 +130,7 @@ def undoing_refused(stage: Stage) -> None:
             stack.enter_context(stage.access.refuse(refuser.name, given))
             if precondition:
                 stack.enter_context(precondition(stage, stage.step, given))
+                stack.enter_context(_counted(stage, SagaState.FAILED, [(stage.step, COMPENSATE, True)]))
             saga_id = stage.start(given, ends=states, refused=refuser, kept=kept)
             stage.wait_end(saga_id)
         if precondition:

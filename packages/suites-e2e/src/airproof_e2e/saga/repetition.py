@@ -28,6 +28,7 @@ from airproof_e2e.saga.breakage import (
     undo_refused,
 )
 from airproof_e2e.saga.moments import asked_to_do, before_deadline, in_turn, last_refusable, undoable
+from airproof_e2e.saga.parking import wait_sent
 from airproof_e2e.saga.stage import COMPENSATED, WAIT_S, Stage
 
 AT_ONCE = 4
@@ -45,7 +46,7 @@ def commands_repeated(stage: Stage) -> None:
     saga_id = in_turn(stage, partial(_repeat, talks))
     stage.wait_end(saga_id)
     for step, command, reply in talks:
-        _wait_sent(stage, step)
+        wait_sent(stage, step.participant)
         redelivered(stage, command, days=KEPT_DAYS)
         redelivered(stage, reply, days=KEPT_DAYS)
         stage.reply(saga_id, step, count=3)
@@ -61,25 +62,16 @@ def undoing_repeated(stage: Stage) -> None:
     again = stage.start(stage.make_input(subject=stage.allowance.endings[saga_id].subject))
     stage.wait_end(again)
     for step, undo, reply in talks:
-        _wait_sent(stage, step)
+        wait_sent(stage, step.participant)
         redelivered(stage, stage.command(saga_id, step))
         redelivered(stage, undo)
         redelivered(stage, reply)
         stage.reply(saga_id, step, count=2)
         stage.reply(saga_id, step, COMPENSATE, count=3)
     refused = last_refusable(stage)
-    _wait_sent(stage, refused)
+    wait_sent(stage, refused.participant)
     redelivered(stage, stage.command(saga_id, refused))
     stage.reply(saga_id, refused, count=2)
-
-
-def _wait_sent(stage: Stage, step: Step) -> None:
-    """Waits until the participant has sent all it has to say; what still waits need not be said twice."""
-    wait_until(
-        lambda: not stage.platform.outbox.held_back(step.participant, stage.tenant),
-        timeout_s=WAIT_S,
-        describe=f"{step.participant} to have sent its reply",
-    )
 
 
 def _repeat(talks: list[Talked], stage: Stage, saga_id: str, hanging: NodeFault) -> None:
@@ -88,7 +80,7 @@ def _repeat(talks: list[Talked], stage: Stage, saga_id: str, hanging: NodeFault)
     with suspended(stage, stage.orchestrator):
         hanging.heal()
         reply = stage.reply(saga_id, step, action)
-        _wait_sent(stage, step)
+        wait_sent(stage, step.participant)
         redelivered(stage, command)
         stage.reply(saga_id, step, action, count=2)
         redelivered(stage, reply)
@@ -125,7 +117,7 @@ def commands_rewound(stage: Stage) -> None:
     command = stage.command(saga_id, step)
     aged(stage, step.participant)
     stage.wait_end(stage.start())
-    _wait_sent(stage, step)
+    wait_sent(stage, step.participant)
     with stopped(stage, step.participant):
         stage.access.rewind(step.participant, command.topic, command)
     stage.reply(saga_id, step, count=2)

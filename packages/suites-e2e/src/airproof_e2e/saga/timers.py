@@ -13,6 +13,7 @@ from airproof.errors import FaultNotObserved, WaitTimeout
 from airproof.faults.process import NodeFault
 from airproof.platform.driver import Write
 from airproof.platform.observation import MessageKind
+from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, on, postgres
 from airproof_e2e.saga.breakage import frozen_at_rest, held, killed, of_another_version, others_waiting, timers_late
 from airproof_e2e.saga.log_lines import wait_error
@@ -75,6 +76,10 @@ def demand_asked_on(stage: Stage, saga_id: str, action: str) -> None:
     """Who has not answered for long is asked again, and will be."""
     stage.access.ask_often(saga_id, stage.step.name, OFTEN)
     stage.command_again(saga_id, stage.step, action)
+    # That one may have been asked before.
+    with suppress(WaitTimeout):
+        asked = f"{stage.step.participant} to be asked once more"
+        wait_until(lambda: _asked(stage, saga_id) > OFTEN, timeout_s=FIRST_PAUSE_S, describe=asked)
     _demand_asked_within(stage, saga_id, LONGEST_PAUSE_S)
 
 
@@ -85,9 +90,13 @@ def _demand_asked_within(stage: Stage, saga_id: str, most_s: float) -> None:
         stage.anomalies.append(Anomaly("XSERVICE", "asked-late", promise, expected, seen, (f"saga {saga_id}",)))
 
 
+def _asked(stage: Stage, saga_id: str) -> int:
+    return stage.access.asked(saga_id, stage.step.name)
+
+
 def _demand_asks_counted(stage: Stage, saga_id: str) -> None:
     """Of the asks that were sent since they were set to so many, one at least."""
-    if (asked := stage.access.asked(saga_id, stage.step.name)) <= OFTEN:
+    if (asked := _asked(stage, saga_id)) <= OFTEN:
         promise = "how often somebody was asked is remembered, so that pauses grow and operators see who is silent"
         expected, seen = f"more than {OFTEN} asks", f"{asked}, when {stage.step.participant} was asked once more"
         stage.anomalies.append(Anomaly("SAGA", "asks-not-counted", promise, expected, seen, (f"saga {saga_id}",)))

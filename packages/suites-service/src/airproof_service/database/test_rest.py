@@ -53,8 +53,9 @@ def test_who_has_nothing_to_do_leaves_the_database_in_peace(cell: Cell, tenant: 
 def _used_at_rest(cell: Cell) -> dict[str, float]:
     """How much of a processor each service uses for a while."""
     told, names = cell.platform.requests.processor_s, [one.name for one in cell.platform.manifest.services]
-    before, later = {name: told(name) for name in names}, time.monotonic() + REST_S
+    before = {name: (time.monotonic(), told(name)) for name in names}
+    later = time.monotonic() + REST_S
     wait_until(lambda: time.monotonic() > later, timeout_s=WAIT_S, describe=f"{REST_S:g} s to pass")
-    used = {name: (told(name) - before[name]) / REST_S for name in names}
+    used = {name: (told(name) - was) / (time.monotonic() - at) for name, (at, was) in before.items()}
     cell.history.note("the services have rested", used=used)
     return used
