@@ -20,8 +20,7 @@ from airproof.platform.entities import CacheAccess, EntityAccess, EntityRef
 from airproof.platform.manifest import Cached
 from airproof.platform.observation import BusMessage, Snapshot, Update, UpdateOutcome
 from airproof.waiting import wait_until
-
-WAIT_S = 10.0
+from airproof_service.stage import WAIT_S
 
 
 def value_of(version: int) -> str:

@@ -21,13 +21,13 @@ from airproof_service.mistakes import (
     wrong_places,
     wrong_queries,
 )
-from airproof_service.stage import Stage
+from airproof_service.stage import WAIT_S, Stage
 
 NOT_RIGHT, TOO_LATE = frozenset({400, 422}), 504
 NOT_THERE = NOT_RIGHT | {401, 404, 405}
 SPELLED = ("application/json; charset=utf-8", "Application/JSON")
 """How clients say, too, what kind of content they send."""
-SHORT, LONG, LONG_LINE, WAIT_S = 7, 100_000, 300, 10.0
+SHORT, LONG, LONG_LINE = 7, 100_000, 300
 
 
 @pytest.mark.covers("SEC-3", "XS-4")

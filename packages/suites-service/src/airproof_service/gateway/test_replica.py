@@ -9,9 +9,7 @@ from airproof.faults.process import killed
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Access, Route
 from airproof.waiting import wait_until
-from airproof_service.stage import UNAVAILABLE, Stage, replica_held
-
-WAIT_S = 10.0
+from airproof_service.stage import UNAVAILABLE, WAIT_S, Stage, replica_held
 
 
 @pytest.fixture
