@@ -19,8 +19,8 @@ from airproof.faults.process import killed, suspended
 from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Cached
 from airproof.platform.observation import UpdateOutcome
-from airproof_service.cache.stage import WAIT_S, Stage
-from airproof_service.stage import replica_held
+from airproof_service.cache.stage import Stage
+from airproof_service.stage import WAIT_S, replica_held
 
 READERS, UPDATES = 4, 6
 LAST_VERSION = 11

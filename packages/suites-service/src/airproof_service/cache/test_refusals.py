@@ -12,8 +12,8 @@ from airproof.faults.process import killed
 from airproof.faults.wire import applied
 from airproof.platform.entities import EntityAccess
 from airproof.wire import Wire, established, on, opened, postgres, redis
-from airproof_service.cache.stage import WAIT_S, Stage, value_of
-from airproof_service.stage import FULL, replica_held
+from airproof_service.cache.stage import Stage, value_of
+from airproof_service.stage import FULL, WAIT_S, replica_held
 
 REFUSALS, HITS = 4, 3
 TAKEN_FOR_DONE_S = 1.0

@@ -13,7 +13,8 @@ from airproof.platform.driver import Tenant
 from airproof.platform.manifest import Cached
 from airproof.wire import Wire, on, postgres, redis
 from airproof.wire.holding import outcome_of
-from airproof_service.cache.stage import WAIT_S, Stage, value_of
+from airproof_service.cache.stage import Stage, value_of
+from airproof_service.stage import WAIT_S
 
 # Not in the order of their first digits.
 BEFORE, AFTER = 9, 10

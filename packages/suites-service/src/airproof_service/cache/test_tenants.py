@@ -11,7 +11,8 @@ from airproof.checkers.reads import CATEGORY
 from airproof.checkers.verdict import Anomaly
 from airproof.platform.driver import Tenant
 from airproof.platform.observation import Snapshot
-from airproof_service.cache.stage import WAIT_S, Stage
+from airproof_service.cache.stage import Stage
+from airproof_service.stage import WAIT_S
 
 READS = 40
 
