@@ -32,7 +32,7 @@ class Descriptions:
     def differs(self, route: Route, answer: Answer) -> str:
         """What of the answer is not as its service describes it; empty if all is."""
         document, wanted = self._document(route.service), _shape(route.path.partition("?")[0])
-        paths: dict[str, Any] = document["paths"]
+        paths: dict[str, Any] = document.get("paths", {})
         described: dict[str, Any] = next((found for path, found in paths.items() if _shape(path) == wanted), {})
         answers = described.get(route.method.lower(), {}).get("responses", {})
         if str(answer.status) not in answers:
