@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Self
 
+import pytest
+from psycopg import OperationalError
+
+from airproof.environment.topology import CellDescription, Endpoint, Node, Role
 from airproof.errors import FaultUnsupported
+from airproof.faults import connections
 from airproof.faults.connections import used_up_connections
 from airproof.faults.redis_connection import RedisConnection, RedisError
 
 from .conftest import WiredCell
+from .test_process import FakeCell
 
 
 def ping(cell: WiredCell) -> object:
@@ -30,6 +36,48 @@ def test_so_many_are_left(wired_cell: WiredCell) -> None:
         assert one.ask("PING") == "PONG"
         with pytest.raises(RedisError, match="max number of clients"):
             ping(wired_cell)
+
+
+class OneConnection:
+    """Of a server that takes one."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def execute(self, _: str) -> OneConnection:
+        return self
+
+    def fetchone(self) -> tuple[int]:
+        return (1,)
+
+
+def test_what_postgresql_really_said_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[OneConnection | Exception] = [
+        *(OneConnection(), OneConnection(), OperationalError("server closed the connection unexpectedly")),
+        OneConnection(),
+    ]
+
+    def connect(*_: object) -> OneConnection:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(connections, "_connect", connect)
+    node = Node("postgres-primary", Role.POSTGRES_PRIMARY, Endpoint("127.0.0.1", 1))
+    cell = FakeCell(None, description=CellDescription("c1", (node,)))
+    with used_up_connections(cell, node.name) as taken:
+        assert taken == 1
+    (recorded,) = cell.history.recording().faults
+    (evidence,) = recorded.evidence
+    assert "server closed the connection" in evidence.what
+    assert "53300" not in str(evidence)
 
 
 def test_another_node_is_refused(wired_cell: WiredCell) -> None:

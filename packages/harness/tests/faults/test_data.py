@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from airproof.environment.capabilities import ProcessState, ProcessStatus
 from airproof.environment.topology import CellKind
 from airproof.errors import FaultNotObserved, FaultUnsupported, UsageError
 from airproof.faults.data.damage import Flip, Truncate
 from airproof.faults.data.keys import damaged_key, removed_key
+from airproof.faults.data.rows import damaged_row
 from airproof.faults.data.segments import damaged_log
 from airproof.faults.redis_connection import RedisConnection
 
@@ -104,6 +106,44 @@ def test_a_flipped_record_is_put_right_while_the_broker_is_down(broker: FakeCell
     assert segment.read_bytes() == b"h" * 61 + b"recordslater"
     assert isinstance(broker.processes, Nodes)
     assert broker.processes.done == ["terminate kafka", "start kafka"] * 2
+
+
+class Writing(Nodes):
+    """A broker that writes until it has ended."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__()
+        self._log = log
+
+    def terminate(self, node: str, *, timeout_s: float = 10.0) -> ProcessState:
+        with self._log.open("ab") as file:
+            file.write(b", and what came as it ended")
+        return super().terminate(node, timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize("damage", [Flip(seed=1), Truncate(200)])
+def test_what_the_broker_writes_until_it_has_ended_is_not_cut_off(broker: FakeCell, damage: Flip | Truncate) -> None:
+    assert isinstance(broker.storage, Storage)
+    log = broker.storage.path / "logs" / "c1.things-0" / "0.log"
+    log.write_bytes(b"h" * 61 + b"r" * 135)
+    broker.processes = Writing(log)
+    with damaged_log(broker, "c1.things", damage) as segment:
+        assert segment.stat().st_size == (200 if isinstance(damage, Truncate) else 61 + 135 + 27)
+    if isinstance(damage, Flip):
+        assert segment.read_bytes() == b"h" * 61 + b"r" * 135 + b", and what came as it ended" * 2
+
+
+def test_a_log_that_cannot_be_damaged_leaves_its_broker_running(broker: FakeCell) -> None:
+    with pytest.raises(FaultNotObserved), damaged_log(broker, "c1.things", Truncate(1000)):
+        pass
+    assert broker.processes
+    assert broker.processes.state("kafka").status is ProcessStatus.RUNNING
+
+
+def test_a_row_is_not_named_by_the_column_that_is_damaged(broker: FakeCell) -> None:
+    damaged = damaged_row(broker, "shop", "orders", {"status": "paid"}, column="status", damage=Flip())
+    with pytest.raises(UsageError, match="would not be found"), damaged:
+        pass
 
 
 def test_what_a_truncated_log_has_lost_stays_lost(broker: FakeCell) -> None:

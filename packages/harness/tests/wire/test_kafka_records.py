@@ -57,6 +57,23 @@ def test_what_would_be_longer_than_the_limit_is_not_unpacked(codec: str, pack: C
         unpack(codec, pack(bytes(LIMIT + 1)), LIMIT)
 
 
+@pytest.mark.parametrize("limit", [0, -5])
+@pytest.mark.parametrize(("codec", "pack"), PACKED[1:])
+def test_where_there_is_no_room_nothing_is_unpacked(codec: str, pack: Callable[[bytes], bytes], limit: int) -> None:
+    with pytest.raises(CannotUnpack):
+        unpack(codec, pack(TEXT), limit)
+
+
+def test_what_comes_when_all_room_is_taken_is_searched_as_it_was_sent() -> None:
+    packed = gzip.compress(TEXT)
+    records = Records(budget=5000)
+    records.add(write_batch(record(0, bytes(4000))))
+    records.add(write_batch(record(0, bytes(4000))))
+    records.add(write_batch(record(0, TEXT), codec="gzip", pack=lambda _: packed))
+    assert records.count == 3
+    assert records.content.endswith(packed)
+
+
 @given(st.sampled_from(CODECS[1:]), st.binary(max_size=300))
 def test_garbage_is_not_unpacked(codec: str, garbage: bytes) -> None:
     try:

@@ -471,6 +471,26 @@ def test_a_repetition_has_an_id_of_its_own_and_its_reply_is_marked() -> None:
     assert [segment.exchange.event for segment in segments if segment.exchange] == ["Produce", "repeated"]
 
 
+def test_a_repetition_s_reply_comes_directly_behind_the_first_among_pipelined_requests() -> None:
+    session = make_session()
+    first = ask(session, produce(1, b"one"))
+    second = ask(session, produce(2, b"two"))
+    again = session.repeat(first, produce(1, b"one"))
+    assert again is not None
+    (correlation,) = struct.unpack_from(">i", again, 8)
+    segments = session.receive(Sender.SERVER, produced(1) + produced(correlation) + produced(2))
+    assert [segment.exchange and segment.exchange.event for segment in segments] == ["Produce", "repeated", "Produce"]
+    assert [segments[0].exchange, segments[2].exchange] == [first, second]
+    assert session.broken is None
+
+
+def test_what_was_answered_is_not_repeated() -> None:
+    session = make_session()
+    exchange = ask(session, produce(1, b"one"))
+    session.receive(Sender.SERVER, produced(1))
+    assert session.repeat(exchange, produce(1, b"one")) is None
+
+
 def test_what_would_lose_a_client_its_place_is_not_repeated() -> None:
     session = make_session()
     for sent in (fetch(1), request("JoinGroup", 9, 2, {}), request("InitProducerId", 4, 3, {})):

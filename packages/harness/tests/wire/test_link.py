@@ -271,6 +271,17 @@ def test_a_connection_can_be_accepted_and_never_answered(wire: Wire, port: int, 
         client.read()
 
 
+def test_a_rule_that_was_removed_while_another_kept_the_connection_does_nothing(
+    wire: Wire, port: int, connect: Connect
+) -> None:
+    with wire.apply(HERE.when(opened()).hold()) as hold:
+        with wire.apply(HERE.when(opened()).silence().preventable()):
+            client = connect(port)
+            hold.wait_until_held(5)
+        hold.release()
+        assert client.ask("a") == "OK a"
+
+
 def test_bytes_of_an_opaque_link_can_be_changed(wire: Wire, open_link: Connect, server: Any, connect: Connect) -> None:
     client = connect(opaque(wire, open_link, server.port))
     with wire.apply(HERE.when(passing(sender="client", containing="cat")).corrupt(find=b"cat", replacement=b"dog")):

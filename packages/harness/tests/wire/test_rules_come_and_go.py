@@ -94,9 +94,9 @@ class Bench:
         gone = self._in_force.pop(number, None)
         if gone is None:
             self._in_force[number] = Armed(rule, Captures())
-        self._link.apply(list(self._in_force.values()))
-        if gone is not None:
+        else:
             gone.remove()
+        self._link.apply(list(self._in_force.values()))
         await self._turn()
 
     async def end(self, rules: list[Rule]) -> None:

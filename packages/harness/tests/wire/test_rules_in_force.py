@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -183,6 +184,48 @@ def test_of_two_rules_the_one_set_first_acts_first_however_it_finds_its_message(
         assert client.ask("PUT 1") == first
 
 
+def test_two_delays_of_one_message_add_up(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    client.ask("GET 1")
+    with wire.apply(line("PUT").delay(0.2)), wire.apply(line("PUT").delay(0.2)):
+        began = monotonic()
+        assert client.ask("PUT 42") == "OK PUT 42"
+        assert monotonic() - began >= 0.4
+
+
+def test_a_throttle_acts_behind_rules_that_were_set_later(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    with wire.apply(line("PUT").throttle(100_000)), wire.apply(line("PUT").duplicate()):
+        assert client.ask("PUT 1") == "OK PUT 1"
+        assert client.ask("GET 2") == "OK GET 2"
+    assert server.lines == ["PUT 1", "PUT 1", "GET 2"]
+
+
+def test_what_is_lost_is_not_throttled(wire: Wire, connect: Connect, server: Any) -> None:
+    client = connect()
+    with wire.apply(line("PUT").throttle(100_000).preventable()) as throttle:
+        with wire.apply(line("PUT").lose_request()), pytest.raises(ConnectionResetError):
+            client.ask("PUT 1")
+        assert throttle.fired == 0
+    assert server.lines == []
+
+
+def test_a_throttled_reply_can_be_lost(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    throttle = line("PUT").after().throttle(100_000).preventable()
+    with wire.apply(throttle), wire.apply(line("PUT").lose_reply()) as lost:
+        with pytest.raises(ConnectionResetError):
+            client.ask("PUT 1")
+        assert [one["size"] for one in lost.evidence()] == [len("OK PUT 1\n")]
+
+
+def test_of_two_throttles_the_first_acts(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    with wire.apply(line("PUT").throttle(100_000)), wire.apply(line("PUT").throttle(1).preventable()) as second:
+        assert client.ask("PUT 1") == "OK PUT 1"
+        assert second.fired == 0
+
+
 def test_a_truncated_reply_ends_in_a_reset(wire: Wire, connect: Connect) -> None:
     client = connect()
     with wire.apply(line("GET").after().truncate(4)):
@@ -205,6 +248,52 @@ def test_reordered_requests_arrive_the_other_way_round(wire: Wire, connect: Conn
         assert other.ask("PUT 2") == "OK PUT 2"
         assert one.read() == "OK PUT 1"
     assert server.lines == ["PUT 2", "PUT 1"]
+
+
+def test_a_reply_that_has_overtaken_another_can_still_be_lost(wire: Wire, connect: Connect) -> None:
+    one, other = connect(), connect()
+    with wire.apply(line("PUT").after().reorder(timeout_s=0.5)) as reordered:
+        one.send("PUT 1")
+        reordered.wait_until_fired(5)
+        with wire.apply(line("PUT").lose_reply()) as lost:
+            with pytest.raises(ConnectionResetError):
+                other.ask("PUT 2")
+            assert [one["size"] for one in lost.evidence()] == [len("OK PUT 2\n")]
+        assert one.read() == "OK PUT 1"
+
+
+def test_an_act_that_failed_leaves_its_turn_to_the_next_match(wire: Wire, connect: Connect, server: Any) -> None:
+    one, other = connect(), connect()
+    with wire.apply(line("PUT").times(2).reorder(timeout_s=1)) as rule:
+        assert one.ask("PUT 1") == "OK PUT 1"
+        one.send("PUT 2")
+        rule.wait_until_fired(5)
+        assert other.ask("PUT 3") == "OK PUT 3"
+        assert one.read() == "OK PUT 2"
+    assert server.lines == ["PUT 1", "PUT 3", "PUT 2"]
+
+
+def test_a_rule_whose_last_act_failed_is_in_force_again(wire: Wire, connect: Connect) -> None:
+    client = connect()
+    with wire.apply(line("PUT").times(1).reorder(timeout_s=0.1).preventable()) as rule:
+        for number in (1, 2):
+            assert client.ask(f"PUT {number}") == f"OK PUT {number}"
+            assert wire.status(rule.rule.id)["failed"] == number
+        assert rule.fired == 0
+
+
+def test_nobody_overtakes_a_message_whose_connection_has_ended(wire: Wire, connect: Connect) -> None:
+    with wire.apply(line("PUT").reorder(timeout_s=0.5).preventable()) as rule:
+        connect().send("PUT 1")
+        rule.wait_until_fired(5)
+        with wire.apply(HERE.when(established()).reset()):
+            pass
+        assert connect().ask("PUT 2") == "OK PUT 2"
+        assert [one["failure"] for one in rule.evidence()] == [
+            "its connection ended while it waited",
+            "no other match came within 0.5 s",
+        ]
+        assert rule.fired == 0
 
 
 def test_a_cut_lets_the_connection_stand(wire: Wire, connect: Connect, server: Any) -> None:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT_S = 5
 _HEALED_WITHIN_S = 10.0
-_TOO_MANY = "53300"
-"""The SQLSTATE of too many connections. It comes before there is a connection that could tell it apart."""
 
 
 @contextmanager
@@ -55,7 +53,7 @@ def _of_postgres(cell: CellDescription, node: Node, leaving: int, record: OpenFa
         refused = _take_all(cell, node, taken, stack)
         held = max(0, len(taken) - leaving)
         _give_back(taken[held:], taken[:held])
-        record.evidence(f"{held} connections taken, then refused: {refused}", taken=held, sqlstate=_TOO_MANY)
+        record.evidence(f"{held} connections taken, then refused: {refused}", taken=held, refusal=refused)
         yield held
     _await_accepted(node.name, lambda: _postgres_refusal(cell, node), record)
 

@@ -136,10 +136,13 @@ class Armed:
         self.change()
         return acts
 
-    def take_back(self) -> None:
-        """The last act turned out to be impossible: it does not count."""
+    def take_back(self, exchange: Exchange, connection: int) -> None:
+        """The act on this message turned out to be impossible: it does not count."""
         self.counts.failed += 1
         self.counts.fired -= 1
+        scope = _scope(self.rule.within, exchange, connection)
+        if self.counts.fired_by_scope[scope]:
+            self.counts.fired_by_scope[scope] -= 1
         self.change()
 
     def change(self) -> None:

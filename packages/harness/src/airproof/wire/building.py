@@ -99,7 +99,7 @@ class Selected(Selection):
     def delay(
         self, seconds: float, *, spread_s: float = 0.0, distribution: Distribution = "fixed", seed: int | None = None
     ) -> Rule:
-        """Passes it on later.
+        """Passes it on later; several of these on one message add up.
 
         Args:
             seconds: how much later; of a distribution, its mean.
@@ -135,7 +135,10 @@ class Selected(Selection):
         return self._do("cut", parameters={"direction": direction})
 
     def throttle(self, bytes_per_s: int) -> Rule:
-        """Passes it on at that rate."""
+        """Passes it on at that rate, when all other rules have acted on it and have left it as it was.
+
+        Of several of these on one message the first that was set acts.
+        """
         return self._do("throttle", parameters={"bytes_per_s": bytes_per_s})
 
     def respond(self, **answer: str | int) -> Rule:

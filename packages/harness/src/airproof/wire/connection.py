@@ -27,6 +27,9 @@ log = logging.getLogger("airproof.wire")
 CREDENTIALS = frozenset({"AUTH", "HELLO", "SaslAuthenticate", "startup"})
 """Events whose bytes may hold a password that nobody knows by value; evidence shows none of them."""
 
+SHOWN_BYTES = 256
+"""So much of a message is kept as evidence."""
+
 
 class Connection:
     """A connection.
@@ -106,6 +109,7 @@ class Connection:
         link = self.link
         if link.ruled or link.recording:
             self.catch_up()
+        self._forget_removed()
         self.session.watched = link.ruled or link.recording
         for lane in self._lanes:
             lane.noting = link.recording
@@ -113,6 +117,16 @@ class Connection:
                 lane.slow_down()
             else:
                 lane.settle()
+
+    def _forget_removed(self) -> None:
+        """Replies for which rules that were removed have waited go on, unless others wait for them too."""
+        for number, rules in list(self.after.items()):
+            left = [armed for armed in rules if not armed.over.is_set()]
+            if left:
+                self.after[number] = left
+            else:
+                del self.after[number]
+        self._lanes[Sender.SERVER].let_go()
 
     def lane_from(self, sender: Sender) -> Lane:
         """The direction that begins there."""
@@ -127,6 +141,7 @@ class Connection:
             behind = self._answers[-1][0] if self._answers else 0
         self._answered = exchange.number
         self.after.pop(exchange.number, None)
+        self.replied.pop(exchange.number, None)
         items: list[Item] = [Injected(reply)]
         if getattr(self.session, "ended", False):
             items.append(Ending.END)
@@ -163,7 +178,11 @@ class Connection:
         """Leaves evidence of what a rule did; with `failure`, of what it could not do."""
         rule = armed.rule
         if "failure" in facts:
-            armed.take_back()
+            armed.take_back(exchange, self.id)
+        hidden = exchange.event in CREDENTIALS
+        for name, value in facts.items():
+            if isinstance(value, bytes):
+                facts[name] = b"" if hidden else value[:SHOWN_BYTES]
         self.tell(
             "fault",
             rule=rule.id,
@@ -174,7 +193,7 @@ class Connection:
             event=exchange.event,
             fields=exchange.fields,
             outcome=exchange.outcome,
-            data=b"" if exchange.event in CREDENTIALS else data[:256],
+            data=b"" if hidden else data[:SHOWN_BYTES],
             size=len(data),
             **facts,
         )

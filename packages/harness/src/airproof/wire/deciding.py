@@ -26,7 +26,7 @@ class Decider:
 
     Attributes:
         latest: the exchange of the newest request, or reply; `previous`, of requests only, is the one before.
-        gathered: the pieces of a reply that is kept until it is whole.
+        gathered: the pieces of a reply that is kept until it is whole, or until the client has to see them.
     """
 
     def __init__(self, connection: Connection, sender: Sender) -> None:
@@ -86,15 +86,23 @@ class Decider:
             return segment.data, exchange, []
         self.gathered.append(segment.data)
         self._gathered_bytes += len(segment.data)
+        if not segment.last and self._connection.session.keeps_waiting(exchange):
+            return self._take_gathered(), exchange, []
         if not segment.last and self._gathered_bytes < REQUEST_LIMIT_BYTES:
             return None
         del after[exchange.number]
         data = self._take_gathered()
         if segment.last:
-            # Without an outcome it never came: the server ended.
-            return data, exchange, self.acting(rules, exchange) if exchange.outcome is not None else []
+            # Without an outcome, or with an empty one, it never came: the server ended.
+            return data, exchange, self.acting(rules, exchange) if exchange.outcome else []
         self._fail(rules, exchange, data, "the reply is too long to be kept")
         return data, exchange, []
+
+    def unwanted(self) -> bytes:
+        """What was kept of a reply for which no rule waits any more."""
+        if self.gathered and self.latest and self.latest.number not in self._connection.after:
+            return self._take_gathered()
+        return b""
 
     def _unfinished(self) -> bytes:
         """What was kept of a reply whose end nobody will recognize, for the connection has turned opaque."""

@@ -72,7 +72,10 @@ async def hold(armed: Armed) -> float:
 async def _delay(armed: Armed, passage: Passage) -> None:
     seconds = delay_of(armed)
     _prove(armed, passage, seconds=round(seconds, 6))
-    await pause(armed, passage.arrived + seconds - monotonic())
+    passage.due += seconds
+    await pause(armed, passage.due - monotonic())
+    if armed.over.is_set():
+        passage.due = min(passage.due, monotonic())
 
 
 async def _hold(armed: Armed, passage: Passage) -> None:
@@ -124,6 +127,7 @@ async def _throttle(armed: Armed, passage: Passage) -> None:
             await pause(armed, len(piece) / rate)
             passage.lane.sink.write(piece)
         data = await passage.next_piece()
+    passage.is_gone = True
 
 
 async def _respond(armed: Armed, passage: Passage) -> None:
@@ -173,12 +177,18 @@ async def _reorder(armed: Armed, passage: Passage) -> None:
     waiting = asyncio.get_running_loop().create_future()
     armed.meeting = (me, waiting)
     timeout_s = float(armed.rule.action.parameters["timeout_s"])
-    await armed.wait(waiting.done, timeout_s)
-    if waiting.done():
-        _prove(armed, passage)
-    else:
-        waiting.cancel()
-        _fail(armed, passage, f"no other match came within {timeout_s:g} s")
+    why = f"no other match came within {timeout_s:g} s"
+    try:
+        await armed.wait(waiting.done, timeout_s)
+    except asyncio.CancelledError:
+        why = "its connection ended while it waited"
+        raise
+    finally:
+        if waiting.done():
+            _prove(armed, passage)
+        else:
+            waiting.cancel()
+            _fail(armed, passage, why)
 
 
 async def _corrupt(armed: Armed, passage: Passage) -> None:

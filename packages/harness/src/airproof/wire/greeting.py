@@ -20,7 +20,9 @@ async def admit(link: Link, identity: int, client: Stream, peer: tuple[str, int]
     """Does what the rules say to a new connection; whether it goes on to the other side."""
     exchange = Exchange(0, CONNECT, {"peer_host": peer[0], "peer_port": peer[1]})
     for armed in rules:
-        if armed.exhausted or not armed.matches(exchange, identity) or not armed.counted(exchange, identity):
+        if armed.over.is_set() or armed.exhausted:  # it ended while an earlier one kept the connection
+            continue
+        if not (armed.matches(exchange, identity) and armed.counted(exchange, identity)):
             continue
         kind = armed.rule.action.kind
         facts = {"rule": armed.rule.id, "action": kind, "moment": "before", "event": CONNECT, "fields": exchange.fields}

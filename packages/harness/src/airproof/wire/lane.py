@@ -112,6 +112,10 @@ class Lane:
         if self.fast:
             self.source.received = self._pass_and_note if self.noting else self._pass_on
 
+    def let_go(self) -> None:
+        """Passes on what was kept of a reply for a rule that is gone. All that waits here came later."""
+        self._write([self.decider.unwanted()])
+
     def cut(self, armed: Armed) -> None:
         """From now on everything vanishes, the end too; the first that does is evidence."""
         self.slow_down()
@@ -309,6 +313,8 @@ class Lane:
         if self._connection.closed:
             return
         self._write([passage.data])
+        for do in passage.passed:
+            do()
         self._task = None
         if passage.then is Then.RESET:
             self._connection.reset()

@@ -86,7 +86,10 @@ class Link:
         return found
 
     def apply(self, rules: list[Armed]) -> None:
-        """Takes those of the rules that concern this link and can still act."""
+        """Takes those of the rules that concern this link and can still act.
+
+        Throttles come last: they pass a message on themselves, so that nothing is left of it to act on.
+        """
         spec = self.spec
         self._rules = [
             armed
@@ -96,6 +99,7 @@ class Link:
             and armed.rule.match.protocol in {"", spec.protocol}
             and not armed.exhausted
         ]
+        self._rules.sort(key=lambda armed: armed.rule.action.kind == "throttle")
         self._by_event.clear()
         self.ruled = any(not set(armed.rule.match.events) <= _OF_CONNECTIONS for armed in self._rules)
         self._retune()

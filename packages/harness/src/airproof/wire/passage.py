@@ -27,8 +27,9 @@ class Passage:
 
     Attributes:
         data: what is passed on in the end; rules change it.
-        arrived: when it came, monotonic seconds.
-        is_gone: whether it will not arrive as it was, so that further rules have nothing to act on.
+        due: until when delays keep it, monotonic seconds; without any, when it came.
+        is_gone: whether it will not arrive as it was, or has arrived, so that further rules have nothing to act on.
+        passed: what is to be done when it has been passed on.
     """
 
     def __init__(
@@ -47,9 +48,10 @@ class Passage:
         self.sender = sender
         self.exchange = exchange
         self.data = data
-        self.arrived = arrived
+        self.due = arrived
         self.then = Then.GO_ON
         self.is_gone = False
+        self.passed: list[Callable[[], None]] = []
         self._complete = complete
 
     async def whole(self) -> bool:
@@ -79,12 +81,11 @@ class Passage:
         if self.sender is Sender.CLIENT and self.exchange.number:
             self.connection.replied[self.exchange.number] = do
         else:
-            self.lane.sink.write(self.data)
-            self.data = b""
-            do()
+            self.passed.append(do)
 
     def lose(self, then: Then) -> None:
         """It never arrives."""
         self.data = b""
         self.is_gone = True
+        self.passed.clear()
         self.then = then

@@ -28,7 +28,10 @@ BYTES = "bytes"
 
 
 class Moment(StrEnum):
-    """When a rule acts: before the request is passed on, or when its reply is complete and not yet passed on."""
+    """When a rule acts: before the request is passed on, or when its reply is complete and not yet passed on.
+
+    What a client must see in the middle of its request (`100 Continue`, that a COPY may begin) is passed on before.
+    """
 
     BEFORE = "before"
     AFTER = "after"

@@ -43,6 +43,7 @@ class Service:
         self._state = state
         self._saving: asyncio.TimerHandle | None = None
         self._refreshing = False
+        self._exhausted: set[Armed] = set()
 
     def restore(self) -> None:
         """Takes up what an earlier process has left."""
@@ -180,8 +181,8 @@ class Service:
         return armed
 
     def _changed(self) -> None:
-        """A rule has counted: its links may be done with it, and the count is kept."""
-        if not self._refreshing and any(armed.exhausted for armed in self.rules.values()):
+        """A rule has counted: its links may be done with it, or have it again, and the count is kept."""
+        if not self._refreshing and self._exhausted != self._find_exhausted():
             self._refreshing = True
             asyncio.get_running_loop().call_soon(self._refresh)
         if self._saving is None and self._state is not None:
@@ -194,9 +195,13 @@ class Service:
 
     def _refresh(self) -> None:
         self._refreshing = False
+        self._exhausted = self._find_exhausted()
         rules = list(self.rules.values())
         for link in self.links.values():
             link.apply(rules)
+
+    def _find_exhausted(self) -> set[Armed]:
+        return {armed for armed in self.rules.values() if armed.exhausted}
 
 
 def _same_host(one: str, other: str) -> bool:

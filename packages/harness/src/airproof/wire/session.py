@@ -108,6 +108,10 @@ class Session(ABC):
         """
         return False
 
+    def keeps_waiting(self, exchange: Exchange) -> bool:  # noqa: ARG002 - for those that can
+        """Whether the client may send the rest of this request only when it has seen what has come of the reply."""
+        return False
+
     @abstractmethod
     def finish(self, sender: Sender) -> list[Segment]:
         """What is left when that side has sent its last byte: kept bytes, and the end of a reply that ends so."""

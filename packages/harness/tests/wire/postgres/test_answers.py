@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import pytest
 
 from airproof.wire.protocols.postgres import PostgresSession
-from airproof.wire.session import Exchange, Segment, Sender
+from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender
 
 STARTUP = struct.pack("!II", 23, 196608) + b"user\0postgres\0\0"
 SERIALIZATION = {"sqlstate": "40001", "message": "could not serialize access"}
@@ -213,6 +214,41 @@ def test_a_flush_behind_a_sync_is_nobodys(talk: Talk) -> None:
     first, flush = talk.session.receive(Sender.CLIENT, request + message(b"H"))
     assert first.data == request
     assert flush == (message(b"H"), None, False)
+
+
+@pytest.mark.parametrize("length", [1, 70_000])
+def test_a_commit_contains_all_that_its_transaction_has_said(talk: Talk, length: int) -> None:
+    talk.ask(query("BEGIN"))
+    talk.reply(done("BEGIN", "T"))
+    for text in ("INSERT INTO items VALUES ('" + "x" * length + "')", "INSERT INTO items VALUES ('late')", "SELECT 1"):
+        talk.ask(query(text))
+        talk.reply(done("INSERT 0 1", "T"))
+    assert b"'late'" in talk.ask(query("COMMIT")).content
+
+
+def test_what_a_transaction_has_said_is_bounded_and_forgotten_with_it(talk: Talk) -> None:
+    text = "SELECT '" + "x" * 2_000_000 + "'"
+    tracemalloc.start()
+    talk.ask(query("BEGIN"))
+    talk.reply(done("BEGIN", "T"))
+    for number in range(20):
+        talk.ask(query(text + str(number)))
+        talk.reply(done("SELECT 1", "T"))
+    inside, _ = tracemalloc.get_traced_memory()
+    assert len(talk.ask(query("COMMIT")).content) <= REQUEST_LIMIT_BYTES + 100
+    talk.reply(done("COMMIT", "I"))
+    talk.ask(query("SELECT 1"))
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert inside < 1.5 * REQUEST_LIMIT_BYTES
+    assert after < len(text) * 2
+
+
+def test_the_end_of_a_long_statement_can_be_searched_also_when_it_was_prepared(talk: Talk) -> None:
+    long = "INSERT INTO items VALUES ('" + "x" * 70_000 + "'), ('late')"
+    assert b"'late'" in talk.ask(query(long)).content
+    talk.ask(prepared(b"long", long.encode()) + SYNC)
+    assert b"'late'" in talk.ask(executed(b"long") + SYNC).content
 
 
 def test_what_sql_itself_prepares_is_followed(talk: Talk) -> None:

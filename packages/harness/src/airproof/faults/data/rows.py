@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airproof.environment.topology import Role
-from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported
+from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, UsageError
 from airproof.faults.data.damage import Damage
 from airproof.faults.targets import Target
 
@@ -56,11 +56,17 @@ def damaged_row(
 ) -> Iterator[str]:
     """One column of the row is flipped or truncated; yields what it holds then, as text.
 
+    Args:
+        where: names the row by other columns than the damaged one, for it is found by them again to be put right.
+
     Raises:
+        UsageError: `where` names the damaged column.
         FaultUnsupported: the harness is no administrator of this server, or the column's type takes no such value.
         FaultNotObserved: there is no such row.
         FaultNotHealed: the old value could not be put back.
     """
+    if column in where:
+        raise UsageError(f"{column!r} is to be damaged, so the row would not be found by it again; name it by others")
     with (
         _administrator(target, database) as connection,
         target.history.fault(

@@ -47,18 +47,19 @@ def damaged_log(target: Target, topic: str, damage: Damage, *, partition: int = 
     explains = Explanation(node.name, logger="*", exits=True, because="its log was damaged on purpose")
     where = f"{topic}/{partition}"
     with target.history.fault("log damaged", where, explains=[explains], damage=str(damage)) as record:
-        before, now = _damaged(segment, damage)
-        _write_while_down(processes, node.name, segment, now)
+        with _down(processes, node.name):
+            before, now = _damaged(segment, damage)
+            segment.write_bytes(now)
         record.evidence(f"{segment.name} {damage}, {len(before)} bytes before, {len(now)} now", file=str(segment))
         try:
             yield segment
         finally:
-            whole = before + segment.read_bytes()[len(now) :] if segment.read_bytes().startswith(now) else None
-            if whole is not None and len(now) == len(before):
-                _write_while_down(processes, node.name, segment, whole)
-                record.healed(f"{segment.name} is as it was; the broker runs")
-            else:
-                record.healed(f"the broker runs; what {segment.name} has lost stays lost")
+            is_back = False
+            if len(now) == len(before):
+                with _down(processes, node.name):
+                    is_back = _put_right(segment, before, now)
+            lost = f"the broker runs; what {segment.name} has lost stays lost"
+            record.healed(f"{segment.name} is as it was; the broker runs" if is_back else lost)
 
 
 def _damaged(segment: Path, damage: Damage) -> tuple[bytes, bytes]:
@@ -73,10 +74,23 @@ def _damaged(segment: Path, damage: Damage) -> tuple[bytes, bytes]:
     return before, before[: damage.keep]
 
 
-def _write_while_down(processes: ProcessControl, node: str, file: Path, content: bytes) -> None:
+def _put_right(segment: Path, before: bytes, now: bytes) -> bool:
+    """Puts the old bytes back before what was added, if the damaged ones still stand there; whether they do."""
+    content = segment.read_bytes() if segment.exists() else b""
+    if not content.startswith(now):
+        return False
+    segment.write_bytes(before + content[len(now) :])
+    return True
+
+
+@contextmanager
+def _down(processes: ProcessControl, node: str) -> Iterator[None]:
+    """The broker is down meanwhile: until it has ended, it may still write to its log."""
     stopped = processes.terminate(node, timeout_s=30.0)
-    file.write_bytes(content)
     try:
-        start_again(processes, stopped)
-    except NotReady as error:
-        raise FaultNotHealed(f"{node!r} did not come back with the changed log: {error}") from error
+        yield
+    finally:
+        try:
+            start_again(processes, stopped)
+        except NotReady as error:
+            raise FaultNotHealed(f"{node!r} did not come back with the changed log: {error}") from error

@@ -40,6 +40,10 @@ class HttpSession(SidedSession):
             self._replies.finish(out)
         return out
 
+    def keeps_waiting(self, exchange: Exchange) -> bool:
+        """Whether an interim reply, `100 Continue`, has come before the request was complete."""
+        return isinstance(exchange, Request) and not exchange.sent and self._replies.current is not exchange
+
     def respond(self, exchange: Exchange, answer: Mapping[str, str | int]) -> bytes | None:
         """A reply of the wire's own.
 

@@ -30,6 +30,8 @@ def unpack(codec: str, data: bytes, limit_bytes: int) -> bytes:
     """
     if codec == "none":
         return data
+    if limit_bytes <= 0:  # zlib takes 0 for no limit
+        raise CannotUnpack(f"{codec}: more than {limit_bytes} bytes")
     if codec == "gzip":
         return _gunzip(data, limit_bytes)
     if codec == "snappy" and data.startswith(XERIAL):

@@ -152,7 +152,7 @@ class KafkaSession(Session):
         return _framed(header + asked.api.response(asked.version).encode(reply))
 
     def repeat(self, exchange: Exchange, request: bytes) -> bytes | None:
-        """The same request with a correlation id of the wire's own.
+        """The same request with a correlation id of the wire's own, to be sent directly behind the first.
 
         A Produce of an idempotent producer (the default of Java's clients) is recognized by the broker: the repetition
         succeeds and leaves no second record. One of any other producer leaves two.
@@ -165,14 +165,15 @@ class KafkaSession(Session):
             return None
         if head is None or head.size_bytes != len(request):
             return None
+        place = next((at for at, each in enumerate(self._pending, 1) if each.exchange is exchange), None)
+        if place is None and head.acks != NO_REPLY:
+            return None
         self._repeats += 1
         # Clients count from 0 upwards.
         correlation = -1 - self._repeats
-        repetition = self._new_exchange(REPEATED)
-        if head.acks == NO_REPLY:
-            repetition.outcome = ""
-        else:
-            self._pending.append(Pending(head.api, head.version, correlation, exchange=repetition))
+        if place is not None:
+            repetition = Exchange(exchange.number, REPEATED)
+            self._pending.insert(place, Pending(head.api, head.version, correlation, exchange=repetition))
         return request[:CORRELATION_AT] + struct.pack(">i", correlation) + request[CORRELATION_AT + 4 :]
 
     def _follow(self, sender: Sender, data: bytes, segments: list[Segment]) -> None:

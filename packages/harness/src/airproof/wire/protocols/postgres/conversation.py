@@ -9,6 +9,7 @@ from airproof.wire.protocols.postgres.messages import FAILED, IDLE, IN_TRANSACTI
 from airproof.wire.protocols.postgres.prepared import Prepared, PreparedStatements
 from airproof.wire.protocols.postgres.statements import Effect
 from airproof.wire.protocols.postgres.turn import Turn
+from airproof.wire.session import REQUEST_LIMIT_BYTES
 
 REPEATED = "repeated"
 _GOES_ON: Final = {
@@ -36,6 +37,8 @@ class Conversation:
     __slots__ = (
         "_number",
         "_said",
+        "_said_bytes",
+        "_said_in",
         "_status",
         "_transaction",
         "_transactions",
@@ -61,7 +64,9 @@ class Conversation:
         self.prepared = PreparedStatements()
         self._number = self._transactions = 0
         self._transaction: int | None = None
-        self._said: tuple[int | None, bytes] = (None, b"")
+        self._said: list[bytes] = []
+        self._said_bytes = 0
+        self._said_in: int | None = None
         self._status = IDLE
 
     def begin(self, event: str) -> Turn:
@@ -117,14 +122,26 @@ class Conversation:
         turn.content = self._content(turn)
 
     def _content(self, turn: Turn) -> bytes:
-        """What it says; of what may commit, also what was said before in its transaction, as far as it was watched."""
+        """What it says; of what may commit, also what was said before in its transaction, as far as it was watched.
+
+        A transaction's words are kept until its end, `REQUEST_LIMIT_BYTES` of them at most: that much memory a watched
+        connection may take while one is open. What is said beyond that is in the content of its own exchange only.
+        """
         own = b"\n".join(turn.words or ())
         if turn.transaction is None:
             return own
-        transaction, said = self._said
-        said = said[:KEPT_BYTES] + b"\n" + own if transaction == turn.transaction else own
-        self._said = (turn.transaction, said)
-        return said if turn.commits else own
+        if turn.transaction != self._said_in:
+            self._forget_said()
+            self._said_in = turn.transaction
+        content = b"\n".join([*self._said, own]) if turn.commits else own
+        if own and (room := REQUEST_LIMIT_BYTES - self._said_bytes) > 0:
+            self._said.append(own[:room])
+            self._said_bytes += len(own)
+        return content
+
+    def _forget_said(self) -> None:
+        self._said_in, self._said_bytes = None, 0
+        self._said.clear()
 
     def copied(self, turn: Turn, data: bytes) -> None:
         """Data of a COPY passed: adds it to what can be searched, up to 64 KiB in all."""
@@ -148,6 +165,8 @@ class Conversation:
         self._status = status
         if status == IDLE:
             self._transaction = None
+            if self._said:
+                self._forget_said()
             if self.prepared.portals:
                 self.prepared.portals.clear()
         elif self._transaction is None:
@@ -167,7 +186,7 @@ class Conversation:
 
     def expect_repeated(self, turn: Turn) -> None:
         """Expects one reply more, directly after the turn's own."""
-        again = self.begin(REPEATED)
+        again = Turn(turn.number, REPEATED, self._status)
         again.queued, again.transaction = True, turn.transaction
         self.turns.insert(self.turns.index(turn) + 1 if turn in self.turns else len(self.turns), again)
 

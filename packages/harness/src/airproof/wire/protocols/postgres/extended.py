@@ -51,7 +51,7 @@ def _parse(conversation: Conversation, turn: Turn, message: bytes) -> None:
     name, _, more = message.partition(b"\0")
     text, _, types = more.partition(b"\0")
     statements = conversation.prepared.statements
-    prepared, earlier = Prepared(text, types[2:]), statements.get(name)
+    prepared, earlier = Prepared(text, types[2:], watched=turn.words is not None), statements.get(name)
     statements[name] = prepared
     if turn.parsed is None:
         turn.parsed = []

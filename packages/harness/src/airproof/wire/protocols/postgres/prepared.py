@@ -7,6 +7,7 @@ from typing import Final
 
 from airproof.wire.protocols.postgres.messages import KEPT_BYTES
 from airproof.wire.protocols.postgres.statements import Statement, statements_of
+from airproof.wire.session import REQUEST_LIMIT_BYTES
 
 _AS = re.compile(r"\bAS\b", re.IGNORECASE)
 
@@ -15,18 +16,19 @@ class Prepared:
     """A prepared statement.
 
     Attributes:
-        text: its beginning.
+        text: its beginning, 64 KiB; while somebody watches up to `REQUEST_LIMIT_BYTES`, so that a connection then
+            keeps the texts of its prepared statements as long as they were sent.
         types: those that were given for its parameters.
-        statements: what it does.
+        statements: what it does, by its first 64 KiB.
         effects: on the transaction; None where only SQL's own EXECUTE and the like would tell.
     """
 
     __slots__ = ("effects", "statements", "text", "types")
 
-    def __init__(self, text: bytes, types: bytes = b"") -> None:
-        self.text = text[:KEPT_BYTES]
+    def __init__(self, text: bytes, types: bytes = b"", *, watched: bool = False) -> None:
+        self.text = text[: REQUEST_LIMIT_BYTES if watched else KEPT_BYTES]
         self.types = types
-        self.statements: tuple[Statement, ...] = statements_of(self.text)
+        self.statements: tuple[Statement, ...] = statements_of(self.text[:KEPT_BYTES])
         told = all(one.name is None and one.event in {"query", "listen"} for one in self.statements)
         self.effects = frozenset(one.effect for one in self.statements) if told else None
 

@@ -156,7 +156,8 @@ class Requests:
         elif kind != SYNC:
             turn.mixed = turn.extended
         if kind == pg.QUERY:
-            extended.execute(self._conversation, turn, Prepared(data[at:stop].partition(b"\0")[0]))
+            text = data[at:stop].partition(b"\0")[0]
+            extended.execute(self._conversation, turn, Prepared(text, watched=turn.words is not None))
         elif kind == pg.FUNCTION_CALL:
             turn.event, turn.commits = "function_call", turn.status == pg.IDLE
         self._conversation.asked(turn)

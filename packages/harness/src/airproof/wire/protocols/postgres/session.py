@@ -82,6 +82,10 @@ class PostgresSession(Session):
             return [Segment(kept[0].data, turns[0], last=True), *(Segment(b"", turn, last=True) for turn in turns[1:])]
         return [*kept, *(Segment(b"", turn, last=True) for turn in turns)]
 
+    def keeps_waiting(self, exchange: Exchange) -> bool:
+        """Whether the server waits for the data of a COPY, or has answered a Flush before the Sync."""
+        return exchange is self._conversation.copying or exchange is self._conversation.open
+
     def _pass(self, sender: Sender, data: bytes) -> list[Segment]:
         kept = self._replies.drain() if sender else self._requests.drain()
         data = kept + data if kept else data

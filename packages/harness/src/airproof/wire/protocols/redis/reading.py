@@ -59,11 +59,11 @@ def outcome_of(data: bytes, at: int) -> str | None:
 
 
 def word_of(line: bytes) -> str:
-    """`OK` of `+OK`, `-LOADING` of `-LOADING Redis is …`."""
+    """`OK` of `+OK`, `-LOADING` of `-LOADING Redis is …`, `simple` of `+`."""
     if line == b"+OK":
         return "OK"
     word = line.split(maxsplit=1)[0] if line[:1] == b"-" else line[1:]
-    return word[:LONGEST_WORD].decode(errors="backslashreplace")
+    return word[:LONGEST_WORD].decode(errors="backslashreplace") or "simple"
 
 
 def first_word(data: bytes, at: int) -> bytes | None:

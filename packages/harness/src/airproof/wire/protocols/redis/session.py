@@ -23,8 +23,8 @@ class RedisSession(SidedSession):
     MIGRATE, settings of passwords) nothing but the name is shown.
 
     Outcomes: what a simple reply says (`OK`, `QUEUED`, `PONG`), an error's first word (`-LOADING`, `-MOVED`), or the
-    reply's type: `nil`, `int`, `bulk`, `array`, `map`, `set`, `bool`, `double`, `bignum`, `verbatim`; of a subscription
-    its confirmation (`subscribe`); empty where replies are off.
+    reply's type: `nil`, `int`, `bulk`, `array`, `map`, `set`, `bool`, `double`, `bignum`, `verbatim`, and `simple` of a
+    simple reply that says nothing; of a subscription its confirmation (`subscribe`); empty where replies are off.
 
     A transaction goes from MULTI to EXEC or DISCARD. Messages, invalidations and other pushes belong to no exchange.
     The connection turns opaque with MONITOR and replication, and with what RESP does not allow: streamed values, a
