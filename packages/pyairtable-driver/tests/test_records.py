@@ -91,6 +91,18 @@ def test_an_event_in_another_partition_than_its_key_belongs_in_is_a_contradictio
     assert sorted(len(one.contradictions) for one in found) == [0, 1]
 
 
+@pytest.mark.parametrize("wrong", [{"version": None}, {"version": "v2"}, {"version": [1]}, {"metadata": "x"}])
+def test_an_event_of_any_form_is_read(wrong: dict[str, Any]) -> None:
+    message = read_record(make_record("pyairtable.user.events", OF_EVENT, EVENT | wrong), "c1.")
+    assert message.message_id == "e1"
+    assert message.malformed or message.contradictions
+
+
+def test_a_step_of_any_form_is_read() -> None:
+    body = REPLY | {"step": ["create_profile"]}
+    assert read_record(make_record("pyairtable.sagas.replies", OF_REPLY, body), "c1.").contradictions
+
+
 def test_a_header_that_stands_twice_has_a_line_for_each_time() -> None:
     record = make_record("pyairtable.user.events", OF_EVENT, EVENT)
     record.headers += [("baggage", b"one"), ("baggage", b"another")]

@@ -53,6 +53,18 @@ def test_a_reader_may_not_go_back_and_two_readers_may_differ() -> None:
     assert names(make_read(2, 0.0), make_read(1, 1.0)) == ["CACHE/read-goes-back"]
 
 
+def test_nothing_in_between_does_not_let_a_reader_go_back() -> None:
+    found = names(make_read(2, 0.0), make_read(GONE, 1.0), make_read(1, 2.0))
+    assert found == ["CACHE/read-goes-back", "CACHE/vanished"]
+
+
+def test_what_was_read_is_there_for_everybody_until_it_is_removed() -> None:
+    reads = make_read(GONE, 0.0), make_read(1, 1.0), make_read(GONE, 1.2, "r2"), make_read(GONE, 2.0, "r2")
+    assert names(*reads[:3]) == []
+    assert names(*reads) == ["CACHE/vanished"]
+    assert names(*reads, done=(Invalidation(2, 9.0, removed=True),)) == []
+
+
 def test_a_value_that_was_never_written_is_found() -> None:
     assert names(Read("r1", 0.0, 1.0, 2, "z")) == ["CACHE/never-written"]
     assert names(Read("r1", 0.0, 1.0, 9, "a")) == ["CACHE/never-written"]

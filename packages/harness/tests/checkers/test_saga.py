@@ -178,7 +178,9 @@ def test_a_figure_that_counts_an_event_twice(completed: Story, names: Names, tes
     assert names(completed.judge(tests=tests)) == {f"{blamed}/figure-differs"}
 
 
-@pytest.mark.parametrize(("tests", "blamed"), [("SAGA", "SAGA"), ("BUS", "SAGA"), ("UOW", "UOW"), ("TENANCY", "TENANCY")])
+@pytest.mark.parametrize(
+    ("tests", "blamed"), [("SAGA", "SAGA"), ("BUS", "SAGA"), ("UOW", "UOW"), ("TENANCY", "TENANCY")]
+)
 def test_where_transactions_are_broken_they_are_blamed(completed: Story, names: Names, tests: str, blamed: str) -> None:
     completed.effects.append(Effect("cars", "car", "car-s2", completed.subject, "s1", "t1"))
     assert f"{blamed}/effect-twice" in names(completed.judge(tests=tests))

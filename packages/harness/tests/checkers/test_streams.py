@@ -52,6 +52,14 @@ def test_the_last_event_tells_the_state() -> None:
     ]
 
 
+def test_an_earlier_event_tells_what_its_own_request_has_changed() -> None:
+    first, second, last = make_stream(1, 2, 3)
+    attempts = attempt(1, "a", DONE), attempt(2, "b", DONE)
+    for told, found in (("a", []), ("b", ["ES/event-tells-otherwise"])):
+        events = [first, replace(second, payload={"name": told}), replace(last, payload={"name": "b"})]
+        assert names(events, Snapshot("1", 3, "b"), *attempts) == found
+
+
 def test_all_events_speak_of_the_same_things() -> None:
     first, last = make_stream(1, 2)
     first = replace(first, payload={"owner_id": "u1", "name": "new"})

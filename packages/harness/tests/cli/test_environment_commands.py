@@ -275,6 +275,17 @@ def test_reset_replaces_free_cells(provider: FakeProvider) -> None:
     assert [cell.name for cell in provider.up.existing] == ["new", "new"]
 
 
+def test_the_caches_of_an_environment_that_is_up_stay(
+    provider: FakeProvider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.up = FakeProvision([make_cell("c1")])
+
+    assert main(["reset", "--cache"]) == ExitStatus.USAGE
+
+    assert "first: airproof down local" in capsys.readouterr().err
+    assert provider.up.existing
+
+
 @pytest.mark.usefixtures("provider")
 def test_reset_clears_only_what_the_cache_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRPROOF_CACHE", str(tmp_path))

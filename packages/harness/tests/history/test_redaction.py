@@ -25,6 +25,13 @@ CANARY = "canary-5f0c1e77"
         f'b\'{{"refresh_token":"{CANARY}"}}\'',
         f'<failure message="token={CANARY}">',
         f'"token": "{CANARY}',
+        f"password: {CANARY}",
+        f"X-Admin-Key: {CANARY}",
+        f"Set-Cookie: {CANARY}; Path=/",
+        f"newPassword={CANARY}",
+        f'{{"accessToken": "{CANARY}"}}',
+        f"('password', '{CANARY}')",
+        f"{{'password': b'{CANARY}'}}",
     ],
 )
 def test_a_secret_is_found_by_the_name_it_stands_under(text: str) -> None:
@@ -47,7 +54,15 @@ def test_a_token_is_found_by_its_look() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["tokens used: 5", "token_type=bearer", "the password is wrong", "idempotency_key=abc", "http://localhost:80/x@y"],
+    [
+        "tokens used: 5",
+        "broken: 3",
+        "keys: a, b",
+        "token_type=bearer",
+        "the password is wrong",
+        "idempotency_key=abc",
+        "http://localhost:80/x@y",
+    ],
 )
 def test_ordinary_text_stays(text: str) -> None:
     assert Redactor(["x", ""]).text(text) == text

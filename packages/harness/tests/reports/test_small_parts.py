@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from airproof.cells import LogEntry
 from airproof.errors import UsageError
 from airproof.history import Redactor
-from airproof.reports import durations, reproduce
+from airproof.reports import durations, logfile, reproduce
 from airproof.reports.directory import ReportDirectory
 from airproof.reports.results import Outcome, TestResult
 from airproof.reports.sweep import sweep
@@ -112,3 +113,20 @@ def test_files_of_others_are_redacted_in_their_own_format(tmp_path: Path) -> Non
     assert root.get("message") == "token=[redacted]"
     assert json.loads(result.read_text(encoding="utf-8"))["steps"] == [1]
     assert "canary" not in xml.read_text(encoding="utf-8") + result.read_text(encoding="utf-8")
+
+
+def test_a_secret_is_found_however_its_file_writes_it(tmp_path: Path) -> None:
+    secret = "pa<ss&word1"
+    whole, cut = tmp_path / "j.xml", tmp_path / "cut.json"
+    whole.write_text("<a><b>pa&lt;ss&amp;word1</b></a>", encoding="utf-8")
+    cut.write_text(f'{{"x": "{secret}', encoding="utf-8")
+    assert sweep([whole, cut], Redactor([secret])) == [whole, cut]
+    assert ElementTree.parse(whole).findtext("b") == "[redacted]"
+    assert secret not in cut.read_text(encoding="utf-8")
+
+
+def test_letters_that_no_encoding_has_and_loggers_with_blanks_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    logfile.append(path, [LogEntry("a", 1.0, "error", "my logger", "bad \ud800")], began_at=0.0, redactor=Redactor())
+    (line,) = logfile.read(path)
+    assert (line.level, line.logger, line.text) == ("error", "my_logger", "bad \\ud800")

@@ -58,7 +58,7 @@ def read_record(record: ConsumerRecord, prefix: str, partitions: int = 1) -> Bus
         correlation_id=headers.get("correlation-id", ""),
         saga_id=headers.get("saga-id", ""),
         aggregate_id=str(body.get("aggregate_id", "")),
-        version=int(body.get("version", 0)),
+        version=version if type(version := body.get("version")) is int else 0,
         outcome=str(body.get("outcome", "")),
         causation_id=headers.get("causation-id", ""),
         in_reply_to=str(body.get("in_reply_to", "")),
@@ -100,7 +100,7 @@ def _malformed(kind: MessageKind, body: Mapping[str, Any]) -> Iterable[str]:
     if kind in _NEEDED and body.get("action") == "execute" and body.get("outcome") != "refused":
         part, needed = _NEEDED[kind]
         told = body.get(part) or {}
-        yield from (f"{part}.{name} is missing" for name in needed.get(body.get("step", ""), ()) if name not in told)
+        yield from (f"{part}.{name} is missing" for name in needed.get(str(body.get("step")), ()) if name not in told)
 
 
 def older(body: dict[str, Any], days: float) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def older(body: dict[str, Any], days: float) -> dict[str, Any]:
 def _as_told_by_the_body(kind: MessageKind, body: Mapping[str, Any]) -> dict[str, Any]:
     """What topic and headers must be, if the body is right."""
     if kind is MessageKind.EVENT:
-        metadata = body.get("metadata") or {}
+        metadata = told if isinstance(told := body.get("metadata"), dict) else {}
         return {
             "topic": f"pyairtable.{body.get('aggregate_type')}.events",
             "kind": "event",

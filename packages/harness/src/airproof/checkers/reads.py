@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from airproof.checkers.verdict import Anomaly, Verdict, judged
 
@@ -18,6 +17,7 @@ CATEGORY = "CACHE"
 GONE = 0
 FRESH = "after an invalidation was consumed, no read shows what it invalidated"
 FORWARD = "what one reader sees never goes back to an older version"
+THERE = "what was there is read, until it is removed"
 WRITTEN = "a read shows what was written, and nothing that was not"
 
 
@@ -85,6 +85,7 @@ def check_reads(seen: CachedReads) -> Verdict:
     anomalies = [
         *_stale(reads, seen.invalidations, seen.stale_s),
         *_backward(reads),
+        *_vanished(reads, seen.invalidations),
         *_unwritten(reads, seen.written),
     ]
     return judged("cached reads", anomalies)
@@ -106,12 +107,26 @@ def _backward(reads: list[Read]) -> Iterator[Anomaly]:
     for read in reads:
         of_reader[read.reader].append(read)
     for own in of_reader.values():
-        for earlier, later in pairwise(own):
-            if GONE != later.version < earlier.version:
-                expected = f"version {earlier.version} or a later one"
-                witness = (str(earlier), str(later))
+        newest = own[0]
+        for later in own:
+            if GONE != later.version < newest.version:
+                expected = f"version {newest.version} or a later one"
+                witness = (str(newest), str(later))
                 yield Anomaly(CATEGORY, "read-goes-back", FORWARD, expected, _shown(later), witness)
                 return
+            newest = max(newest, later, key=lambda read: read.version)
+
+
+def _vanished(reads: list[Read], invalidations: Iterable[Invalidation]) -> Iterator[Anomaly]:
+    """What was shown is shown to whoever asks later, unless it is removed."""
+    shown = min((read for read in reads if read.version != GONE), key=lambda read: read.ended, default=None)
+    if shown is None or any(one.removed for one in invalidations):
+        return
+    for read in reads:
+        if read.version == GONE and read.began >= shown.ended:
+            expected, witness = f"version {shown.version} or a later one", (str(shown), str(read))
+            yield Anomaly(CATEGORY, "vanished", THERE, expected, _shown(read), witness)
+            return
 
 
 def _unwritten(reads: list[Read], written: dict[int, str]) -> Iterator[Anomaly]:

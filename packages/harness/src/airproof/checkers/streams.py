@@ -19,6 +19,7 @@ STATE = "the entity is what the last event of its stream made of it"
 SHOWN = "an update that was done is answered with what it has made of the entity"
 AS_THEN = "an update that was done and is asked for again, with its key, is answered as it was then"
 CAUSE = "an event names the request that it comes from"
+TOLD = "an event tells what the request that it comes from has changed"
 OWN_TENANT = "an event is of its entity's tenant"
 UNTOUCHED = "an update that was refused leaves nothing behind"
 SAME = "all events of a stream speak of the same things"
@@ -191,6 +192,12 @@ def _refused(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iter
 def _causes(stream: Sequence[StoredEvent], attempts: Sequence[Attempt]) -> Iterator[Anomaly]:
     for event in stream:
         causes = [one for one in attempts if one.expected_version == event.version - 1 and _may_be_done(one)]
+        values = {one.value for one in causes}
+        told = event is stream[-1] or not event.payload or not values.isdisjoint(map(str, event.payload.values()))
+        if causes and not told:
+            expected, seen = " or ".join(map(repr, sorted(values))), f"version {event.version} tells {event.payload}"
+            yield Anomaly(CATEGORY, "event-tells-otherwise", TOLD, expected, seen, tuple(map(str, causes)))
+            return
         ids = {one.correlation_id for one in causes}
         if causes and "" not in ids and event.correlation_id not in ids:
             expected, seen = " or ".join(sorted(ids)), event.correlation_id or "none"

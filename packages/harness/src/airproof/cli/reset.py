@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airproof.cli.parsing import add_environment
-from airproof.errors import CacheError, ExitStatus
+from airproof.errors import CacheError, ExitStatus, UsageError
 
 if TYPE_CHECKING:
     from airproof.providers.protocol import Provision
@@ -21,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replaces cells that no test is using, then clears the caches if asked."""
+    """Replaces cells that no test is using, or clears the caches if asked.
+
+    Raises:
+        UsageError: an environment that is up needs what is cached.
+    """
     from airproof.cli.provision import selected
 
     selection = selected(options)
@@ -29,6 +33,9 @@ def run(options: argparse.Namespace) -> int:
     provision = selection.provider.attach(selection.environment, selection.driver)
     if provision is None:
         print(f"environment {name} is not up: nothing to empty")
+    elif options.cache:
+        provision.close()
+        raise UsageError(f"environment {name} is up and made from what is cached; first: airproof down {name}")
     else:
         _renew(provision, selection.environment.workers)
         print(f"environment {name} is empty")

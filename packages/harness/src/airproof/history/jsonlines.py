@@ -22,7 +22,7 @@ class HistoryFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.redactor = redactor
-        self._stream: TextIO = path.open("w", encoding="utf-8", buffering=1)
+        self._stream: TextIO = path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._line({"format": FORMAT, **header})
 
     def write(self, entry: Entry) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 
 def plain(value: object) -> Any:
     """The value as JSON; what has no JSON form becomes its `str`."""
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
     if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):

@@ -15,7 +15,7 @@ from urllib.parse import quote
 REDACTED = "[redacted]"
 
 _SECRET_NAME = (
-    r"(?:[a-z0-9]+[_-])*(?:password|passwd|pwd|secret|token|authorization|api[_-]?key|admin[_-]?key|cookie)s?"
+    r"(?:[a-z0-9]+[_-])*[a-z0-9]*(?:password|passwd|pwd|secret|token|authorization|api[_-]?key|admin[_-]?key|cookie)s?"
     r"(?:[_-](?:hash|value|key))?"
 )
 _NAME = re.compile(_SECRET_NAME, re.IGNORECASE)
@@ -30,11 +30,11 @@ _TEXT = tuple(
         ("eyj", r"()\beyJ[a-z0-9_-]{4,}\.[a-z0-9_-]{4,}\.[a-z0-9_-]*"),
         ("://", r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)" + _NOT_YET + r"[^\s/@\"']+(?=@)"),
         ("=", rf"(\b{_SECRET_NAME}\s*=\s*)" + _VALUE),
-        ("x-api-key", r"(\bx-api-key\s*:\s*)" + _VALUE),
+        (":", rf"(\b{_SECRET_NAME}\s*:\s*)" + _VALUE),
     )
 )
 """What looks like a secret, and what stands in every such text: a plain search is much cheaper than an expression."""
-_QUOTED = re.compile(rf"(?:\\*[\"']|\b){_SECRET_NAME}(?:\\*[\"'])?\s*[:=]\s*(\\*[\"'])", re.IGNORECASE)
+_QUOTED = re.compile(rf"(?:\\*[\"']|\b){_SECRET_NAME}(?:\\*[\"'])?\s*[:=,]\s*b?(\\*[\"'])", re.IGNORECASE)
 _HINTS = ("passw", "pwd", "secret", "token", "key", "cookie", "authorization", "bearer", "eyj", "://")
 """One of these stands in everything that looks like a secret; most texts have none."""
 _SHORTEST_KNOWN = 6

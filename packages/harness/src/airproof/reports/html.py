@@ -124,7 +124,7 @@ def write(
         style="\n".join(_packaged(name) for name in _STYLES),
         scripts=[_packaged(name) for name in _SCRIPTS],
     )
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def families(tests: Iterable[TestResult]) -> list[Family]:
@@ -144,7 +144,8 @@ def seconds(value: float | None) -> str:
         return ""
     if value < 1:
         return f"{value * 1000:.0f} ms"
-    return f"{value:.1f} s" if value < 120 else f"{value // 60:.0f} min {value % 60:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{value:.1f} s" if value < 120 else f"{minutes} min {rest} s"
 
 
 def _overview(test: TestResult, directory: Path, redactor: Redactor, past: Mapping[str, Past]) -> dict[str, Any]:
@@ -162,7 +163,9 @@ def _overview(test: TestResult, directory: Path, redactor: Redactor, past: Mappi
         "failure": redactor.text(test.failure),
         "phases": test.phases,
         "sections": [[heading, redactor.text(text)] for heading, text in sections],
-        "properties": {name: values for name, values in test.properties.items() if name not in {"history", "logs"}},
+        "properties": redactor.value(
+            {name: values for name, values in test.properties.items() if name not in {"history", "logs"}}
+        ),
         "worker": test.worker,
         "before": None if before is None else {"median_s": before.median_s, "outcomes": before.outcomes[-12:]},
         "history": drawable(recording) if recording else None,
@@ -196,7 +199,8 @@ def _chosen(lines: list[logfile.Line], test: TestResult) -> list[logfile.Line]:
 
 
 def _packed(value: object) -> str:
-    compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode()
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    compact = text.encode(errors="backslashreplace")
     return base64.b64encode(gzip.compress(compact, compresslevel=6, mtime=0)).decode()
 
 

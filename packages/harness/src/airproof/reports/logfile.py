@@ -36,8 +36,9 @@ def format_line(entry: LogEntry, began_at: float) -> str:
         began_at: seconds since the epoch at which the test's history began.
     """
     at = "-" if entry.written_at is None else f"{entry.written_at - began_at:.3f}"
+    logger = "_".join(entry.logger.split()) or "-"
     text = f"{entry.message} {entry.details}".rstrip().replace("\n", "\n" + _CONTINUED)
-    return f"{at:>9} {entry.level or '-':<8} {entry.node} {entry.logger or '-'} | {text}"
+    return f"{at:>9} {entry.level or '-':<8} {entry.node} {logger} | {text}"
 
 
 def append(path: Path, entries: Iterable[LogEntry], *, began_at: float, redactor: Redactor) -> None:
@@ -45,7 +46,7 @@ def append(path: Path, entries: Iterable[LogEntry], *, began_at: float, redactor
     lines = [redactor.text(format_line(entry, began_at)) + "\n" for entry in entries]
     if lines:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as stream:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.writelines(lines)
 
 

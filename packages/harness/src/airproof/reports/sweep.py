@@ -20,21 +20,40 @@ def _sweep_file(path: Path, redactor: Redactor) -> bool:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return False
-    if redactor.text(text) == text:
+    try:
+        clean = _OF_KIND.get(path.suffix, _of_text)(text, redactor)
+    except (ElementTree.ParseError, ValueError):
+        # Cut off: it is no file of its kind any more.
+        clean = _of_text(text, redactor)
+    if clean is None:
         return False
-    if path.suffix == ".xml":
-        _sweep_xml(path, redactor)
-    elif path.suffix == ".json":
-        path.write_text(json.dumps(redactor.value(json.loads(text)), ensure_ascii=False), encoding="utf-8")
-    else:
-        path.write_text(redactor.text(text), encoding="utf-8")
+    path.write_text(clean, encoding="utf-8")
     return True
 
 
-def _sweep_xml(path: Path, redactor: Redactor) -> None:
-    tree = ElementTree.parse(path)
-    for element in tree.iter():
-        element.text = redactor.text(element.text) if element.text else element.text
+def _of_text(text: str, redactor: Redactor) -> str | None:
+    """The text without secrets; None if it has none."""
+    clean = redactor.text(text)
+    return None if clean == text else clean
+
+
+def _of_json(text: str, redactor: Redactor) -> str | None:
+    value = json.loads(text)
+    clean = redactor.value(value)
+    return None if clean == value else json.dumps(clean, ensure_ascii=False)
+
+
+def _of_xml(text: str, redactor: Redactor) -> str | None:
+    """Each text by itself: in the file a secret may be written with entities."""
+    root, found = ElementTree.fromstring(text.encode()), False
+    for element in root.iter():
         for name, value in element.attrib.items():
-            element.set(name, redactor.text(value))
-    tree.write(path, encoding="utf-8", xml_declaration=True)
+            if clean := _of_text(value, redactor):
+                element.set(name, clean)
+                found = True
+        if element.text and (clean := _of_text(element.text, redactor)):
+            element.text, found = clean, True
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) if found else None
+
+
+_OF_KIND = {".xml": _of_xml, ".json": _of_json}

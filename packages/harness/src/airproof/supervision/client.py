@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from airproof.environment.capabilities import ProcessState, ProcessStatus
-from airproof.errors import NotReady
+from airproof.errors import NotReady, SupervisorGone
 from airproof.supervision.connection import Connection
 from airproof.supervision.runs import Run, find_kept
 from airproof.supervision.specs import JSON, ForkSpec, GroupInfo, ProcessEvent, ProcessSpec
@@ -79,7 +79,13 @@ class Supervisor:
     def find(cls, label: str) -> Supervisor | None:
         """Connects to the kept supervisor of that label, if there is one."""
         run = find_kept(label)
-        return None if run is None else cls(run, Connection.open(run))
+        if run is None:
+            return None
+        try:
+            return cls(run, Connection.open(run))
+        except SupervisorGone:
+            # It was dead, and what it has left is just being removed by somebody.
+            return None
 
     def spawn(self, spec: ProcessSpec) -> ProcessState:
         """Starts a program and returns when it has been executed.

@@ -16,7 +16,7 @@ from airproof.supervision.kernel import (
     has_name,
     user_namespaces_work,
 )
-from airproof.supervision.runs import OWNER_VARIABLE, Run
+from airproof.supervision.runs import MEMORY, OWNER_VARIABLE, Run
 
 Become = Callable[[], None]
 
@@ -92,7 +92,8 @@ def _give_to_nobody(run: Run, directory: Path) -> None:
         if root not in directory.parents:
             continue
         group, made = directory.relative_to(root).parts[:2]
-        for above in (root.parent, root, root / group):
+        outer = [] if root.is_relative_to(MEMORY) else [root.parent.parent]
+        for above in (*outer, root.parent, root, root / group):
             above.chmod(0o711)
         for folder, _, files in os.walk(root / group / made):
             for path in (Path(folder), *(Path(folder, file) for file in files)):

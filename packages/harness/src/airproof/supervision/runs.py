@@ -184,7 +184,7 @@ def runtime_directory() -> Path:
     """
     chosen = os.environ.get("AIRPROOF_RUNTIME_DIR")
     if chosen:
-        return secure_directory(Path(chosen))
+        return secure_directory(Path(chosen).expanduser().resolve())
     session = os.environ.get("XDG_RUNTIME_DIR")
     if session and os.access(session, os.W_OK):
         return secure_directory(Path(session) / "airproof")

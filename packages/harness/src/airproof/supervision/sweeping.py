@@ -75,7 +75,8 @@ def _sweep_run(directory: Path, report: SweepReport) -> None:
     report.runs.append(run.label)
     report.failures += remove_trees(*run.roots)
     failed = [command for command in read_undo(run) if not command["needs"] and not _undo(command["argv"], report)]
-    write_undo(run, failed)
+    if failed:
+        write_undo(run, failed)
     if not failed or time.time() - run.label_file.stat().st_mtime > _GIVE_UP_AFTER_S:
         report.failures += remove_trees(directory)
 

@@ -17,6 +17,8 @@ from airproof.supervision.reaper import Reaper
 from airproof.supervision.runs import OWNER_VARIABLE, Run
 from airproof.supervision.specs import ForkSpec, ZygoteSpec
 
+READY_WITHIN_S = 120.0
+
 _LINE_LIMIT = 1 << 20
 
 
@@ -69,9 +71,12 @@ class ZygoteLink:
             forked: called with the pid as soon as it is known, whether or not this coroutine is still wanted.
 
         Raises:
-            NotReady: the zygote has exited.
+            NotReady: the zygote has exited, or is not ready in time.
         """
-        await self._ready.wait()
+        try:
+            await asyncio.wait_for(self._ready.wait(), READY_WITHIN_S)
+        except TimeoutError:
+            raise NotReady(f"the zygote has not imported the platform within {READY_WITHIN_S:g} s") from None
         check()
         if self._gone or not self._writer:
             raise self._exited(spec)

@@ -141,14 +141,20 @@ class Nemesis:
                 return
             self._under_way.add(number)
         fault = make(self._target, wanted)
-        fault.__enter__()
+        try:
+            fault.__enter__()
+        except BaseException:
+            self._under_way.discard(number)
+            raise
         self._faults[number] = fault
         self.begun.append(wanted)
 
     def _end(self, number: int) -> None:
         if fault := self._faults.pop(number, None):
-            fault.__exit__(None, None, None)
-            self._under_way.discard(number)
+            try:
+                fault.__exit__(None, None, None)
+            finally:
+                self._under_way.discard(number)
 
     def _already_down(self, wanted: Disturbance) -> str:
         others = [self.schedule.disturbances[number] for number in self._under_way]

@@ -15,12 +15,11 @@ from airproof.providers.native.kafka import HOME_VARIABLE, kafka_home
 from airproof.providers.native.platform_processes import unsupported
 from airproof.providers.native.prepared import Cache, cache_root
 from airproof.providers.protocol import Finding
-from airproof.supervision.kernel import has_name
+from airproof.supervision.kernel import has_name, user_namespaces_work
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - where data directories go; nothing is written here
 CELL_MB = 300
 BROKER_MB = 512
-USER_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 
 
 def find_all(environment: Environment, driver: Driver) -> list[Finding]:
@@ -112,23 +111,16 @@ def _user() -> Finding:
         return _nameless()
     if os.getuid() != 0:
         return Finding("user", ok=True, detail=f"uid {os.getuid()}, nothing special needed")
-    if _has_user_namespaces():
+    if user_namespaces_work():
         return Finding("user", ok=True, detail="root; PostgreSQL runs in a user namespace")
     return Finding("user", ok=True, detail="root without user namespaces; PostgreSQL runs as nobody")
 
 
 def _nameless() -> Finding:
     what = f"uid {os.getuid()} has no name in /etc/passwd"
-    if _has_user_namespaces():
+    if user_namespaces_work():
         return Finding("user", ok=True, detail=f"{what}; PostgreSQL runs in a user namespace, where it has one")
     return Finding("user", ok=False, detail=f"{what}, which PostgreSQL wants", remedy="add it to /etc/passwd")
-
-
-def _has_user_namespaces() -> bool:
-    try:
-        return int(USER_NAMESPACES.read_text()) > 0
-    except (OSError, ValueError):
-        return False
 
 
 def _disposable(environment: Environment) -> Finding:

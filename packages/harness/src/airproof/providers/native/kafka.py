@@ -32,6 +32,8 @@ CLUSTER_ID = "QWlycHJvb2ZBaXJwcm9vZg"
 FORMAT_TIMEOUT_S = 60.0
 FORMATTED_BYTES = 2**20
 SEALED = ("meta.properties",)
+ENVIRONMENT = {**PLAIN_ENVIRONMENT, "LC_ALL": "C.UTF-8"}
+"""Java takes a path whose letters its locale does not know for one that is not there."""
 
 SETTINGS = {
     "process.roles": "broker,controller",
@@ -164,7 +166,7 @@ def _format(supervisor: Supervisor, java: Java, class_path: tuple[Path, ...], ta
     logs = directory / "logs"
     properties = _write_properties(directory, logs, *UNUSED_ENDPOINTS, SESSION_MS)
     argv = (*_java_argv(java, class_path), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties))
-    spec = ProcessSpec(f"{GROUP}/format", GROUP, argv, dict(PLAIN_ENVIRONMENT), directory=str(directory))
+    spec = ProcessSpec(f"{GROUP}/format", GROUP, argv, dict(ENVIRONMENT), directory=str(directory))
     run_to_end(supervisor, spec, timeout_s=FORMAT_TIMEOUT_S)
     shutil.copytree(logs, target, dirs_exist_ok=True)
 
@@ -196,7 +198,7 @@ def broker_spec(
         properties = _write_properties(directory, logs, endpoint, controller, session_ms)
         temporary = f"-Djava.io.tmpdir={directory}"
         argv = (*_java_argv(broker.java, broker.class_path, *java_flags, temporary), "kafka.Kafka", str(properties))
-    return ProcessSpec(f"{group}/{NODE}", group, argv, dict(PLAIN_ENVIRONMENT), directory=str(directory))
+    return ProcessSpec(f"{group}/{NODE}", group, argv, dict(ENVIRONMENT), directory=str(directory))
 
 
 def _java_argv(java: Java, class_path: tuple[Path, ...], *flags: str) -> tuple[str, ...]:
@@ -214,5 +216,6 @@ def _write_properties(directory: Path, logs: Path, endpoint: Endpoint, controlle
         "controller.quorum.voters": f"1@{controller}",
     }
     properties = directory / "server.properties"
-    properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    text = "".join(f"{name}={value}\n" for name, value in settings.items())
+    properties.write_text(text, encoding="latin-1", errors="backslashreplace")
     return properties

@@ -100,7 +100,7 @@ def find_kept(
         return None
     try:
         plan = _plan(supervisor, progress)
-        if plan is not None and _is_the_same(supervisor, environment, driver):
+        if plan is not None and plan.is_whole and _is_the_same(supervisor, environment, driver):
             return supervisor, plan
     except SupervisorGone:
         # Whoever was bringing it up has failed, and has said why.

@@ -33,6 +33,12 @@ class Plan:
     java_flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is still there that new cells are made from; a cache may have been cleared meanwhile."""
+        formatted = [self.broker.formatted] if self.broker.formatted else []
+        return all(path.exists() for path in (self.cluster, *self.broker.class_path, *formatted))
+
     def sources(self) -> dict[str, str]:
         """Backing to what was taken, for the reader."""
         return {

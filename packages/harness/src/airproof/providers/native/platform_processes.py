@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from airproof.environment.model import Environment
 from airproof.errors import ProviderUnavailable
@@ -21,7 +22,8 @@ def base_environment(environment: Environment) -> dict[str, str]:
     An overlay is imported before everything else, and leaves no byte code that could outlive a change of it.
     """
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    paths = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+    # Absolute, for processes of the platform work elsewhere.
+    paths = [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     if environment.platform_path is not None:
         paths.insert(0, str(environment.platform_path.resolve()))
         passed["PYTHONDONTWRITEBYTECODE"] = "1"

@@ -55,6 +55,8 @@ SETTINGS = {
     "wal_receiver_status_interval": "'1s'",
     "wal_retrieve_retry_interval": "'20ms'",
     "jit": "off",
+    # Whoever crashes is to be seen.
+    "restart_after_crash": "off",
     # Nobody's own, so that a time that is kept without its zone is seen to be another one.
     "timezone": "'Asia/Kathmandu'",
     "log_timezone": "'UTC'",

@@ -110,6 +110,7 @@ class Training:
 
     def _train(self, target: Path) -> None:
         supervisor = self._supervisor
+        supervisor.lease(GROUP)
         try:
             endpoint, controller = (Endpoint(LOOPBACK, port) for port in supervisor.take_ports(GROUP, 2))
             spec = self._training_spec(endpoint, controller, target / FILE)
