@@ -88,8 +88,15 @@ def test_the_command_names_the_test_where_it_can_be_typed() -> None:
 
 def test_in_a_nox_session_the_command_is_nox() -> None:
     here = Path("/project")
-    said = {"environment": "local", "options": ["--airproof-set=timeouts.test_s=5"], "seed": 7}
-    line = reproduce.command(ID, **said, session="e2e-local", rootdir=here, invoked_in=here)
+    line = reproduce.command(
+        ID,
+        environment="local",
+        options=["--airproof-set=timeouts.test_s=5"],
+        seed=7,
+        session="e2e-local",
+        rootdir=here,
+        invoked_in=here,
+    )
     assert line == f"nox -s e2e-local -- '{ID}' --airproof-seed 7 --airproof-set=timeouts.test_s=5"
 
 

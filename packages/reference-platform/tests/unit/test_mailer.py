@@ -14,6 +14,7 @@ from pyairtable_reference.kit.runtime import FINISH_S, _finish
 from pyairtable_reference.services.notification_service.adapters.smtp import MailPostponed, SmtpServer
 from pyairtable_reference.services.notification_service.application import welcome
 from pyairtable_reference.services.notification_service.domain.mail import WELCOME, Mail, message_id
+from pyairtable_reference.services.notification_service.domain.mail import welcome as welcome_mail
 
 from .test_envelope import make_command
 
@@ -116,7 +117,7 @@ def test_answers_that_take_too_long_in_all_put_a_mail_off() -> None:
         async with listening:
             smtp = SmtpServer("127.0.0.1", listening.sockets[0].getsockname()[1], timeout_s=60, in_all_s=0.2)
             with pytest.raises(MailPostponed):
-                await asyncio.wait_for(smtp.send(welcome.welcome(make_mail(), "Ada")), PATIENCE_S)
+                await asyncio.wait_for(smtp.send(welcome_mail(make_mail(), "Ada")), PATIENCE_S)
 
     asyncio.run(scenario())
 
