@@ -92,6 +92,12 @@ def test_a_red_test_stays_what_it_is_and_shows_the_rest_beside(project: Project)
     result.stdout.fnmatch_lines(["E*assert 1 == 2", "*airproof: also, beside the failure*", "*SIGSEGV*"])
 
 
+def test_a_test_that_skips_itself_does_not_hide_what_has_happened(project: Project) -> None:
+    result = project.test("import pytest\ndef test_a(platform):\n    platform.end()\n    pytest.skip('enough')")
+    result.assert_outcomes(skipped=1, errors=1)
+    result.stdout.fnmatch_lines(["*SIGSEGV*"])
+
+
 def test_the_end_of_the_nodes_log_is_shown_with_a_failure(project: Project) -> None:
     body = "def test_red(platform):\n    [platform.log('info', f'line {n}') for n in range(60)]\n    assert 0"
     result = project.test(body)

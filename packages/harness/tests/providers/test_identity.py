@@ -3,13 +3,17 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from airproof.environment.model import Backing, Environment, Redis, RedisSource
+from airproof.environment.topology import Endpoint
 from airproof.errors import ProviderUnavailable
 from airproof.platform.driver import Driver, Migration
 from airproof.providers.native.identity import fingerprint_of, label_of
+from airproof.providers.native.kafka import Broker
+from airproof.providers.native.plan import Plan
 from airproof.providers.native.platform_processes import base_environment
 from airproof.providers.native.postgres_cluster import schema_digest
 
@@ -25,6 +29,16 @@ def environment() -> Environment:
 def overlay(tmp_path: Path) -> Path:
     shutil.copytree(TOY, tmp_path / "overlay" / "airproof_toy", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "overlay"
+
+
+def test_a_plan_is_whole_while_all_is_there_that_cells_are_made_from(tmp_path: Path) -> None:
+    cluster, jar, formatted = (tmp_path / name for name in ("cluster.tar", "kafka.jar", "formatted"))
+    broker, nothing = Broker("from jars", class_path=(jar,), formatted=formatted), cast("Any", None)
+    plan = Plan(nothing, cluster, nothing, broker, Endpoint("127.0.0.1", 1))
+    for path in (cluster, jar, formatted):
+        assert not plan.is_whole
+        path.touch()
+    assert plan.is_whole
 
 
 def test_an_overlay_makes_it_another_environment(environment: Environment, overlay: Path) -> None:

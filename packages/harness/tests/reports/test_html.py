@@ -11,6 +11,7 @@ import pytest
 
 from airproof.cells import LogEntry
 from airproof.history import Explanation, History, HistoryFile, Redactor
+from airproof.history.plain import plain
 from airproof.reports import html, ledger, logfile
 from airproof.reports.directory import ReportDirectory
 from airproof.reports.durations import Past
@@ -62,6 +63,23 @@ def record(directory: ReportDirectory, nodeid: str, *, lines: int = 3) -> TestRe
 @pytest.fixture
 def directory(tmp_path: Path) -> ReportDirectory:
     return ReportDirectory(tmp_path)
+
+
+def test_a_property_shows_no_secret(directory: ReportDirectory) -> None:
+    test = record(directory, NODEID)
+    test.properties["reproduce"] = ["pytest --airproof-set=x.password=hunter2"]
+    assert Page(directory.path, [test]).details()["properties"]["reproduce"] == [
+        "pytest --airproof-set=x.password=[redacted]"
+    ]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.5, "500 ms"), (119.0, "119.0 s"), (179.7, "3 min 0 s")])
+def test_a_duration_is_rounded_once(value: float, shown: str) -> None:
+    assert html.seconds(value) == shown
+
+
+def test_a_number_that_json_does_not_have_is_a_text() -> None:
+    assert plain({"x": [float("nan"), float("inf"), 1.5]}) == {"x": ["nan", "inf", 1.5]}
 
 
 def test_a_damaged_history_costs_no_more_than_itself(directory: ReportDirectory) -> None:

@@ -48,6 +48,12 @@ def test_the_session_s_directory_is_preferred(tmp_path: Path, monkeypatch: pytes
     assert runtime_directory().name == f"airproof-{os.getuid()}"
 
 
+def test_a_relative_directory_is_that_of_whoever_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIRPROOF_RUNTIME_DIR", "here")
+    assert runtime_directory() == tmp_path / "here"
+
+
 def test_ports_are_locked_where_runs_with_another_runtime_directory_see_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
-from airproof.supervision import Supervisor
+import pytest
+
+from airproof.supervision import Supervisor, client, sweeping
+from airproof.supervision.runs import Run
 from airproof.supervision.sweeping import sweep
 
 
@@ -26,6 +30,27 @@ def test_the_next_start_removes_what_a_killed_supervisor_left(runtime: Path, tmp
     assert [directory.parent.exists() for directory in directories] == [False, False]
     assert (tmp_path / "undone").exists()
     assert not first.run_directory.exists()
+
+
+def test_what_a_run_left_is_removed_though_nothing_can_be_written(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    first = Supervisor.start(label="first")
+    kill(first)
+    monkeypatch.setattr(sweeping, "write_undo", no_space)
+    assert sweep().failures == []
+    assert not first.run_directory.exists()
+
+
+def test_a_kept_run_that_is_dead_and_just_being_swept_is_none(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Supervisor.start(label="first", keep=True)
+    run = Run.read(first.run_directory)
+    kill(first)
+    monkeypatch.setattr(client, "find_kept", lambda label: run)
+    assert Supervisor.find("first") is None
 
 
 def test_a_failed_undo_command_is_tried_again_by_the_next_sweep_for_a_day(runtime: Path, tmp_path: Path) -> None:

@@ -16,6 +16,11 @@ def test_a_token_says_who_calls() -> None:
     assert verify_token(SECRET, issue_token(SECRET, "api-gateway", "user-service"), "user-service") == "api-gateway"
 
 
+def test_a_caller_s_clock_may_be_a_little_ahead() -> None:
+    early = issue_token(SECRET, "api-gateway", "user-service", now=time.time() + 1)
+    assert verify_token(SECRET, early, "user-service") == "api-gateway"
+
+
 @pytest.mark.parametrize(
     "token",
     [
