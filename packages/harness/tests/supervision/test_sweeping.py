@@ -14,6 +14,7 @@ from airproof.supervision.sweeping import sweep
 def kill(supervisor: Supervisor) -> None:
     assert supervisor._launched
     supervisor._launched.process.kill()
+    supervisor._launched.process.wait(10)
     supervisor.close()
 
 
