@@ -5,7 +5,7 @@ from threading import Event
 import pytest
 
 from airproof.environment.capabilities import ProcessState
-from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, UsageError
+from airproof.errors import FaultNotHealed, FaultNotObserved, FaultUnsupported, NotReady, UsageError
 from airproof.faults.nemesis import Anchor, Disturbance, Nemesis, Schedule
 from airproof.wire.rules import Moment
 
@@ -98,6 +98,25 @@ def test_who_is_asked_to_stop_gets_its_message_and_nobody_else_waits_for_it(wire
         client.ask("INCR", "x")
         nodes.may_end.set()
     assert nodes.done[:2] == ["suspend desk", "terminate till"]
+
+
+class Stubborn(Nodes):
+    """Nodes that cannot be suspended."""
+
+    def suspend(self, node: str) -> ProcessState:
+        raise NotReady(f"{node} cannot be suspended")
+
+
+def test_what_could_not_begin_leaves_its_process_to_others(wired_cell: WiredCell) -> None:
+    wired_cell.processes = nodes = Stubborn()
+    freeze, kill = Disturbance("suspended", ("till",), start=at(1)), Disturbance("killed", ("till",), start=at(2))
+    with (
+        pytest.raises(NotReady, match="cannot be suspended"),
+        Nemesis(wired_cell, Schedule((freeze, kill))),
+        Client(wired_cell) as client,
+    ):
+        assert all(client.ask("INCR", "x") for _ in range(2))
+    assert nodes.done == ["kill till", "start till"]
 
 
 def test_what_never_came_about_is_said(wired_cell: WiredCell, nodes: Nodes) -> None:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from airproof.wire.protocols.kafka.compression import CODECS
 from airproof.wire.protocols.kafka.primitives import write_varint
-from airproof.wire.protocols.kafka.records import CONTROL, HEADER, LENGTH_END, MAGIC, Record
+from airproof.wire.protocols.kafka.records import CONTROL, HEADER, LENGTH_END, MAGIC
+
+
+class Record(NamedTuple):
+    """A record; its offset and timestamp (in milliseconds) are counted from its batch's."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[bytes, bytes | None], ...] = ()
 
 
 def write_batch(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from airproof.wire.protocols.kafka.compression import CODECS, XERIAL, CannotUnpack, unpack
 from airproof.wire.protocols.kafka.contents import CONTENT_LIMIT_BYTES, Records
 from airproof.wire.protocols.kafka.primitives import MalformedMessage
-from airproof.wire.protocols.kafka.records import HEADER, Record, read_batches, read_records
+from airproof.wire.protocols.kafka.records import HEADER, read_batches, read_keys
 
-from .batches import write_batch, write_record
+from .batches import Record, write_batch, write_record
 
 cramjam = pytest.importorskip("cramjam")
 
@@ -111,6 +111,11 @@ def test_the_broker_s_own_marks_are_no_records() -> None:
     assert records.fields() == {"records": 0, "keys": "", "compression": ""}
 
 
+def test_keys_are_those_of_the_records_that_have_one() -> None:
+    records = write_record(record(0, b"one", b"k")) + write_record(record(1, None)) + write_record(record(2, b"", b""))
+    assert list(read_keys(records, 3)) == [b"k", None, b""]
+
+
 def test_a_record_that_is_cut_off_is_malformed() -> None:
     with pytest.raises(MalformedMessage):
-        list(read_records(write_record(record(0, b"one"))[:-1], 1))
+        list(read_keys(write_record(record(0, b"one"))[:-1], 1))

@@ -15,11 +15,10 @@ from airproof.wire.protocols import session_factory
 from airproof.wire.protocols.kafka import KafkaSession
 from airproof.wire.protocols.kafka.apis import api_named, apis
 from airproof.wire.protocols.kafka.contents import first_error
-from airproof.wire.protocols.kafka.records import Record
 from airproof.wire.protocols.kafka.topics import TopicNames
 from airproof.wire.session import REQUEST_LIMIT_BYTES, Exchange, Segment, Sender, Session
 
-from .batches import write_batch
+from .batches import Record, write_batch
 
 BROKER = ("kafka.internal", 9092)
 WIRE = ("127.0.0.1", 40_001)

@@ -13,6 +13,7 @@ When it is ready it prints one line of JSON: `{"control": [host, port], "links":
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
@@ -28,6 +29,12 @@ from airproof.errors import UsageError
 from airproof.wire.server import FIRST_LOOK_S, Control, link_spec
 from airproof.wire.service import Service
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Of `malloc.h`."""
+
+KEPT_BYTES = 32 * 1024 * 1024
+"""So much memory that was freed is kept; more than that is given back to the system."""
+
 
 def main(arguments: list[str]) -> int:
     """Runs until SIGTERM or SIGINT, or the end of standard input if the configuration says so."""
@@ -35,6 +42,7 @@ def main(arguments: list[str]) -> int:
         text = Path(arguments[0]).read_text() if arguments else sys.stdin.readline()
         configuration = json.loads(text)
         allow_many_files()
+        keep_freed_memory()
         _runner()(_run(configuration))
     except (UsageError, ValueError, KeyError, OSError) as error:
         sys.stderr.write(f"airproof.wire: {type(error).__name__}: {error}\n")
@@ -101,3 +109,10 @@ def allow_many_files() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc use again what a large message needed; a new page for every 4 KiB takes longer than reading them."""
+    with suppress(AttributeError):  # another C library
+        for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            ctypes.CDLL(None).mallopt(parameter, KEPT_BYTES)

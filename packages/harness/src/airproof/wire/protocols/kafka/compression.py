@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 import zlib
 
+from airproof.wire.protocols.kafka.primitives import Bytes
+
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 """By their number in a batch's attributes."""
 
@@ -22,8 +24,8 @@ class CannotUnpack(ValueError):
     """The bytes are not what the codec makes, or there would be too many of them."""
 
 
-def unpack(codec: str, data: bytes, limit_bytes: int) -> bytes:
-    """The bytes that were packed.
+def unpack(codec: str, data: Bytes, limit_bytes: int) -> Bytes:
+    """The bytes that were packed, in memory of their own only where they were.
 
     Raises:
         CannotUnpack: broken, or more than `limit_bytes`.
@@ -34,12 +36,12 @@ def unpack(codec: str, data: bytes, limit_bytes: int) -> bytes:
         raise CannotUnpack(f"{codec}: more than {limit_bytes} bytes")
     if codec == "gzip":
         return _gunzip(data, limit_bytes)
-    if codec == "snappy" and data.startswith(XERIAL):
+    if codec == "snappy" and data[: len(XERIAL)] == XERIAL:
         return _unpack_xerial(data, limit_bytes)
     return _unpack_into(codec, data, limit_bytes)
 
 
-def _gunzip(data: bytes, limit_bytes: int) -> bytes:
+def _gunzip(data: Bytes, limit_bytes: int) -> bytes:
     stream = zlib.decompressobj(GZIP_WINDOW)
     try:
         unpacked = stream.decompress(data, limit_bytes)
@@ -50,7 +52,7 @@ def _gunzip(data: bytes, limit_bytes: int) -> bytes:
     return unpacked
 
 
-def _unpack_xerial(data: bytes, limit_bytes: int) -> bytes:
+def _unpack_xerial(data: Bytes, limit_bytes: int) -> bytes:
     unpacked = bytearray()
     at = XERIAL_HEADER_BYTES
     while at < len(data):
@@ -62,7 +64,7 @@ def _unpack_xerial(data: bytes, limit_bytes: int) -> bytes:
     return bytes(unpacked)
 
 
-def _unpack_into(codec: str, data: bytes, limit_bytes: int) -> bytes:
+def _unpack_into(codec: str, data: Bytes, limit_bytes: int) -> bytes:
     import cramjam
 
     # Pages of the target that nothing is written to cost nothing.

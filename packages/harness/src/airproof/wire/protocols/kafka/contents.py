@@ -14,8 +14,8 @@ from typing import Any
 
 from airproof.wire.protocols.kafka.compression import CannotUnpack
 from airproof.wire.protocols.kafka.errors import error_name
-from airproof.wire.protocols.kafka.primitives import MalformedMessage
-from airproof.wire.protocols.kafka.records import read_batches, read_records
+from airproof.wire.protocols.kafka.primitives import Bytes, MalformedMessage
+from airproof.wire.protocols.kafka.records import read_batches, read_keys
 from airproof.wire.protocols.kafka.schema import UNKNOWN_TAGS, Message
 from airproof.wire.protocols.kafka.topics import TopicNames
 from airproof.wire.session import Exchange
@@ -40,19 +40,24 @@ class Records:
     """What a request or reply carries in record batches.
 
     Attributes:
-        content: the unpacked batches: keys, values and headers of their records with a few bytes between them.
+        parts: the unpacked batches: keys, values and headers of their records with a few bytes between them.
         count: of records.
         codecs: how batches were packed.
         keys: the first `KEYS_LIMIT` of those that have one.
     """
 
-    content: bytearray = field(default_factory=bytearray)
+    parts: list[Bytes] = field(default_factory=list)
     count: int = 0
     codecs: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     budget: int = CONTENT_LIMIT_BYTES
 
-    def add(self, data: bytes | None) -> None:
+    @property
+    def content(self) -> bytes:
+        """All parts."""
+        return b"".join(self.parts)
+
+    def add(self, data: Bytes | None) -> None:
         """Adds those of a partition; the broker's own marks do not count."""
         for batch in read_batches(data or b""):
             if batch.control:
@@ -65,16 +70,16 @@ class Records:
             except CannotUnpack:
                 # Nothing more is tried: a thousand batches that claim to be long must not cost a thousand times.
                 self.budget = 0
-                self.content += batch.packed
+                self.parts.append(batch.packed)
                 continue
             self.budget -= len(records)
-            self.content += records
+            self.parts.append(records)
             self._add_keys(records, batch.number)
 
-    def _add_keys(self, records: bytes, count: int) -> None:
-        found = islice(read_records(records, count), KEYS_LIMIT - len(self.keys))
+    def _add_keys(self, records: Bytes, count: int) -> None:
+        found = islice(read_keys(records, count), KEYS_LIMIT - len(self.keys))
         with suppress(MalformedMessage):
-            self.keys += [record.key.decode(errors="replace") for record in found if record.key is not None]
+            self.keys += [key.decode(errors="replace") for key in found if key is not None]
 
     def fields(self) -> dict[str, str | int]:
         """The fields `records`, `key` (the first), `keys` and `compression`."""
@@ -125,7 +130,7 @@ def take_produced(request: Message, exchange: Exchange) -> None:
         for partition in topic["PartitionData"]:
             records.add(partition.pop("Records"))
     exchange.fields |= records.fields()
-    exchange.content = bytes(records.content)
+    exchange.content = records.content
 
 
 def take_fetched(reply: Message, exchange: Exchange, names: TopicNames) -> None:
@@ -138,7 +143,7 @@ def take_fetched(reply: Message, exchange: Exchange, names: TopicNames) -> None:
         for partition in filled:
             records.add(partition.pop("Records"))
     exchange.fields |= topic_fields({"Responses": topics}, names) | records.fields()
-    exchange.content = bytes(records.content)
+    exchange.content = records.content
 
 
 def first_error(body: Any) -> str:

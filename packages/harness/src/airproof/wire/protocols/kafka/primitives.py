@@ -12,6 +12,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
+Bytes = bytes | memoryview
 Reader = Callable[[bytes, int], tuple[Any, int]]
 Writer = Callable[[bytearray, Any], None]
 
@@ -20,7 +21,7 @@ class MalformedMessage(ValueError):
     """The bytes are not what the schema says."""
 
 
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: Bytes, at: int) -> tuple[int, int]:
     """An unsigned number, seven bits in a byte, the lowest first."""
     value = shift = 0
     while True:
@@ -42,7 +43,7 @@ def write_varint(out: bytearray, value: int) -> None:
     out.append(value)
 
 
-def read_signed(data: bytes, at: int) -> tuple[int, int]:
+def read_signed(data: Bytes, at: int) -> tuple[int, int]:
     """A zigzag number, as in records."""
     value, at = read_varint(data, at)
     return (value >> 1) ^ -(value & 1), at
@@ -50,10 +51,16 @@ def read_signed(data: bytes, at: int) -> tuple[int, int]:
 
 def take(data: bytes, at: int, size: int) -> tuple[bytes, int]:
     """The next `size` bytes."""
+    end = end_of(data, at, size)
+    return data[at:end], end
+
+
+def end_of(data: Bytes, at: int, size: int) -> int:
+    """Where the next `size` bytes end."""
     end = at + size
     if size < 0 or end > len(data):
         raise MalformedMessage(f"{size} bytes at {at} of {len(data)}")
-    return data[at:end], end
+    return end
 
 
 def _fixed(layout: str) -> tuple[Reader, Writer]:
@@ -118,18 +125,24 @@ def _text(value: bytes) -> str:
 
 
 def sized(kind: str, *, compact: bool, nullable: bool) -> tuple[Reader, Writer]:
-    """A string, bytes or records; None is null, where that is allowed."""
-    read_length, write_length = length_of(kind, compact=compact)
-    text = kind == "string"
+    """A string, bytes or records; None is null, where that is allowed.
 
-    def read(data: bytes, at: int) -> tuple[str | bytes | None, int]:
+    Records are a view of the message's bytes: copying them would take longer than all else that is read of it.
+    """
+    read_length, write_length = length_of(kind, compact=compact)
+    text, records = kind == "string", kind == "records"
+
+    def read(data: bytes, at: int) -> tuple[str | Bytes | None, int]:
         length, at = read_length(data, at)
         if length == -1 and nullable:
             return None, at
+        if records:
+            end = end_of(data, at, length)
+            return memoryview(data)[at:end], end
         value, at = take(data, at, length)
         return (_text(value) if text else value), at
 
-    def write(out: bytearray, value: str | bytes | None) -> None:
+    def write(out: bytearray, value: str | Bytes | None) -> None:
         if value is None:
             write_length(out, -1)
             return

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from airproof.wire.protocols.kafka.compression import CODECS, unpack
-from airproof.wire.protocols.kafka.primitives import MalformedMessage, read_signed, take
+from airproof.wire.protocols.kafka.primitives import Bytes, MalformedMessage, end_of, read_signed
 
 HEADER = Struct(">qiibIhiqqqhii")
 """Base offset, length, leader epoch, magic, checksum, attributes, last offset delta, base and greatest timestamp,
@@ -19,6 +19,9 @@ producer id, producer epoch, base sequence, number of records."""
 
 LENGTH_END = 12
 """A batch's length counts from here."""
+
+ATTRIBUTES_BYTES = 1
+"""Of a record, after its length."""
 
 MAGIC = 2
 CODEC_MASK = 0x07
@@ -30,12 +33,12 @@ class Batch(NamedTuple):
 
     Attributes:
         header: the values of `HEADER`.
-        packed: its records, as `codec` packed them.
+        packed: its records, as `codec` packed them; a view of the message's bytes.
         number: of records.
     """
 
     header: tuple[int, ...]
-    packed: bytes
+    packed: Bytes
 
     @property
     def codec(self) -> str:
@@ -51,7 +54,7 @@ class Batch(NamedTuple):
         """Whether it is a mark of the broker's: a transaction's end."""
         return bool(self.header[5] & CONTROL)
 
-    def unpacked(self, limit_bytes: int) -> bytes:
+    def unpacked(self, limit_bytes: int) -> Bytes:
         """Its records, of at most so many bytes.
 
         Raises:
@@ -60,22 +63,7 @@ class Batch(NamedTuple):
         return unpack(self.codec, self.packed, limit_bytes)
 
 
-class Record(NamedTuple):
-    """One record.
-
-    Attributes:
-        offset: counted from its batch's base offset.
-        timestamp: in milliseconds, counted from its batch's base timestamp.
-    """
-
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[bytes, bytes | None], ...] = ()
-
-
-def read_batches(data: bytes) -> Iterator[Batch]:
+def read_batches(data: Bytes) -> Iterator[Batch]:
     """The batches of a partition; what is no batch is left out, and a last one that is cut off."""
     at = 0
     while at + HEADER.size <= len(data):
@@ -87,8 +75,8 @@ def read_batches(data: bytes) -> Iterator[Batch]:
         at = end
 
 
-def read_records(records: bytes, count: int) -> Iterator[Record]:
-    """A batch's records, one after the other.
+def read_keys(records: Bytes, count: int) -> Iterator[bytes | None]:
+    """The keys of a batch's records, one after the other; None of a record without one.
 
     Raises:
         MalformedMessage: they are not that many, or no records.
@@ -97,26 +85,15 @@ def read_records(records: bytes, count: int) -> Iterator[Record]:
     try:
         for _ in range(count):
             size, at = read_signed(records, at)
-            content, at = take(records, at, size)
-            yield _record(content)
+            end = end_of(records, at, size)
+            yield _key(records, at + ATTRIBUTES_BYTES)
+            at = end
     except IndexError as error:
         raise MalformedMessage("a record is cut off") from error
 
 
-def _record(data: bytes) -> Record:
-    timestamp, at = read_signed(data, 1)
-    offset, at = read_signed(data, at)
-    key, at = _read_bytes(data, at)
-    value, at = _read_bytes(data, at)
-    count, at = read_signed(data, at)
-    headers = []
-    for _ in range(count):
-        name, at = _read_bytes(data, at)
-        content, at = _read_bytes(data, at)
-        headers.append((name or b"", content))
-    return Record(offset, timestamp, key, value, tuple(headers))
-
-
-def _read_bytes(data: bytes, at: int) -> tuple[bytes | None, int]:
-    size, at = read_signed(data, at)
-    return (None, at) if size == -1 else take(data, at, size)
+def _key(records: Bytes, at: int) -> bytes | None:
+    _timestamp, at = read_signed(records, at)
+    _offset, at = read_signed(records, at)
+    size, at = read_signed(records, at)
+    return None if size == -1 else bytes(records[at : end_of(records, at, size)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -128,13 +129,13 @@ def describe(pending: Pending, frame: bytes, names: TopicNames) -> None:
     exchange, api, version = pending.exchange, pending.api, pending.version
     exchange.fields.update(api=api.name, version=version)
     try:
-        client, at = _client_id(frame, flexible=api.flexible(version))
-        exchange.fields["client_id"] = client
-        exchange.content = b"" if api.name in SECRET else frame[at:]
-        body = api.request(version).decode(frame, at)
+        exchange.fields["client_id"], at = _client_id(frame, flexible=api.flexible(version))
     except (struct.error, IndexError, MalformedMessage):
         return
-    exchange.fields.update(request_fields(body, names))
-    if api.name == "Produce":
-        take_produced(body, exchange)
-    pending.body = body
+    with suppress(MalformedMessage):
+        pending.body = api.request(version).decode(frame, at)
+        exchange.fields.update(request_fields(pending.body, names))
+    if pending.body and api.name == "Produce":
+        take_produced(pending.body, exchange)
+    elif api.name not in SECRET:
+        exchange.content = frame[at:]
