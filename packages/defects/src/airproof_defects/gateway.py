@@ -436,4 +436,32 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW602",
+        category="GATEWAY",
+        what="for whom a request is passed on is kept where all requests share it, while its body is waited for",
+        trigger="a request whose body comes in two pieces, and somebody else's in between",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "        self._settings = settings\n",
+                "        self._settings = settings\n        self.on_behalf: dict[str, str] = {}\n",
+            ),
+            Edit(
+                "kit/service_client.py",
+                '            "X-Correlation-ID": logs.current_correlation(),\n',
+                '            "X-Correlation-ID": logs.current_correlation(),\n            **self.on_behalf,\n',
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "    identity = await _identity(request, client, path)\n",
+                "    client.on_behalf = await _identity(request, client, path)\n",
+            ),
+            Edit(
+                "services/api_gateway/entrypoints/http.py",
+                "        headers=headers | identity,\n",
+                "        headers=headers,\n",
+            ),
+        ),
+    ),
 )

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 from uuid import uuid4
@@ -241,7 +241,7 @@ class Requests:
             headers[REQUEST if request.route.body else CORRELATION] = request.correlation_id.encode("latin-1")
         if request.key:
             headers["Idempotency-Key"] = request.key.encode("latin-1")
-        if request.raw is not None or request.content_type:
+        if request.raw is not None or request.content_type or request.halfway:
             headers["Content-Type"] = request.content_type or "application/json"
         return headers
 
@@ -252,7 +252,8 @@ class Requests:
         if request.route.body is None:
             return {}
         fields = {**self.body(request.route, request.about), **request.fields}
-        return {"json": {name: value for name, value in fields.items() if name != request.left_out}}
+        sent = {name: value for name, value in fields.items() if name != request.left_out}
+        return {"content": _halves(json.dumps(sent).encode(), request.halfway)} if request.halfway else {"json": sent}
 
     def _ask(self, request: Request, service: str, path: str, headers: dict[str, Any]) -> Answer:
         method, body = request.method or request.route.method, self._content(request)
@@ -326,6 +327,12 @@ def _bearer(token: str) -> dict[str, Any]:
 
 def _pieces(body: bytes) -> Iterator[bytes]:
     return (body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES))
+
+
+def _halves(body: bytes, halfway: Callable[[], object]) -> Iterator[bytes]:
+    yield body[: len(body) // 2]
+    halfway()
+    yield body[len(body) // 2 :]
 
 
 def _correlation_ids(answer: httpx.Response) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -117,6 +117,7 @@ class Request:
         method: another than the route's; empty: the route's own.
         chunked: whether the body is sent in pieces, without being told beforehand how long it is.
         content_type: what is said of the kind of the body; empty: as the platform's clients say it.
+        halfway: what is done when half of the body is on its way, before the rest is sent.
         token: what is shown in the place of a token of the session; empty: the session's own.
     """
 
@@ -134,6 +135,7 @@ class Request:
     method: str = ""
     chunked: bool = False
     content_type: str = ""
+    halfway: Callable[[], object] | None = None
     token: str = field(default="", repr=False)
 
 

@@ -234,6 +234,29 @@ def _demand_apart(stage: Stage, route: Route, colleague: EntityRef, slow: Rule) 
         stage.demand(good, "TENANCY", "shown-to-another", promise, f"{right} alone", answer, request)
 
 
+@pytest.mark.covers("GW-2", "SEC-2")
+def test_what_is_said_in_pieces_stays_whose_it_is(stage: Stage) -> None:
+    """While half of what somebody asks for is said, others ask: it is done in the name of who began to say it."""
+    others = [stage.cell.platform.entities(stage.routes[0].entity).create(stage.about.tenant) for _ in range(2)]
+    asked = [replace(stage.rightful(route), user=user) for user in others for route in stage.reading if not route.body]
+    asked += [stage.rightful(route) for route in stage.reading if route.access is Access.ANYBODY]
+    for route in (one for one in stage.routes if one.access in PERSONAL and one.body):
+        correlation_id = f"corr-{stage.about.id}-{route.name}"
+        mine = replace(stage.rightful(route), correlation_id=correlation_id, key=correlation_id)
+        answer = stage.ask(replace(mine, halfway=partial(_ask_all, stage, asked)))
+        promise = "what is said in pieces is done for who says it, whoever else says something meanwhile"
+        alike = answer is not None and answer.status < 400 and set(answer.correlation_ids) == {correlation_id}
+        stage.demand(alike, "GATEWAY", "taken-for-another", promise, f"done, as {correlation_id}", answer, mine)
+        if alike and answer:
+            stage.demand_shown(answer, mine)
+    stage.judge()
+
+
+def _ask_all(stage: Stage, requests: Sequence[Request]) -> None:
+    for request in requests:
+        stage.ask(request)
+
+
 def _wait_shown(stage: Stage, request: Request, own: str) -> None:
     """A new thing may take a moment to appear in a list."""
 
