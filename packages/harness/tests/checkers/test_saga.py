@@ -102,7 +102,8 @@ def test_a_forgotten_saga(completed: Story, names: Names) -> None:
 
 
 def test_more_rivals_complete_than_there_is_room_for(completed: Story, names: Names) -> None:
-    assert "SAGA/wrong-number-completed" in names(completed.judge(completed=0))
+    assert "DBTX/wrong-number-completed" in names(completed.judge(completed=0))
+    assert "SAGA/wrong-number-completed" in names(completed.judge(completed=2))
 
 
 def test_an_effect_that_remains(compensated: Story, names: Names) -> None:

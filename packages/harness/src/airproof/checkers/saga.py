@@ -59,7 +59,8 @@ def _winners(observation: SagaObservation, expectation: Expectation) -> Iterator
     completed = [readout.saga_id for readout in observation.sagas if readout.state is SagaState.COMPLETED]
     if len(completed) != expectation.completed:
         yield Anomaly(
-            SAGA,
+            # Who has seen in its transaction that there is room, as its rivals have in theirs.
+            "DBTX" if len(completed) > expectation.completed else SAGA,
             "wrong-number-completed",
             "of rivals, exactly as many succeed as there is room for",
             f"{expectation.completed} completed",
