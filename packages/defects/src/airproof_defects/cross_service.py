@@ -1078,4 +1078,29 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="XS605",
+        category="XSERVICE",
+        what="who was waited for in vain is told as who was not reached, as timeouts are failures of transport too",
+        trigger="a service that hangs",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                "        except httpx.TimeoutException as failure:\n"
+                '            raise ApiError(504, "upstream-timeout", f"{service} did not answer in time") '
+                "from failure\n",
+                "",
+            ),
+            Edit(
+                "kit/service_client.py",
+                '            raise ApiError(503, "upstream-unavailable", f"{service} cannot be reached") '
+                "from failure\n",
+                '            raise ApiError(503, "upstream-unavailable", f"{service} cannot be reached") '
+                "from failure\n"
+                "        except httpx.TimeoutException as failure:\n"
+                '            raise ApiError(504, "upstream-timeout", f"{service} did not answer in time") '
+                "from failure\n",
+            ),
+        ),
+    ),
 )

@@ -22,7 +22,8 @@ from airproof.waiting import wait_until
 LONGEST_ERROR, AGAIN_S = 300, 60.0
 LONGEST_PAGE, WAIT_S = 100, 10.0
 REFUSALS = frozenset({401, 403, 404})
-UNAVAILABLE = frozenset({502, 503, 504})
+TIMED_OUT = 504
+UNAVAILABLE = frozenset({502, 503, TIMED_OUT})
 PASSING = frozenset({408, 409, 425, 429})
 """Refusals that there may be no cause for a moment later."""
 PERSONAL = frozenset({Access.OWNER, Access.TENANT, Access.USER, Access.SELF})

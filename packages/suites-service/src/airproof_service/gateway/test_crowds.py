@@ -22,10 +22,10 @@ from airproof.platform.requests import Answer, Request
 from airproof.waiting import wait_until
 from airproof.wire import Rule, Wire, http, on, postgres, redis
 from airproof.wire.holding import outcome_of
-from airproof_service.stage import PERSONAL, WAIT_S, Stage
+from airproof_service.stage import PERSONAL, TIMED_OUT, WAIT_S, Stage
 
 USERS, REQUESTS, CONNECTED = 24, 96, 250
-SOON_S, TIMED_OUT = 9.0, 504
+SOON_S = 9.0
 OVERTAKES_S, MEET_S = 0.5, 0.5
 """How long somebody is given to overtake what is held; and many to meet, sooner than any of them may give up."""
 

@@ -21,9 +21,9 @@ from airproof_service.mistakes import (
     wrong_places,
     wrong_queries,
 )
-from airproof_service.stage import WAIT_S, Stage
+from airproof_service.stage import TIMED_OUT, WAIT_S, Stage
 
-NOT_RIGHT, TOO_LATE = frozenset({400, 422}), 504
+NOT_RIGHT = frozenset({400, 422})
 NOT_THERE = NOT_RIGHT | {401, 404, 405}
 SPELLED = ("application/json; charset=utf-8", "Application/JSON")
 """How clients say, too, what kind of content they send."""
@@ -42,7 +42,7 @@ def test_what_is_not_right_is_refused_and_changes_nothing(stage: Stage) -> None:
             promise, expected = "a request that is not right is refused as such", " or ".join(map(str, sorted(known)))
             good = answer is not None and answer.status in known
             stage.demand(good, "CONTRACT", "invalid-accepted", promise, expected, answer, request)
-            if answer is None or answer.status == TOO_LATE:
+            if answer is None or answer.status == TIMED_OUT:
                 # Nor would the next one be answered in time.
                 stage.judge()
             _demand_no_echo(stage, answer, request)
