@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 from typing import Any
@@ -16,16 +17,21 @@ from pyairtable_reference.kit.service_client import ServiceClient
 from pyairtable_reference.kit.settings import Settings
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+CONNECTIONS = 200
+"""As many as a service gets at once."""
 
 
-def client_of(port: int, *, delivery_timeout_s: float = 10.0) -> ServiceClient:
+def client_of(port: int, *more: int, delivery_timeout_s: float = 10.0) -> ServiceClient:
+    """A client that knows a user-service, and others at more ports."""
+    others = {f"service-{number}": at for number, at in enumerate(more)}
+    upstreams = {name: f"http://127.0.0.1:{at}" for name, at in {"user-service": port, **others}.items()}
     environment = {
         "DELIVERY_TIMEOUT_S": str(delivery_timeout_s),
         "SERVICE_NAME": "api-gateway",
         "PORT": "1",
         "SERVICE_SECRET": "s" * 40,
         "ADMIN_KEY": "operator",
-        "UPSTREAMS": f'{{"user-service": "http://127.0.0.1:{port}"}}',
+        "UPSTREAMS": json.dumps(upstreams),
     }
     return ServiceClient(Settings.from_environment(environment))
 
@@ -77,6 +83,36 @@ def test_an_answer_that_comes_too_slowly_is_not_waited_for() -> None:
             assert (answer.value.status, answer.value.code) == (504, "upstream-timeout")
             await client.close()
             await asyncio.wait_for(ended.wait(), 10.0)
+
+    uvloop.run(scenario())
+
+
+def test_a_service_that_hangs_takes_no_connections_from_others() -> None:
+    async def scenario() -> None:
+        waiting = asyncio.Semaphore(0)
+
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            waiting.release()
+            await reader.read()
+            writer.close()
+
+        async with (
+            await asyncio.start_server(say_nothing, "127.0.0.1", 0) as hanging,
+            await asyncio.start_server(echo_once, "127.0.0.1", 0) as well,
+        ):
+            client = client_of(*(server.sockets[0].getsockname()[1] for server in (hanging, well)))
+            calls = [asyncio.create_task(client.call("user-service", "GET", "/")) for _ in range(2 * CONNECTIONS)]
+            try:
+                for _ in range(CONNECTIONS):
+                    await waiting.acquire()
+                answer = await asyncio.wait_for(client.call("service-0", "GET", "/"), 5.0)
+            finally:
+                for one in calls:
+                    one.cancel()
+                await asyncio.wait(calls)
+                await client.close()
+        assert answer.status_code == 200
 
     uvloop.run(scenario())
 
