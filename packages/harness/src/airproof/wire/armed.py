@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from airproof.wire.rules import BYTES, CONNECT, ESTABLISHED, Condition, Needle, Rule, Scope, Test
+from airproof.wire.searching import LONG_BYTES, holds
 from airproof.wire.session import Exchange
 
 _FORGET_AFTER = 10_000
@@ -264,7 +265,9 @@ class Candidates:
         """Those that this message may match, in order: not sure, but soon said."""
         content, fields = exchange.content, exchange.fields
         found = []
-        if len(content) >= self._shortest:  # shorter content holds none of them
+        if len(content) >= LONG_BYTES:
+            found = [armed for literal, armed in self._by_literal if holds(content, literal)]
+        elif len(content) >= self._shortest:  # shorter content holds none of them
             found = [armed for literal, armed in self._by_literal if literal in content]
         for name, by_value in self._by_value.items():
             found += by_value.get(str(fields.get(name)), ())
