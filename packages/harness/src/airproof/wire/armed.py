@@ -234,9 +234,10 @@ def _test(condition: Condition, captures: Captures) -> Callable[[str | int], boo
 
 def _needle(needle: Needle, captures: Captures) -> Callable[[bytes], bool]:
     if not needle.captured:
-        return lambda content: needle.data in content
+        return lambda content: holds(content, needle.data)
     return lambda content: any(
-        one.value and one.value.encode(errors="surrogateescape") in content for one in captures.values(needle.captured)
+        one.value and holds(content, one.value.encode(errors="surrogateescape"))
+        for one in captures.values(needle.captured)
     )
 
 

@@ -19,6 +19,6 @@ with suppress(AttributeError):  # POSIX has it since 2024; most systems had it l
 
 def holds(content: bytes, literal: bytes) -> bool:
     """Whether the literal is in the content."""
-    if _memmem is None:
+    if _memmem is None or len(content) < LONG_BYTES:
         return literal in content
     return _memmem(content, len(content), literal, len(literal)) is not None
