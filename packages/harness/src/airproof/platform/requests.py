@@ -117,7 +117,7 @@ class Request:
         method: another than the route's; empty: the route's own.
         chunked: whether the body is sent in pieces, without being told beforehand how long it is.
         content_type: what is said of the kind of the body; empty: as the platform's clients say it.
-        halfway: what is done when half of the body is on its way, before the rest is sent.
+        halfway: what is done when half of the route's body is on its way, before the rest is sent.
         token: what is shown in the place of a token of the session; empty: the session's own.
     """
 

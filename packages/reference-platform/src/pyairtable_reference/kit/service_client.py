@@ -73,8 +73,8 @@ class ServiceClient:
         """Calls a service and returns whatever it answers.
 
         Raises:
-            ApiError: it does not answer: 503 if nothing was reached, 504 if it took too long. 400 if it cannot be
-                asked so.
+            ApiError: it does not answer: 503 if it was not reached or broke off, 504 if it took too long. 400 if it
+                cannot be asked so.
         """
         own = self._settings
         identity = {

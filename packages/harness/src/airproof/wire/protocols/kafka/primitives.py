@@ -13,6 +13,8 @@ from struct import Struct
 from typing import Any
 
 Bytes = bytes | memoryview
+"""A message's own, or a view of a part of them."""
+
 Reader = Callable[[bytes, int], tuple[Any, int]]
 Writer = Callable[[bytearray, Any], None]
 
