@@ -39,22 +39,6 @@ def build() -> Builds:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB; needs root."""
-    mounted = tmp_path / "small"
-    mounted.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mounted)], capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip("only root can mount")
-    try:
-        yield mounted
-    finally:
-        subprocess.run(["umount", str(mounted)], check=True)
-
-
-@pytest.fixture
 def make_read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
     """Makes a directory read-only for this very user: by its mode, or for root, whom modes do not stop, by a mount."""
     mounted: list[Path] = []
@@ -177,6 +161,22 @@ def test_what_a_killed_removal_left_goes_with_the_next_build(cache: Cache, build
     left.mkdir(parents=True)
     cache.provide("things", "k", build)
     assert not left.exists()
+
+
+def test_what_a_killed_builder_left_goes_with_the_next_build_of_another(cache: Cache, build: Builds) -> None:
+    left = cache.root / "things" / ".building-old"
+    left.mkdir(parents=True)
+    cache.provide("things", "k", build)
+    assert not left.exists()
+
+
+def test_who_builds_now_is_left_alone(cache: Cache, build: Builds) -> None:
+    def build_beside_another(directory: Path) -> None:
+        build(directory)
+        cache.provide("things", "other", build)
+
+    entry = cache.provide("things", "k", build_beside_another)
+    assert entry == cache.root / "things" / "k" / "content"
 
 
 def test_what_a_killed_builder_left_is_no_obstacle(cache: Cache, build: Builds) -> None:

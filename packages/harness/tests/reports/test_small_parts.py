@@ -74,6 +74,11 @@ def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
         ReportDirectory.claim(tmp_path / "file" / "local")
 
 
+def test_a_full_disk_is_said_before_the_run(small_disk: Path) -> None:
+    with pytest.raises(UsageError, match=r"^no space for reports in '.*/local': 16 MB needed, \d MB free; free some"):
+        ReportDirectory.claim(small_disk / "local")
+
+
 def test_tests_have_different_files_even_if_their_names_look_alike() -> None:
     directory = ReportDirectory(Path("r"))
     assert directory.history("t.py::a[x/y]") != directory.history("t.py::a[x-y]")

@@ -32,6 +32,14 @@ def test_a_directory_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: py
         Supervisor.start(label="test")
 
 
+def test_a_full_disk_is_one_clear_line(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRPROOF_RUNTIME_DIR", str(small_disk))
+    (small_disk / "all").write_bytes(bytes(2**20))
+
+    with pytest.raises(ProviderUnavailable, match=r"^cannot make a directory for the run: .*set AIRPROOF_RUNTIME_DIR"):
+        Supervisor.start(label="test")
+
+
 def test_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import re
+import shutil
 from pathlib import Path
 from typing import TextIO
 
 from airproof.errors import UsageError
+
+_NEEDED_MB = 16
 
 
 class ReportDirectory:
@@ -27,7 +30,7 @@ class ReportDirectory:
         """The directory for a new run, emptied of the last one; `wanted-2` and so on while another run uses it.
 
         Raises:
-            UsageError: it cannot be written to.
+            UsageError: it cannot be written to, or its disk is full.
         """
         number = 1
         while True:
@@ -85,6 +88,7 @@ class ReportDirectory:
 
     def _try_lock(self) -> bool:
         self.path.mkdir(parents=True, exist_ok=True)
+        self._demand_space()
         lock = (self.path / ".lock").open("w", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,6 +102,14 @@ class ReportDirectory:
         tests = [*self.path.glob("histories/*.json*"), *self.path.glob("logs/*.log")]
         for file in (*tests, self.html, self.ledger, self.junit):
             file.unlink(missing_ok=True)
+
+    def _demand_space(self) -> None:
+        free_mb = shutil.disk_usage(self.path).free // 2**20
+        if free_mb < _NEEDED_MB:
+            raise UsageError(
+                f"no space for reports in {str(self.path)!r}: {_NEEDED_MB} MB needed, {free_mb} MB free; "
+                "free some, or set --airproof-report to another disk"
+            )
 
 
 def _slug(nodeid: str) -> str:

@@ -93,9 +93,13 @@ class Run:
         A sweeper that looks in between sees an empty file and leaves it alone.
         """
         descriptor = os.open(self.label_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         data = {**asdict(self), "directory": str(self.directory), "roots": [str(root) for root in self.roots]}
-        os.write(descriptor, json.dumps(data).encode())
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, json.dumps(data).encode())
+        except OSError:
+            os.close(descriptor)
+            raise
         return descriptor
 
     @classmethod

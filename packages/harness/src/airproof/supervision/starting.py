@@ -54,7 +54,9 @@ def launch_supervisor(*, label: str, keep: bool) -> Launched:
         run = new_run(label, keep=keep)
         lock = run.write()
     except OSError as error:
-        raise ProviderUnavailable(f"cannot make a directory for the run: {error}") from error
+        raise ProviderUnavailable(
+            f"cannot make a directory for the run: {error}; free some, or set AIRPROOF_RUNTIME_DIR to another disk"
+        ) from error
     ours: int | None = None
     inherited = [lock]
     try:

@@ -31,6 +31,7 @@ BUILDING_TIMEOUT_S = 600.0
 KEPT_ENTRIES_PER_KIND = 8
 MANIFEST = "manifest.json"
 CONTENT = "content"
+_BUILDING = ".building-"
 
 Build = Callable[[Path], None]
 
@@ -113,12 +114,12 @@ class Cache:
     def _build(self, root: Path, kind: str, key: str, build: Build, hashed: Sequence[str], needs_bytes: int) -> Path:
         entry = root / kind / key
         entry.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(entry.parent / f".{key}.lock", f"another run to prepare {kind}/{key}"):
+        with _locked(_lock_file(entry.parent, key), f"another run to prepare {kind}/{key}"):
             if is_whole(entry):
                 return entry / CONTENT
             _remove_aside(entry)
             _demand_space(root, kind, needs_bytes)
-            aside = entry.parent / f".building-{key}"
+            aside = entry.parent / f"{_BUILDING}{key}"
             shutil.rmtree(aside, ignore_errors=True)
             try:
                 (aside / CONTENT).mkdir(parents=True)
@@ -166,6 +167,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _lock_file(kind: Path, key: str) -> Path:
+    return kind / f".{key}.lock"
+
+
 @contextmanager
 def _locked(path: Path, describe: str) -> Iterator[None]:
     with path.open("w") as file:
@@ -211,11 +216,21 @@ def _remove_aside(entry: Path) -> None:
 def _prune(kind: Path, *, keep: str) -> None:
     """Removes the entries that were used longest ago, so that changing schemas do not fill the disk.
 
-    What a removal that was killed left behind goes too.
+    What a killed removal or a killed build left behind goes too.
     """
     for left in kind.glob(".removing-*"):
         shutil.rmtree(left, ignore_errors=True)
+    for left in kind.glob(f"{_BUILDING}*"):
+        with _lock_file(kind, left.name.removeprefix(_BUILDING)).open("w") as lock:
+            if _try_lock(lock.fileno()):
+                shutil.rmtree(left, ignore_errors=True)
     entries = [entry for entry in kind.iterdir() if not entry.name.startswith(".") and entry.name != keep]
-    entries.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for entry in entries[KEPT_ENTRIES_PER_KIND - 1 :]:
+    for entry in sorted(entries, key=_last_used, reverse=True)[KEPT_ENTRIES_PER_KIND - 1 :]:
         _remove_aside(entry)
+
+
+def _last_used(entry: Path) -> float:
+    try:
+        return entry.stat().st_mtime
+    except FileNotFoundError:  # another run makes room too
+        return 0.0
