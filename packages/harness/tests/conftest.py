@@ -27,4 +27,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield mounted
     finally:
-        subprocess.run(["umount", str(mounted)], check=True)
+        if subprocess.run(["umount", str(mounted)], check=False).returncode != 0:
+            subprocess.run(["umount", "--lazy", str(mounted)], check=True)
+            pytest.fail(f"a file of {mounted} is still open")

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from airproof.errors import CleanUpError, UsageError
-from airproof.supervision import GroupInfo, ProcessSpec, Supervisor
+from airproof.errors import CleanUpError, ProviderUnavailable, UsageError
+from airproof.supervision import GroupInfo, ProcessSpec, Supervisor, runs
 from airproof.supervision.runs import MEMORY
 from airproof.waiting import wait_until
 
@@ -47,9 +48,26 @@ def test_a_group_can_be_made_again_after_its_removal(supervisor: Supervisor, mak
 
 
 @pytest.mark.skipif(not MEMORY.is_dir(), reason="no /dev/shm")
-def test_a_directory_is_in_memory_only_if_it_fits(supervisor: Supervisor, runtime: Path) -> None:
+def test_a_directory_is_in_memory_if_it_fits(supervisor: Supervisor) -> None:
     assert MEMORY in supervisor.make_directory("cell", "small", room_mb=0).parents
-    assert runtime in supervisor.make_directory("cell", "large", room_mb=1 << 40).parents
+
+
+def test_too_little_space_is_said_before_the_work(supervisor: Supervisor, runtime: Path) -> None:
+    with pytest.raises(
+        ProviderUnavailable, match=rf"^no space for 10+ MB of data: free are .* in {runtime}/data; free"
+    ):
+        supervisor.make_directory("cell", "large", room_mb=10**12)
+
+
+def test_a_group_is_removed_from_a_full_disk_too(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRPROOF_RUNTIME_DIR", str(small_disk))
+    monkeypatch.setattr(runs, "MEMORY", small_disk / "none")
+    with Supervisor.start(label="test") as supervisor:
+        directory = supervisor.make_directory("cell", "data", room_mb=0)
+        supervisor.on_release("cell", ["true"])
+        (directory / "all").write_bytes(bytes(shutil.disk_usage(small_disk).free))
+        supervisor.remove("cell")
+        assert not directory.exists()
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-rf"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -88,7 +89,7 @@ class Groups:
         return ports
 
     def make_directory(self, name: str, directory: str, room_mb: int) -> Path:
-        """Makes a directory for the group, in memory if there is room."""
+        """Makes a directory for the group, in memory if there is room, else on disk."""
         group = self.use(name)
         if not _NAME.fullmatch(directory):
             raise UsageError(f"{directory!r} cannot be the name of a directory")
@@ -156,11 +157,11 @@ class Groups:
             if not command["needs"] or (needed and not needed.removal and not self._closing):
                 failures += await self._run_command(command["argv"], UNDO_TIMEOUT_S)
             group.undo.pop()
+        failures += await self._delete(group.directories)
         try:
             self._save_undo()
         except OSError as error:
             failures.append(f"cannot write {self._run.undo_file}: {error.strerror}")
-        failures += await self._delete(group.directories)
         self._ports.free(group.ports)
         self._processes.forget(group.name)
         del self._groups[group.name]
@@ -207,10 +208,14 @@ class Groups:
         write_undo(self._run, [command for group in self._groups.values() for command in group.undo])
 
     def _choose_root(self, room_mb: int) -> Path:
-        *preferred, last = self._run.roots
-        for root in preferred:
-            secure_directory(root.parent)
-            free = os.statvfs(root.parent)
-            if free.f_bavail * free.f_frsize >= room_mb << 20:
+        lacking = []
+        for root in self._run.roots:
+            parent = secure_directory(root.parent)
+            free_mb = shutil.disk_usage(parent).free >> 20
+            if free_mb >= room_mb:
                 return secure_directory(root)
-        return secure_directory(last)
+            lacking.append(f"{free_mb} in {parent}")
+        raise ProviderUnavailable(
+            f"no space for {room_mb} MB of data: free are {' and '.join(lacking)}; "
+            "free some, or set AIRPROOF_RUNTIME_DIR to another disk"
+        )

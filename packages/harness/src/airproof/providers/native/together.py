@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from threading import Thread
+
+from airproof.errors import CleanUpError
 
 LINGER_S = 5.0
 
@@ -32,7 +34,8 @@ def together(*tasks: Callable[[], object], give_up: Callable[[], None]) -> None:
             if failure is not None:
                 raise failure
     except BaseException:
-        give_up()
+        with suppress(CleanUpError):  # not what the reader needs; what is left is removed with the run
+            give_up()
         deadline = time.monotonic() + LINGER_S
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
