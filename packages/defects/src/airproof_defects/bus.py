@@ -555,7 +555,9 @@ DEFECTS: tuple[Defect, ...] = (
                 "kit/messaging/consumer.py",
                 "        done = None\n"
                 "        for record in records:\n"
-                "            if partition not in consumer.assignment() or not await self._handle(record, stopping):\n"
+                "            if stopping.is_set() or partition not in consumer.assignment():\n"
+                "                break\n"
+                "            if not await self._handle(record, stopping):\n"
                 "                break\n"
                 "            done = record.offset + 1\n"
                 "        if done is None:\n"

@@ -91,9 +91,9 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="the key of a start is used again for somebody of another name",
         edits=(
             Edit(
-                "services/saga_orchestrator/domain/registration.py",
-                'volatile_input=frozenset({"password_hash"})',
-                'volatile_input=frozenset({"password_hash", "first_name", "last_name"})',
+                "kit/saga/orchestrator.py",
+                "saga.input != start.input",
+                'saga.input["email"] != start.input["email"]',
             ),
         ),
     ),
@@ -509,12 +509,10 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "services/auth_service/domain/passwords.py",
-                "    salt = secrets.token_bytes(16)\n",
-                '    password = unicodedata.normalize("NFKC", password)\n    salt = secrets.token_bytes(16)\n',
+                '    return f"scrypt$',
+                '    password = unicodedata.normalize("NFKC", password)\n    return f"scrypt$',
             ),
-            Edit(
-                "services/auth_service/domain/passwords.py", "import secrets\n", "import secrets\nimport unicodedata\n"
-            ),
+            Edit("services/auth_service/domain/passwords.py", "import json\n", "import json\nimport unicodedata\n"),
         ),
     ),
     Defect(
@@ -773,23 +771,18 @@ DEFECTS: tuple[Defect, ...] = (
         trigger="a letter of one field stands in the next one",
         edits=(
             Edit(
-                "kit/saga/definition.py",
-                "from __future__ import annotations\n\n",
-                "from __future__ import annotations\n\nimport hashlib\n",
+                "kit/saga/orchestrator.py",
+                "BATCH = 50\n",
+                "BATCH = 50\n"
+                "\n"
+                "\n"
+                "def _written_as_one(given: dict[str, object]) -> str:\n"
+                '    return "".join(str(given[name]) for name in sorted(given))\n',
             ),
             Edit(
-                "kit/saga/definition.py",
-                "        return self._stable(one) == self._stable(other)\n"
-                "\n"
-                "    def _stable(self, given: Mapping[str, Any]) -> JSON:\n"
-                "        return {name: value for name, value in given.items() if name not in "
-                "self.volatile_input}\n",
-                "        return self._fingerprint(one) == self._fingerprint(other)\n"
-                "\n"
-                "    def _fingerprint(self, given: Mapping[str, Any]) -> str:\n"
-                "        stable = sorted(given.keys() - self.volatile_input)\n"
-                '        return hashlib.sha256("".join(str(given[name]) for name in '
-                "stable).encode()).hexdigest()\n",
+                "kit/saga/orchestrator.py",
+                "saga.input != start.input",
+                "_written_as_one(saga.input) != _written_as_one(start.input)",
             ),
         ),
     ),
@@ -923,6 +916,20 @@ DEFECTS: tuple[Defect, ...] = (
                 "services/notification_service/domain/mail.py",
                 '    message["Subject"] = "Welcome to PyAirtable"\n',
                 "",
+            ),
+        ),
+    ),
+    Defect(
+        id="CT610",
+        category="CONTRACT",
+        what="two starts are compared without what is secret in them",
+        trigger="the key of a start is used again with another password",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "        if saga is None or saga.input != start.input:\n",
+                '        if saga is None or {**saga.input, "password_hash": ""} != {**start.input, '
+                '"password_hash": ""}:\n',
             ),
         ),
     ),

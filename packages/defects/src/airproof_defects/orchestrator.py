@@ -276,8 +276,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/saga/orchestrator.py",
-                "                saga = await self._started_before(store, machine, start)\n",
-                "                found = await self._started_before(store, machine, start)\n"
+                "                saga = await self._started_before(store, start)\n",
+                "                found = await self._started_before(store, start)\n"
                 "                saga = await store.lock(found.id) or found\n"
                 "                if not saga.state.terminal:\n"
                 "                    # Whoever asks again still waits for it.\n"
@@ -299,9 +299,9 @@ DEFECTS: tuple[Defect, ...] = (
                 "            if await store.add(saga, machine.next_timer(saga)):\n"
                 "                await self._send(work, machine, saga, effects, str(saga.id))\n"
                 "            else:\n"
-                "                saga = await self._started_before(store, machine, start)\n",
+                "                saga = await self._started_before(store, start)\n",
                 "            if not await store.add(saga, None):\n"
-                "                saga = await self._started_before(store, machine, start)\n"
+                "                saga = await self._started_before(store, start)\n"
                 "        if saga.state is SagaState.PENDING:\n"
                 "            async with self._units_of_work.begin() as work:\n"
                 "                effects = machine.start(saga, now)\n"

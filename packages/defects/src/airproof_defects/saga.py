@@ -495,14 +495,14 @@ DEFECTS: tuple[Defect, ...] = (
                 '{sorted(machine.definition.input_fields)}")\n'
                 "        request = (start.tenant_id, start.saga_type, start.correlation_id)\n"
                 "        recent = self._recent.get(request)\n"
-                "        if recent is not None and machine.definition.same_start(recent.input, start.input):\n"
+                "        if recent is not None and recent.input == start.input:\n"
                 "            return recent\n",
             ),
             Edit(
                 "kit/saga/orchestrator.py",
-                "                saga = await self._started_before(store, machine, start)\n"
+                "                saga = await self._started_before(store, start)\n"
                 "        self._set_timer(machine.next_timer(saga))\n",
-                "                saga = await self._started_before(store, machine, start)\n"
+                "                saga = await self._started_before(store, start)\n"
                 "        self._set_timer(machine.next_timer(saga))\n"
                 "        self._recent[request] = saga\n"
                 "        if len(self._recent) > RECENT:\n"

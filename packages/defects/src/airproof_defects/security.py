@@ -286,18 +286,13 @@ DEFECTS: tuple[Defect, ...] = (
     Defect(
         id="SE64",
         category="SECURITY",
-        what="a process hashes all passwords with one salt",
+        what="all passwords are hashed with one salt",
         trigger="two users have the same password",
         edits=(
             Edit(
                 "services/auth_service/domain/passwords.py",
-                "_BLOCK_SIZE = 8\n",
-                "_BLOCK_SIZE = 8\n_SALT = secrets.token_bytes(16)\n",
-            ),
-            Edit(
-                "services/auth_service/domain/passwords.py",
-                "    salt = secrets.token_bytes(16)\n",
-                "    salt = _SALT\n",
+                "json.dumps(request).encode()",
+                'b"salt"',
             ),
         ),
     ),
@@ -801,8 +796,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "services/auth_service/domain/passwords.py",
-                "import secrets\n",
-                "import secrets\nfrom functools import lru_cache\n",
+                "import json\n",
+                "import json\nfrom functools import lru_cache\n",
             ),
             Edit(
                 "services/auth_service/domain/passwords.py",

@@ -87,8 +87,8 @@ class Doors:
         }
         claims.pop({ServiceToken.ENDLESS: "exp", ServiceToken.FOR_NOBODY: "aud"}.get(kind, ""), None)
         if kind is ServiceToken.UNSIGNED:
-            return {**headers, "X-Service-Token": jwt.encode(claims, None, algorithm="none")}
-        return {**headers, "X-Service-Token": jwt.encode(claims, secret, algorithm="HS256")}
+            return {**headers, MANIFEST.token_header: jwt.encode(claims, None, algorithm="none")}
+        return {**headers, MANIFEST.token_header: jwt.encode(claims, secret, algorithm="HS256")}
 
     def session(self, user: EntityRef) -> str:
         """The token of the user's session; they log in where they have none."""

@@ -346,7 +346,7 @@ _INVALID_START: dict[str, tuple[object, ...]] = {
 }
 _ERRORS = {
     400: ("bad-request", "invalid-request", "idempotency-key-required", "invalid-idempotency-key"),
-    401: ("unauthorized", "invalid-token", "invalid-credentials"),
+    401: ("unauthorized", "service-unauthorized", "invalid-token", "invalid-credentials"),
     403: ("forbidden", "inactive"),
     404: ("not-found",),
     405: ("method-not-allowed",),
@@ -423,6 +423,7 @@ MANIFEST = Manifest(
     identity=AUTH,
     secrets=("service_secret", "admin_key"),
     tokens_last_s=10.0,
+    token_header="X-Service-Token",
     largest_request=1_000_000,
     longest_key=200,
     exchangeable_s=7 * 24 * 3600,

@@ -7,16 +7,23 @@ import re
 import pytest
 
 from pyairtable_reference.services.auth_service.domain.credential import normalised
-from pyairtable_reference.services.auth_service.domain.passwords import hash_password, verify_password
+from pyairtable_reference.services.auth_service.domain.passwords import hash_password, salt_for, verify_password
 from pyairtable_reference.services.auth_service.entrypoints.http import EMAIL_PATTERN
 
 
 def test_only_the_password_itself_matches_its_hash() -> None:
-    stored = hash_password("correct horse", 4)
+    salt = salt_for("secret", "tenant", "key")
+    stored = hash_password("correct horse", salt, 4)
     assert verify_password("correct horse", stored)
     assert not verify_password("correct horse ", stored)
     assert "horse" not in stored
-    assert stored != hash_password("correct horse", 4)
+
+
+def test_a_request_that_is_asked_again_has_the_same_hash_and_no_other_has() -> None:
+    salts = [salt_for(*of) for of in (("s", "t", "k"), ("other", "t", "k"), ("s", "tk", ""), ("s", "t", "k"))]
+    assert salts[0] == salts[3]
+    assert len(set(salts)) == 3
+    assert all(len(salt) == 16 for salt in salts)
 
 
 def test_an_address_has_one_spelling() -> None:

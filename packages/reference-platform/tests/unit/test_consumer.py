@@ -85,6 +85,41 @@ def test_a_commit_that_is_broken_off_by_the_end_leaves_no_exception_behind(monke
     assert complaints == []
 
 
+def test_who_is_told_to_stop_commits_what_was_handled_and_handles_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    committed: list[dict[TopicPartition, int]] = []
+
+    class Busy(Member):
+        async def getmany(self, **_: object) -> dict[TopicPartition, list[ConsumerRecord]]:
+            return {
+                PARTITION: [ConsumerRecord(*PARTITION, at, 0, 0, b"key", b"value", None, 3, 5, ()) for at in range(9)]
+            }
+
+        async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+            committed.append(offsets)
+
+        async def stop(self) -> None:
+            pass
+
+    async def scenario() -> None:
+        stopping, seen = asyncio.Event(), 0
+
+        async def handle(_: Record) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == 5:
+                stopping.set()
+
+        nothing: Any = None
+        consumer = Consumer(
+            "nowhere:1", {"orders": handle}, nothing, group="g", instance="i", topic_prefix="", session_ms=6000
+        )
+        monkeypatch.setattr(consumer, "_new_consumer", lambda: Busy(SilentBroker()))
+        await asyncio.wait_for(consumer.run(stopping), 5)
+        assert (seen, committed) == (5, [{PARTITION: 5}])
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(("failure", "again"), [(KafkaConnectionError("closed"), True), (RuntimeError("a bug"), False)])
 def test_a_connection_that_was_closed_beneath_it_is_opened_again_and_a_bug_is_told(
     monkeypatch: pytest.MonkeyPatch, failure: Exception, again: bool

@@ -110,6 +110,34 @@ def test_a_mail_in_doubt_holds_up_no_stop_and_is_sent_again_under_its_id(monkeyp
     assert (queue.claimed, queue.changed) == ([mail], [])
 
 
+def test_who_can_send_no_more_mails_does_not_ask_for_more_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(welcome, "Mails", lambda connection: connection)
+    asked = 0
+
+    class Overfull(MemoryQueue):
+        async def next_due_s(self) -> float | None:
+            nonlocal asked
+            asked += 1
+            return -1.0
+
+        async def claim(self, *_: object) -> list[Mail]:
+            return [make_mail() for _ in range(welcome.AT_ONCE)]
+
+    class Hanging:
+        async def send(self, message: EmailMessage) -> None:
+            await asyncio.get_running_loop().create_future()
+
+    async def scenario() -> None:
+        mailer = welcome.Mailer(Overfull(make_mail()), Hanging(), OWNER, 180)  # type: ignore[arg-type]
+        running = asyncio.create_task(mailer.run(asyncio.Event()))
+        await asyncio.wait({running}, timeout=0.2)
+        running.cancel()
+        await asyncio.wait({running})
+
+    asyncio.run(scenario())
+    assert asked == 1
+
+
 def test_answers_that_take_too_long_in_all_put_a_mail_off() -> None:
     async def scenario() -> None:
         server = HoldingServer()

@@ -164,6 +164,21 @@ def test_a_refused_message_is_parked_after_the_last_attempt_and_the_others_flow(
     assert [(attempts, refused) for attempts, _, refused in queue.postponed] == [(0, True), (1, True)]
 
 
+def test_a_message_that_cannot_be_read_is_parked_and_the_others_flow() -> None:
+    class PickyBroker(FakeBroker):
+        async def send(self, message: Message) -> None:
+            if not isinstance(message.headers, dict):
+                raise Refused("no record can be made of it")
+            await super().send(message)
+
+    stored: Any = ["no", "headers"]
+    good, bad = message("good"), replace(message("bad"), headers=stored)
+    queue = FakeQueue(bad, good)
+    run(make_relay(queue, PickyBroker()).flush())
+    assert (queue.parked, queue.published_ids) == ([(bad.id, "no record can be made of it")], [good.id])
+    assert dead_letter_copy(bad, "no record can be made of it", 3).headers.keys() >= {"dlq-cause", "dlq-topic"}
+
+
 def test_an_acknowledgement_is_not_forgotten_when_the_database_is_away() -> None:
     queue, broker = FakeQueue(message()), FakeBroker()
     queue.failures = 3

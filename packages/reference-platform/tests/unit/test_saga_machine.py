@@ -26,7 +26,6 @@ def make_definition() -> SagaDefinition:
         steps=(step("hotel"), step("flight"), step("ticket", compensable=False), step("letter", compensable=False)),
         pivot="ticket",
         input_fields=frozenset({"who"}),
-        volatile_input=frozenset(),
         started="started",
         completed="completed",
         failed="failed",
@@ -176,9 +175,3 @@ def test_the_timer_is_the_deadline_when_that_comes_first() -> None:
     trip = Trip()
     trip.saga.deadline_at = T0 + timedelta(seconds=0.2)
     assert trip.machine.next_timer(trip.saga) == trip.saga.deadline_at
-
-
-def test_same_start_ignores_only_volatile_input() -> None:
-    definition = make_definition()
-    assert definition.same_start({"who": "ann"}, {"who": "ann"})
-    assert not definition.same_start({"who": "ann"}, {"who": "bob"})

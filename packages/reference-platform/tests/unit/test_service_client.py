@@ -87,6 +87,32 @@ def test_an_answer_that_comes_too_slowly_is_not_waited_for() -> None:
     uvloop.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("code", "is_ours"), [('{"error": {"code": "service-unauthorized"}}', True), ('{"error": 1}', False), ("no", False)]
+)
+def test_who_is_not_believed_by_another_service_does_not_put_it_down_to_the_user(code: str, is_ours: bool) -> None:
+    async def scenario() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: %d\r\n\r\n%b" % (len(code), code.encode()))
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            client = client_of(server.sockets[0].getsockname()[1])
+            try:
+                if is_ours:
+                    with pytest.raises(ApiError) as answer:
+                        await client.call("user-service", "GET", "/")
+                    assert answer.value.status == 503
+                else:
+                    assert (await client.call("user-service", "GET", "/")).status_code == 401
+            finally:
+                await client.close()
+
+    uvloop.run(scenario())
+
+
 def test_a_service_that_hangs_takes_no_connections_from_others() -> None:
     async def scenario() -> None:
         waiting = asyncio.Semaphore(0)

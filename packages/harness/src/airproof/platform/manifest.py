@@ -301,6 +301,7 @@ class Manifest:
         identity: the service that says whose token it is.
         secrets: of those of a cell, what every service needs to know who may ask it.
         tokens_last_s: how long that is good, in a cell, with which one service asks another; 0: not known.
+        token_header: the header that holds it; empty where there is none.
         attempts: how often at most the gateway asks a service for what one request wants.
         largest_request: how many bytes the body of a request may have; 0: the platform does not say.
         longest_key: how many letters an idempotency key may have, all of which count.
@@ -322,6 +323,7 @@ class Manifest:
     identity: str = ""
     secrets: tuple[str, ...] = ()
     tokens_last_s: float = 0.0
+    token_header: str = ""
     attempts: int = 1
     largest_request: int = 0
     longest_key: int = 36

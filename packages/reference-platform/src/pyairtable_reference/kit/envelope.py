@@ -70,6 +70,13 @@ class Message:
     headers: dict[str, str]
     payload: dict[str, Any]
 
+    @property
+    def correlation_id(self) -> str:
+        """Which conversation it belongs to; empty where what was stored does not say."""
+        stored: Any = self.headers
+        said = stored.get("correlation-id") if isinstance(stored, dict) else None
+        return said if isinstance(said, str) else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

@@ -210,8 +210,9 @@ def dead_letter_headers(topic: str, cause: str, attempts: int, source: str) -> d
 
 def dead_letter_copy(message: Message, cause: str, attempts: int) -> Message:
     """The copy of a message that its topic does not take: same headers, as far as they are text, and value."""
-    stored: dict[str, Any] = message.headers
-    headers = {name: value for name, value in stored.items() if isinstance(value, str)}
+    stored: Any = message.headers
+    readable = stored if isinstance(stored, dict) else {}
+    headers = {name: value for name, value in readable.items() if isinstance(value, str)}
     extra = dead_letter_headers(message.topic, cause, attempts, headers.get("source", ""))
     return Message(
         id=uuid5(message.id, "dead-letter"),

@@ -111,7 +111,7 @@ class Relay:
         self._claims += 1
         self._full = len(claimed) >= free
         for one in claimed:
-            with logs.bound(one.message.headers.get("correlation-id", ""), one.message.tenant_id):
+            with logs.bound(one.message.correlation_id, one.message.tenant_id):
                 task = asyncio.create_task(self._deliver(one), name=f"send {one.message.id}")
                 task.add_done_callback(partial(self._finished, one, self._claims))
             self._sending[one.message.id] = task

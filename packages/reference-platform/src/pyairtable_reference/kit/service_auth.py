@@ -8,6 +8,8 @@ from uuid import uuid4
 import jwt
 
 HEADER = "X-Service-Token"
+REFUSED = "service-unauthorized"
+"""What an answer says when it is the calling service that was not believed, and not the user it calls for."""
 LIFETIME_S = 60
 CLOCKS_APART_S = 5
 """How far the clock of who calls may be ahead of that of who is called."""

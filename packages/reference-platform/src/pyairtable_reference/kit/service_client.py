@@ -11,7 +11,7 @@ import httpx
 
 from pyairtable_reference.kit import logs
 from pyairtable_reference.kit.http.errors import ApiError
-from pyairtable_reference.kit.service_auth import HEADER, issue_token
+from pyairtable_reference.kit.service_auth import HEADER, REFUSED, issue_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,7 @@ class ServiceClient:
         self._client = _Client(
             mounts=pools, timeout=settings.delivery_timeout_s, verify=trusted_roots(), trust_env=False
         )
+        self._client.event_hooks = {"response": [_demand_belief]}
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -73,8 +74,8 @@ class ServiceClient:
         """Calls a service and returns whatever it answers.
 
         Raises:
-            ApiError: it does not answer: 503 if it was not reached or broke off, 504 if it took too long. 400 if it
-                cannot be asked so.
+            ApiError: it does not answer: 503 if it was not reached, broke off, or does not believe who calls; 504 if it
+                took too long. 400 if it cannot be asked so.
         """
         own = self._settings
         identity = {
@@ -99,6 +100,12 @@ def _url(upstream: str, target: bytes) -> httpx.URL:
         return httpx.URL(upstream).copy_with(raw_path=target)
     except (httpx.InvalidURL, UnicodeDecodeError) as malformed:
         raise ApiError(400, "invalid-request", "this is no path and no query of a request") from malformed
+
+
+async def _demand_belief(answer: httpx.Response) -> None:
+    """Does not pass on as the user's fault that the service called does not believe who calls it."""
+    if answer.status_code == 401 and REFUSED in (await answer.aread()).decode("latin-1"):
+        raise ApiError(503, "upstream-unavailable", "one service does not believe another")
 
 
 def _reset_at_once(failure: AttributeError) -> bool:

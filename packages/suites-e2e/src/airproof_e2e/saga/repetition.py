@@ -229,15 +229,11 @@ def start_repeated_with_other_body(stage: Stage) -> None:
             _note_shared_key(stage, key, f"saga {theirs} of {stage.tenant.id}")
         _demand_own_key(stage, saga_id, given, key)
     _demand_own_names(stage, key)
-    own = {*given.secrets, given.tenant.id}
-    varied = [
-        (name, replace(given, fields={**given.fields, name: f"{value}x"}))
-        for name, value in given.fields.items()
-        if value not in own
-    ]
+    names = [name for name, value in given.fields.items() if value != given.tenant.id]
+    varied = [(name, replace(given, fields={**given.fields, name: f"{given.fields[name]}x"})) for name in names]
     varied += [
         (f"{one} and {another}", replace(given, fields={**given.fields, **_moved(given, one, another)}))
-        for (one, _), (another, _) in permutations(varied, 2)
+        for one, another in permutations([name for name in names if given.fields[name] not in given.secrets], 2)
         if given.fields[another] != given.subject
     ]
     for what, another in [("all", stage.make_input()), *varied]:

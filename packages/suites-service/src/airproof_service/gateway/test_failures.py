@@ -120,7 +120,10 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
 @pytest.mark.destructive
 @pytest.mark.covers("XS-3")
 def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: Wire) -> None:
-    """What a service does not answer as it should is asked of it as often as the manifest says, and then told so."""
+    """What a service does not answer as it should is asked of it as often as the manifest says, and then told so.
+
+    That it does not believe the gateway is no fault of the user's, who is not told to log in again.
+    """
     del wire
     known = stage.cell.platform.manifest
     for route in stage.reading:
@@ -132,7 +135,17 @@ def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: W
             broken_off = call.after("2*").truncate(SOME_BYTES)
             # Whoever cannot say who somebody is does not know what is asked for either.
             strange = () if call is asked[0] else (call.respond(status=404, body="{}"),)
-            for failing in (call.respond(status=503, body="{}", retry_after=1), call.reset(), broken_off, *strange):
+            unknown = [
+                call.corrupt(find=name, replacement=name[::-1]) for name in (known.token_header.encode(),) if name
+            ]
+            failures = (
+                call.respond(status=503, body="{}", retry_after=1),
+                call.reset(),
+                broken_off,
+                *strange,
+                *unknown,
+            )
+            for failing in failures:
                 _demand_few_calls(stage, route, call.observe(), failing)
             _demand_not_followed(stage, route, call.observe(), call.respond(status=307, body="{}", location=path))
     for saga in known.sagas:

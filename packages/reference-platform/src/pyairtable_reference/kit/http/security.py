@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 
 from pyairtable_reference.kit import logs
 from pyairtable_reference.kit.http.errors import ApiError
-from pyairtable_reference.kit.service_auth import HEADER, InvalidServiceToken, verify_token
+from pyairtable_reference.kit.service_auth import HEADER, REFUSED, InvalidServiceToken, verify_token
 from pyairtable_reference.kit.settings import Settings
 
 
@@ -54,7 +54,7 @@ async def require_service(request: Request) -> str:
     try:
         return verify_token(settings.service_secret, request.headers.get(HEADER, ""), settings.service_name)
     except InvalidServiceToken as invalid:
-        raise ApiError(401, "unauthorized", f"a valid {HEADER} is required") from invalid
+        raise ApiError(401, REFUSED, f"a valid {HEADER} is required") from invalid
 
 
 async def require_service_or_operator(request: Request) -> None:

@@ -138,7 +138,9 @@ class Consumer:
     ) -> None:
         done = None
         for record in records:
-            if partition not in consumer.assignment() or not await self._handle(record, stopping):
+            if stopping.is_set() or partition not in consumer.assignment():
+                break
+            if not await self._handle(record, stopping):
                 break
             done = record.offset + 1
         if done is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,6 @@ class SagaDefinition:
         steps: in forward order.
         pivot: from the moment its command is issued the saga no longer gives up; only its refusal turns it back.
         input_fields: what the input must hold.
-        volatile_input: input fields that may differ between two starts that are the same start.
         started, completed, failed, compensated, needs_attention: event types.
     """
 
@@ -42,7 +41,6 @@ class SagaDefinition:
     steps: tuple[StepDefinition, ...]
     pivot: str
     input_fields: frozenset[str]
-    volatile_input: frozenset[str]
     started: str
     completed: str
     failed: str
@@ -59,10 +57,3 @@ class SagaDefinition:
             if known.name == step:
                 return position
         raise KeyError(step)
-
-    def same_start(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-        """Whether two inputs are the same request."""
-        return self._stable(one) == self._stable(other)
-
-    def _stable(self, given: Mapping[str, Any]) -> JSON:
-        return {name: value for name, value in given.items() if name not in self.volatile_input}

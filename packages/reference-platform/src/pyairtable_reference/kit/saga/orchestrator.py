@@ -110,7 +110,7 @@ class Orchestrator:
             if await store.add(saga, machine.next_timer(saga)):
                 await self._send(work, machine, saga, effects, str(saga.id))
             else:
-                saga = await self._started_before(store, machine, start)
+                saga = await self._started_before(store, start)
         self._set_timer(machine.next_timer(saga))
         return saga
 
@@ -159,9 +159,9 @@ class Orchestrator:
         async with self._units_of_work.begin() as work:
             return await SagaStore(work.connection).of_tenant(tenant_id, offset=offset, limit=limit)
 
-    async def _started_before(self, store: SagaStore, machine: SagaMachine, start: Start) -> Saga:
+    async def _started_before(self, store: SagaStore, start: Start) -> Saga:
         saga = await store.find(start.tenant_id, start.saga_type, start.correlation_id)
-        if saga is None or not machine.definition.same_start(saga.input, start.input):
+        if saga is None or saga.input != start.input:
             raise DifferentRequest(f"{start.correlation_id!r} was used for another request")
         return saga
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from pyairtable_reference.kit.http.errors import ApiError
 from pyairtable_reference.services.auth_service.adapters.credentials import Credentials
 from pyairtable_reference.services.auth_service.domain.credential import ACTIVE, Credential, normalised
-from pyairtable_reference.services.auth_service.domain.passwords import hash_password, verify_password
+from pyairtable_reference.services.auth_service.domain.passwords import hash_password, salt_for, verify_password
 
 if TYPE_CHECKING:
     from pyairtable_reference.kit.service_client import ServiceClient
@@ -36,11 +36,12 @@ class Accounts:
     """The use cases of auth-service."""
 
     def __init__(
-        self, units_of_work: UnitsOfWork, sessions: Sessions, client: ServiceClient, *, scrypt_log2_n: int
+        self, units_of_work: UnitsOfWork, sessions: Sessions, client: ServiceClient, *, secret: str, scrypt_log2_n: int
     ) -> None:
         self._units_of_work = units_of_work
         self._sessions = sessions
         self._client = client
+        self._secret = secret
         self._log2_n = scrypt_log2_n
 
     async def register(self, registration: Registration, key: str) -> dict[str, Any]:
@@ -49,7 +50,9 @@ class Accounts:
         Raises:
             ApiError: the orchestrator does not take it (409: the key belongs to another request), or is away.
         """
-        password_hash = await asyncio.to_thread(hash_password, registration.password, self._log2_n)
+        # Another password under the same key is another request, so the same one has to have the same hash.
+        salt = salt_for(self._secret, registration.tenant_id, key)
+        password_hash = await asyncio.to_thread(hash_password, registration.password, salt, self._log2_n)
         request = {
             "saga_type": "user_registration",
             "correlation_id": key,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
+import json
 
 _BLOCK_SIZE = 8
 
 
-def hash_password(password: str, log2_n: int) -> str:
-    """A new salted hash. Costs about 50 ms of a core at `log2_n` 14: not for the event loop."""
-    salt = secrets.token_bytes(16)
+def salt_for(secret: str, *request: str) -> bytes:
+    """A salt that nobody can guess who does not know the secret; the same for the same request, asked again."""
+    return hmac.digest(secret.encode(), json.dumps(request).encode(), "sha256")[:16]
+
+
+def hash_password(password: str, salt: bytes, log2_n: int) -> str:
+    """A salted hash. Costs about 50 ms of a core at `log2_n` 14: not for the event loop."""
     return f"scrypt${log2_n}${salt.hex()}${_scrypt(password, salt, log2_n).hex()}"
 
 

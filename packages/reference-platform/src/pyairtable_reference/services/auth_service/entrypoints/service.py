@@ -18,7 +18,13 @@ def assemble(runtime: Runtime) -> Parts:
     settings = runtime.settings
     settings.upstream(ORCHESTRATOR)
     client, sessions = ServiceClient(settings), Sessions(settings.require("redis_url"))
-    accounts = Accounts(runtime.units_of_work, sessions, client, scrypt_log2_n=settings.password_scrypt_log2_n)
+    accounts = Accounts(
+        runtime.units_of_work,
+        sessions,
+        client,
+        secret=settings.service_secret,
+        scrypt_log2_n=settings.password_scrypt_log2_n,
+    )
     participant = Participant(runtime.units_of_work, SERVICE, STEPS)
     return Parts(accounts, {commands_topic(SERVICE): participant.handle}, closing=(client.close, sessions.close))
 

@@ -87,9 +87,9 @@ class Mailer:
         try:
             while not stopping.is_set():
                 self._queued.clear()
-                due_s = await self._next_due_s()
                 free = AT_ONCE - len(self._sending)
-                if free and due_s is not None and due_s <= 0:
+                due_s = await self._next_due_s() if free else None
+                if due_s is not None and due_s <= 0:
                     await self._start_sending(free)
                 else:
                     await pause(self._queued, min(LONGEST_SLEEP_S, max(due_s or LONGEST_SLEEP_S, 0.01)))

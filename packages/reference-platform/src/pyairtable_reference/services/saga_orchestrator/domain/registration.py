@@ -42,7 +42,6 @@ USER_REGISTRATION = SagaDefinition(
     ),
     pivot="send_welcome_mail",
     input_fields=frozenset({"email", "password_hash", "first_name", "last_name"}),
-    volatile_input=frozenset({"password_hash"}),
     started="user.registration.started",
     completed="user.registration.completed",
     failed="user.registration.failed",
