@@ -92,6 +92,26 @@ def test_the_same_head_is_read_for_each_request_anew() -> None:
     assert answered(session, OK) == [(2, "200", True)]
 
 
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/fetch/http://example.com/page?x=1", "/fetch/http://example.com/page"),
+        ("http://example.com/page?x=1", "/page"),
+        ("http://example.com?x=1", "/"),
+    ],
+)
+def test_the_path_is_what_stands_behind_the_host(target: str, path: str) -> None:
+    (exchange,) = asked(watched_session(), f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert exchange.fields["path"] == path
+
+
+def test_what_the_wire_answered_is_the_outcome() -> None:
+    session = watched_session()
+    (exchange,) = asked(session, GET)
+    session.respond(exchange, {"status": 503})
+    assert exchange.outcome == "503"
+
+
 def test_a_reply_may_end_with_the_connection() -> None:
     session = HttpSession()
     (exchange,) = asked(session, GET)

@@ -205,6 +205,27 @@ def test_a_refused_select_leaves_the_database() -> None:
     assert asked(session, command("GET", "a"))[0].fields["db"] == 0
 
 
+@pytest.mark.parametrize(
+    ("end", "reply", "database"),
+    [
+        ("EXEC", b"*1\r\n+OK\r\n", 5),
+        ("EXEC", b"*-1\r\n", 0),
+        ("EXEC", b"-EXECABORT no\r\n", 0),
+        ("DISCARD", b"+OK\r\n", 0),
+    ],
+)
+def test_a_select_in_a_transaction_that_does_not_take_place_leaves_the_database(
+    end: str, reply: bytes, database: int
+) -> None:
+    session = watched_session()
+    asked(session, command("MULTI") + command("SELECT", "5"))
+    answered(session, b"+OK\r\n+QUEUED\r\n")
+    asked(session, command(end))
+    answered(session, reply)
+
+    assert asked(session, command("GET", "a"))[0].fields["db"] == database
+
+
 def confirmation(word: str, channel: str, total: int, sign: str = "*") -> bytes:
     return f"{sign}3\r\n${len(word)}\r\n{word}\r\n${len(channel)}\r\n{channel}\r\n:{total}\r\n".encode()
 
@@ -359,7 +380,7 @@ def test_an_answer_of_the_wire_takes_the_place_of_the_reply() -> None:
         b"-LOADING Redis is loading the dataset\r\n"
     )
     answered(session, b"$1\r\nb\r\n")
-    assert (first.outcome, second.outcome) == (None, "bulk")
+    assert (first.outcome, second.outcome) == ("-LOADING", "bulk")
     assert session.respond(second, {"value": "other"}) == b"$5\r\nother\r\n"
     assert not session.opaque
 

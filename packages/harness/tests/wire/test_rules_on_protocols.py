@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airproof.wire import Wire, http, matching, on, postgres, redis
+from airproof.wire import Wire, http, matching, on, passing, postgres, redis
 
 Ends = tuple[socket.socket, socket.socket]
 Connect = Callable[[str], Ends]
@@ -116,6 +116,33 @@ def test_a_copy_begins_though_a_rule_waits_for_its_reply(wire: Wire, connected: 
         hold.release()
         done = message(b"C", b"COPY 1\0") + message(b"Z", b"I")
         assert receive(client, len(done)) == done
+
+
+def test_a_password_is_asked_for_though_a_rule_waits_for_the_reply_and_is_not_shown(
+    wire: Wire, connected: Connect, running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, server = connected("postgres")
+    kept: list[dict[str, Any]] = []
+    monkeypatch.setattr(running.service.journal, "happened", lambda *_, **facts: kept.append(facts))
+    seen = HERE.when(matching("")).after().delay(0.01).preventable(), HERE.when(passing(sender="client")).delay(0.01)
+    with wire.apply(seen[0]), wire.apply(seen[1].preventable()):
+        passes(client, server, STARTUP)
+        passes(server, client, message(b"R", struct.pack("!I", 3)))
+        passes(client, server, message(b"p", b"hunter2pw\0"))
+        passes(server, client, WELCOME)
+    assert kept
+    assert not any(b"hunter2" in facts.get("data", b"") for facts in kept)
+
+
+def test_a_request_without_a_reply_keeps_nobody_waiting(wire: Wire, connected: Connect) -> None:
+    client, server = connected("redis")
+    first, skipped, last = b"GET a\r\n", b"CLIENT REPLY SKIP\r\nSET x 1\r\n", b"GET b\r\n"
+    with wire.apply(HERE.when(redis.command("GET", key="b")).respond(error="LOADING wait")) as rule:
+        client.sendall(first + skipped + last)
+        assert receive(server, len(first + skipped)) == first + skipped
+        rule.wait_until_fired(5)
+        passes(server, client, b"$1\r\nA\r\n")
+        assert receive(client, 15) == b"-LOADING wait\r\n"
 
 
 def test_what_a_flush_asked_for_is_not_kept_for_a_rule(wire: Wire, connected: Connect) -> None:

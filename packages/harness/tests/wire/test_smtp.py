@@ -202,3 +202,41 @@ def test_a_mail_that_the_server_waits_for_cannot_be_answered_before_it_has_it() 
     assert session.respond(message, {"code": 451}) is None
     answered(session, b"250 ok\r\n")
     assert session.respond(message, {"code": 451}) == b"451 refused by the wire\r\n"
+
+
+@pytest.mark.parametrize("asks_on", [b"DATA\r\n", b"AUTH LOGIN\r\n"])
+def test_a_client_that_is_asked_to_go_on_cannot_be_told_otherwise(asks_on: bytes) -> None:
+    session = greeted()
+    (exchange,) = asked(session, asks_on)
+    answered(session, b"354 go on\r\n" if asks_on.startswith(b"DATA") else b"334 VXNlcm5hbWU6\r\n")
+
+    assert session.respond(exchange, {"code": 451}) is None
+
+
+@pytest.mark.parametrize(
+    ("talk", "replies"),
+    [
+        (b"RSET\r\nMAIL FROM:<jo@x>\r\nRCPT TO:<ann@y>\r\nDATA\r\n", b"250 ok\r\n250 ok\r\n250 ok\r\n354 go on\r\n"),
+        (
+            b"MAIL FROM:<jo@x>\r\nRCPT TO:<ann@y>\r\nMAIL FROM:<other@x>\r\nDATA\r\n",
+            b"250 ok\r\n250 ok\r\n503 one is under way\r\n354 go on\r\n",
+        ),
+    ],
+    ids=["reset before", "second refused"],
+)
+def test_the_envelope_is_what_the_server_has_taken(talk: bytes, replies: bytes) -> None:
+    session = greeted()
+    asked(session, talk)
+    answered(session, replies)
+
+    (message,) = asked(session, MAIL)
+    assert (message.fields["sender"], message.fields["recipients"]) == ("jo@x", "ann@y")
+
+
+def test_a_mail_of_parts_in_parts_without_end_passes() -> None:
+    parts = "".join(f"Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n" for n in range(2000))
+    session = at_data()
+
+    (message,) = asked(session, parts.encode() + b"Content-Transfer-Encoding: base64\r\n\r\naGVsbG8=\r\n.\r\n")
+    assert answered(session, b"250 ok\r\n") == [("message", "250")]
+    assert b"--b1999" in message.content

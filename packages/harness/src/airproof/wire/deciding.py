@@ -25,7 +25,8 @@ class Decider:
     """Of one direction.
 
     Attributes:
-        latest: the exchange of the newest request, or reply; `previous`, of requests only, is the one before.
+        latest: the exchange of the newest request, or reply; `previous`, of requests only, is the one before that gets
+            a reply.
         gathered: the pieces of a reply that is kept until it is whole, or until the client has to see them.
     """
 
@@ -46,7 +47,9 @@ class Decider:
             return self._look_at_reply(segment, exchange)
         if exchange is self.latest:
             return segment.data, exchange, []
-        self.previous, self.latest = self.latest, exchange
+        if self.latest is None or self.latest.outcome != "":
+            self.previous = self.latest
+        self.latest = exchange
         candidates = self._connection.link.rules_for(exchange.event)
         if candidates.rules and (meant := candidates.meant_by(exchange)):
             return segment.data, exchange, self._acting_now(meant, exchange)
@@ -55,7 +58,7 @@ class Decider:
     def _acting_now(self, meant: Sequence[Armed], exchange: Exchange) -> list[Armed]:
         """Those of the rules that act on the request; those that may act on its reply wait for it."""
         connection = self._connection
-        if exchange.event not in connection.session.told_by_replies:
+        if exchange.outcome != "" and exchange.event not in connection.session.told_by_replies:
             after = [one for one in meant if one.rule.moment is Moment.AFTER and not one.exhausted]
             if waiting := [one for one in after if one.matches(exchange, connection.id)]:
                 connection.after[exchange.number] = waiting

@@ -77,8 +77,8 @@ class Passage:
         return segment.data if segment else None
 
     def when_passed(self, do: Callable[[], None]) -> None:
-        """Has it done when the message has surely arrived: a request when answered, anything else when sent."""
-        if self.sender is Sender.CLIENT and self.exchange.number:
+        """Has it done when the message has surely arrived: a request when answered, what has no answer when sent."""
+        if self.sender is Sender.CLIENT and self.exchange.number and self.exchange.outcome != "":
             self.connection.replied[self.exchange.number] = do
         else:
             self.passed.append(do)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import tracemalloc
 
 import pytest
@@ -224,6 +225,40 @@ def test_a_commit_contains_all_that_its_transaction_has_said(talk: Talk, length:
         talk.ask(query(text))
         talk.reply(done("INSERT 0 1", "T"))
     assert b"'late'" in talk.ask(query("COMMIT")).content
+
+
+@pytest.mark.parametrize("size", [5, 1000])
+def test_a_commit_contains_what_its_transaction_has_copied_however_it_came(talk: Talk, size: int) -> None:
+    talk.ask(query("BEGIN"))
+    talk.reply(done("BEGIN", "T"))
+    talk.session.receive(Sender.CLIENT, query("COPY items FROM STDIN"))
+    talk.reply(message(b"G", bytes(3)))
+    data = message(b"d", b"id-123\n") + message(b"d", b"id-456\n") + message(b"c")
+    for at in range(0, len(data), size):
+        talk.session.receive(Sender.CLIENT, data[at : at + size])
+    talk.reply(done("COPY 2", "T"))
+    commit = talk.ask(query("COMMIT"))
+    assert commit.content == b"BEGIN\nCOPY items FROM STDIN\nid-123\nid-456\n\nCOMMIT"
+
+
+def test_a_copy_that_was_begun_with_a_flush_ends_with_its_sync(talk: Talk) -> None:
+    flush = message(b"H")
+    talk.session.receive(Sender.CLIENT, prepared(b"", b"COPY items FROM STDIN") + executed(b"") + flush)
+    talk.reply(message(b"1") + message(b"2") + message(b"G", bytes(3)))
+    talk.session.receive(Sender.CLIENT, message(b"d", b"1\n") + message(b"c") + SYNC)
+    talk.reply(done("COPY 1", "I"))
+    assert not talk.session.opaque
+    assert talk.ask(query("SELECT 1")).event == "query"
+
+
+def test_many_parameters_are_taken_in_at_once(talk: Talk) -> None:
+    values = [b"value %d" % number for number in range(30_000)]
+    binds = b"".join(struct.pack("!I", len(value)) + value for value in values)
+    bind = message(b"B", b"\0\0" + struct.pack("!HH", 0, len(values)) + binds + bytes(2))
+    began = time.process_time()
+    asked = talk.ask(prepared(b"", b"SELECT 1") + bind + message(b"E", b"\0" + bytes(4)) + SYNC)
+    assert time.process_time() - began < 2
+    assert asked.content.endswith(b"value 29998\nvalue 29999")
 
 
 def test_what_a_transaction_has_said_is_bounded_and_forgotten_with_it(talk: Talk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from airproof.wire.protocols.postgres.statements import Effect, statements_of
@@ -63,6 +65,8 @@ def test_a_change_is_told_from_reading(text: str, changes: bool) -> None:
         ("-- nothing", 0),
         ("SELECT ';'; SELECT 2;", 2),
         ("SELECT $a$ ; $a$; SELECT E'\\';'", 2),
+        ("SELECT $a$ ; $b$ ; $b$; $a$; SELECT $x$b$a$; SELECT 1", 3),
+        ("SELECT $1; SELECT $$;$$ /* ; */; SELECT 2 /* ; ", 3),
         ("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END", 1),
     ],
 )
@@ -73,3 +77,11 @@ def test_statements_are_counted_where_they_end(text: str, count: int) -> None:
 def test_long_texts_are_read_by_their_beginning_and_shown_short() -> None:
     (statement,) = statements_of(b"INSERT INTO items VALUES " + b"(1)," * 10_000 + b"(1)")
     assert len(str(statement.fields["sql"])) == 500
+
+
+@pytest.mark.parametrize("opening", ["$x%d$ ", "/* %d "])
+def test_what_nothing_closes_is_read_in_one_go(opening: str) -> None:
+    text = "".join(opening % number for number in range(50_000)).encode()
+    began = time.process_time()
+    assert len(statements_of(text)) == 1
+    assert time.process_time() - began < 2

@@ -126,6 +126,7 @@ def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: W
     """
     del wire
     known = stage.cell.platform.manifest
+    token = known.token_header.encode()
     for route in stage.reading:
         path = stage.cell.platform.requests.path(route, stage.about).partition("?")[0]
         asked = [on(known.gateway, route.service).when(http.request(path=path))]
@@ -135,9 +136,7 @@ def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: W
             broken_off = call.after("2*").truncate(SOME_BYTES)
             # Whoever cannot say who somebody is does not know what is asked for either.
             strange = () if call is asked[0] else (call.respond(status=404, body="{}"),)
-            unknown = [
-                call.corrupt(find=name, replacement=name[::-1]) for name in (known.token_header.encode(),) if name
-            ]
+            unknown = [call.corrupt(find=token, replacement=token[::-1])] if token else []
             failures = (
                 call.respond(status=503, body="{}", retry_after=1),
                 call.reset(),

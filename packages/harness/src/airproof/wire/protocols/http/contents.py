@@ -59,7 +59,7 @@ def _request_line(line: bytes) -> tuple[str, str, str, bytes]:
     """The method, the path, the query, and the target as content."""
     method, target, _ = line.split(b" ")
     text = target.decode("latin-1")
-    if method != b"CONNECT" and "://" in text.partition("?")[0]:
+    if method != b"CONNECT" and not text.startswith("/") and "://" in text.partition("?")[0]:
         authority, slash, rest = text.partition("://")[2].partition("/")
         text = slash + rest if slash else "/"
         if "?" in authority:

@@ -62,6 +62,7 @@ class HttpSession(SidedSession):
         if self.opaque or exchange not in self._requests.pending:
             return None
         self._requests.pending.remove(exchange)
+        exchange.outcome = reply[9:12].decode()
         return reply
 
     def repeat(self, exchange: Exchange, request: bytes) -> bytes | None:

@@ -147,7 +147,7 @@ class KafkaSession(Session):
             return None
         if pending:
             self._pending.remove(pending)
-        exchange.outcome = error_name(error)
+            exchange.outcome = error_name(error)
         header = struct.pack(">i", asked.correlation) + b"\0" * asked.api.reply_is_tagged(asked.version)
         return _framed(header + asked.api.response(asked.version).encode(reply))
 

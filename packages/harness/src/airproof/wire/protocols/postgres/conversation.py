@@ -64,7 +64,7 @@ class Conversation:
         self.prepared = PreparedStatements()
         self._number = self._transactions = 0
         self._transaction: int | None = None
-        self._said: list[bytes] = []
+        self._said: list[bytes | bytearray] = []
         self._said_bytes = 0
         self._said_in: int | None = None
         self._status = IDLE
@@ -144,10 +144,15 @@ class Conversation:
         self._said.clear()
 
     def copied(self, turn: Turn, data: bytes) -> None:
-        """Data of a COPY passed: adds it to what can be searched, up to 64 KiB in all."""
+        """Data of a COPY passed: adds it to what can be searched, up to 64 KiB in all, and to what its commit says."""
         room = KEPT_BYTES - len(turn.content)
         if room > 0:
             turn.content += data[:room]
+        if turn.transaction is not None and turn.transaction == self._said_in:
+            if not isinstance(self._said[-1], bytearray):
+                self._said.append(bytearray())
+            self._said[-1] += data[: max(0, REQUEST_LIMIT_BYTES - self._said_bytes)]
+            self._said_bytes += len(data)
 
     def ready(self, turn: Turn, status: str) -> None:
         """Its ReadyForQuery was seen."""

@@ -145,7 +145,7 @@ class Requests:
     def _open(self, event: str) -> Turn:
         turn = self._conversation.open = self._conversation.begin(event)
         if self._watched:
-            turn.words = []
+            turn.words = {}
         return turn
 
     def _end(self, kind: int, data: bytes, at: int, stop: int) -> Turn:
@@ -172,8 +172,10 @@ class Requests:
             turn = conversation.begin("terminate")
             turn.outcome, turn.queued = "", True
             return turn, True
+        if kind == pg.PASSWORD:
+            return next((one for one in conversation.turns if one.event == "startup"), None), False
         copying = conversation.copying
-        if copying is None or kind == pg.PASSWORD:
+        if copying is None:
             # A Flush sends the open turn on. Behind a Sync, as psycopg sends it, it belongs to nobody.
             return (conversation.open if kind == pg.FLUSH else None), False
         if kind == pg.COPY_DATA and self._watched:
@@ -184,6 +186,8 @@ class Requests:
             ends = not copying.extended
         if ends:
             conversation.copying = None
+            if copying is conversation.open:
+                conversation.asked(copying)
         return copying, ends
 
     def _hold(self, data: bytes, start: int, stop: int) -> None:

@@ -83,8 +83,9 @@ class PostgresSession(Session):
         return [*kept, *(Segment(b"", turn, last=True) for turn in turns)]
 
     def keeps_waiting(self, exchange: Exchange) -> bool:
-        """Whether the server waits for the data of a COPY, or has answered a Flush before the Sync."""
-        return exchange is self._conversation.copying or exchange is self._conversation.open
+        """Whether the server waits for a COPY's data or for a password, or has answered a Flush before the Sync."""
+        asks_back = exchange.event == "startup" and exchange.outcome is None
+        return asks_back or exchange is self._conversation.copying or exchange is self._conversation.open
 
     def _pass(self, sender: Sender, data: bytes) -> list[Segment]:
         kept = self._replies.drain() if sender else self._requests.drain()

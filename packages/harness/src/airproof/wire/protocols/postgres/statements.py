@@ -8,6 +8,7 @@ query is that of the change in it, or SELECT.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -65,10 +66,8 @@ _READS: Final = frozenset(
 )
 _CACHED_BYTES: Final = 4096
 
-_TOKEN = re.compile(
-    rb"""--[^\n]*|/\*.*?\*/|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\1\$|;""",
-    re.DOTALL,
-)
+_TOKEN = re.compile(rb"""--[^\n]*|/\*|[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\w*\$|;""", re.DOTALL)
+_DOLLARS = re.compile(rb"(?=(\$\w*\$))")
 _BLOCK_BODY = re.compile(r"\bBEGIN\s+ATOMIC\b", re.IGNORECASE)
 _FIRST = re.compile(r"[\s(]*([A-Za-z]+)")
 _NAME = r'((?:"[^"]+"|[^\W\d][\w$]*)(?:\.(?:"[^"]+"|[^\W\d][\w$]*))*)'
@@ -110,15 +109,15 @@ def _pieces(text: bytes) -> list[tuple[str, str]]:
     pieces: list[tuple[str, str]] = []
     bare: list[bytes] = []
     begin = last = 0
-    for token in _TOKEN.finditer(text):
-        bare.append(text[last : token.start()])
-        last = token.end()
-        match token[0][:1]:
+    for start, end in _tokens(text):
+        bare.append(text[last:start])
+        last = end
+        match text[start : start + 1]:
             case b";":
-                pieces.append((_words(text[begin : token.start()]), _words(b"".join(bare))))
+                pieces.append((_words(text[begin:start]), _words(b"".join(bare))))
                 begin, bare = last, []
             case b'"':
-                bare.append(token[0])
+                bare.append(text[start:end])
             case b"-" | b"/":
                 bare.append(b" ")
             case _:
@@ -127,6 +126,24 @@ def _pieces(text: bytes) -> list[tuple[str, str]]:
     if len(pieces) > 1 and any(_BLOCK_BODY.search(bare_text) for _, bare_text in pieces):
         return [(_words(text), pieces[0][1])]
     return pieces
+
+
+def _tokens(text: bytes) -> Iterator[tuple[int, int]]:
+    """Where comments, literals and semicolons begin and end. What nothing closes is nothing, and looked for once."""
+    closings = {b"/*": text.rfind(b"*/")}
+    if b"$" in text:
+        closings |= {found[1]: found.start() for found in _DOLLARS.finditer(text)}
+    at = 0
+    while token := _TOKEN.search(text, at):
+        start, at = token.span()
+        opening = token[0]
+        if opening in closings or opening[:1] == b"$":
+            closing = b"*/" if opening == b"/*" else opening
+            if closings.get(opening, -1) < at:
+                at = start + 1
+                continue
+            at = text.find(closing, at) + len(closing)
+        yield start, at
 
 
 def _words(text: bytes) -> str:

@@ -22,12 +22,12 @@ class Turn(Exchange):
         mixed: whether a simple query ends it although messages of the extended protocol are in it.
         queued: whether a part of it was passed on.
         begun: whether a part of its reply was passed on.
-        words: SQL texts and parameters, while watched.
+        words: SQL texts and parameters, each once and in order, while watched.
         parsed: the statements that it prepared: the name, what it prepared, and what was there before.
     """
 
     commits = ended = extended = mixed = queued = begun = False
-    words: list[bytes] | None = None
+    words: dict[bytes, None] | None = None
     parsed: list[tuple[bytes, Prepared, Prepared | None]] | None = None
     heaviest: Statement | None = None
     statements = 0
@@ -68,7 +68,7 @@ class Turn(Exchange):
     def say(self, word: bytes) -> None:
         """Adds what can be searched, while watched."""
         if self.words is not None and self._room > 0 and word not in self.words:
-            self.words.append(word[: self._room])
+            self.words[word[: self._room]] = None
             self._room -= len(word)
 
     def name_event(self) -> None:

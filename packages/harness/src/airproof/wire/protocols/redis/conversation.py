@@ -43,6 +43,7 @@ class Conversation:
         self._opener: Exchange | None = None
         self._openers: set[Exchange] = set()
         self._databases: dict[Exchange, int] = {}
+        self._before_multi: dict[int, int] = {}
         self._replies_off = False
         self._skipped = 0
 
@@ -72,6 +73,11 @@ class Conversation:
     def answered(self, exchange: Exchange, kind: int, outcome: str) -> None:
         """Takes the complete reply to a special command: the first byte of its type, and how it ended."""
         refused = outcome.startswith("-")
+        if exchange.event in {"EXEC", "DISCARD"}:
+            before = self._before_multi.pop(exchange.transaction or 0, self.database)
+            took_place = exchange.event == "EXEC" and not refused and outcome != "nil"
+            if not took_place and not self._databases:
+                self.database = before
         if exchange.event == "HELLO" and not refused:
             self.resp3 = kind == ord("%")
         elif exchange.event == "RESET" and not refused:
@@ -128,6 +134,7 @@ class Conversation:
             self._transactions += 1
             self._opener = exchange
             self._openers.add(exchange)
+            self._before_multi[self._transactions] = self.database
             self.unusual = True
         if self._opener is not None:
             exchange.transaction = self._transactions
@@ -138,6 +145,7 @@ class Conversation:
             self.beyond = True
         elif event == "RESET":
             self._replies_off, self.database = False, 0
+            self._before_multi.clear()
         if not self._is_silent(event, words):
             self.pending.append(exchange)
             if event in SUBSCRIBING:

@@ -70,6 +70,7 @@ class RedisSession(SidedSession):
         if not self._can_answer(exchange, is_error="error" in answer):
             return None
         conversation.pending.remove(exchange)
+        exchange.outcome = _outcome(answer)
         if "error" in answer:
             conversation.refuse(exchange)
         return reply
@@ -122,6 +123,15 @@ def _encoded(answer: Mapping[str, str | int], resp3: bool) -> bytes:
         return b":%d\r\n" % value
     data = value.encode()
     return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+def _outcome(answer: Mapping[str, str | int]) -> str:
+    if "error" in answer:
+        return "-" + _line(answer["error"]).decode().partition(" ")[0]
+    kind, value = str(answer.get("type", "")), answer.get("value", "")
+    if kind == "simple":
+        return _line(value).decode() or kind
+    return kind or ("int" if isinstance(value, int) else "bulk")
 
 
 def _line(value: str | int) -> bytes:

@@ -9,6 +9,7 @@ from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesHeaderParser, BytesParser
+from itertools import islice
 
 UNKNOWN = "UNKNOWN"
 """The event of a line that begins with no verb."""
@@ -16,7 +17,9 @@ UNKNOWN = "UNKNOWN"
 _VERB = re.compile(rb"[A-Za-z][A-Za-z0-9]{0,15}(?=[ \r]|$)").match
 _PATH = re.compile(rb"(?:FROM|TO):\s*<?([^<>\s]*)>?", re.IGNORECASE).search
 _ENCODED = re.compile(rb"^content-transfer-encoding:[ \t]*(?:base64|quoted-printable)", re.IGNORECASE | re.MULTILINE)
+_NESTING = re.compile(rb"multipart/|message/", re.IGNORECASE)
 _HEADERS_MOST = 64 * 1024
+_PARTED_MOST = 100
 
 
 def event_of(line: bytes) -> str:
@@ -81,8 +84,8 @@ def _decoded(headers: Message, name: str) -> str:
 
 
 def _texts(content: bytes) -> list[bytes]:
-    """The texts in a mail that are encoded, decoded."""
-    if not _ENCODED.search(content):
+    """The texts in a mail that are encoded, decoded; none of one in which parts lie deeper than in any sound mail."""
+    if not _ENCODED.search(content) or sum(1 for _ in islice(_NESTING.finditer(content), _PARTED_MOST)) == _PARTED_MOST:
         return []
     parts = BytesParser().parsebytes(content).walk()
     return [

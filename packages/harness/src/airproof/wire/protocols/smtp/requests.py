@@ -65,6 +65,8 @@ class Requests(RequestSide):
             self._expects = Expects.CREDENTIALS
         elif exchange.event in {"RSET", "EHLO", "HELO"} and code == 250:
             self._sender, self._recipients = "", []
+        elif exchange.event == "MAIL" and code < 300:
+            self._sender, self._recipients = path_of(exchange.content), []
         elif exchange.event == "RCPT" and code < 300 and len(self._recipients) < RECIPIENTS_MOST:
             self._recipients.append(path_of(exchange.content))
 
@@ -112,9 +114,7 @@ class Requests(RequestSide):
         self._line = line
         if event == "DATA":
             self._expects = Expects.CONTENT
-        elif event == "MAIL":
-            self._sender, self._recipients = path_of(line), []
-        elif event == "RCPT":
+        elif event in {"MAIL", "RCPT"}:
             exchange.content = line
         elif chunk and int(chunk[1]):
             self._left = int(chunk[1])

@@ -43,7 +43,8 @@ class SmtpSession(SidedSession):
 
         Returns:
             None for `message`, BDAT and the later steps of AUTH, for which the server would go on to wait (refuse DATA
-            or AUTH instead), for 220 to STARTTLS and 3xx, after which the client sends what the server does not expect.
+            or AUTH instead), for 220 to STARTTLS, and for 3xx or instead of it: the client would then send what the
+            server does not expect.
         """
         code, text = int(answer.get("code", 451)), str(answer.get("text", "refused by the wire"))
         if not 200 <= code <= 599 or code // 100 == 3:
@@ -51,6 +52,8 @@ class SmtpSession(SidedSession):
         lines = text.splitlines() or [""]
         marks = ["-"] * (len(lines) - 1) + [" "]
         reply = "".join(f"{code}{mark}{line}\r\n" for mark, line in zip(marks, lines, strict=True)).encode()
+        if (exchange.outcome or "").startswith("3"):
+            return None
         if exchange.outcome is not None or self._is_being_answered(exchange):
             return reply
         if self.opaque or exchange not in self._requests.pending or not self._can_be_refused(exchange, code):
@@ -60,6 +63,7 @@ class SmtpSession(SidedSession):
         except Violation:
             return None
         self._requests.pending.remove(exchange)
+        exchange.outcome = str(code)
         return reply
 
     def _is_being_answered(self, exchange: Exchange) -> bool:
