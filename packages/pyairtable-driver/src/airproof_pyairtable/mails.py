@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from airproof.platform.driver import Tenant
+from airproof.waiting import wait_until
 from airproof_pyairtable.databases import Databases
 from airproof_pyairtable.manifest import NOTIFICATIONS, REGISTRATION
 from airproof_pyairtable.places import database_of, node_of
@@ -17,7 +18,8 @@ _CLAIMERS = "SELECT claimed_by FROM mails WHERE tenant_id = %(tenant)s AND statu
 _TRIES = "SELECT attempts FROM mails WHERE tenant_id = %(tenant)s AND status = 'queued'"
 _DUE = "UPDATE mails SET next_attempt_at = now() WHERE tenant_id = %(tenant)s AND status = 'queued'"
 _OFTEN = """
-UPDATE mails SET attempts = %(times)s, next_attempt_at = now() WHERE tenant_id = %(tenant)s AND status = 'queued'
+UPDATE mails SET attempts = %(times)s, next_attempt_at = now()
+WHERE tenant_id = %(tenant)s AND status = 'queued' AND claimed_by IS NULL
 """
 _WAITS = """
 SELECT extract(epoch FROM next_attempt_at - clock_timestamp())::float AS wait FROM mails
@@ -28,6 +30,7 @@ _LEAVE = """
 INSERT INTO mails (id, tenant_id, saga_id, recipient, template, message_id, command, next_attempt_at)
 VALUES (%(id)s, %(tenant)s, %(saga)s, %(recipient)s, 'welcome', %(message)s, %(command)s, now() - interval '1 day')
 """
+IN_HAND_S = 30.0
 _REMOVE = "DELETE FROM mails WHERE tenant_id = %(tenant)s"
 
 
@@ -56,9 +59,13 @@ class Mails:
         return [row["attempts"] for row in rows]
 
     def tried_often(self, tenant: Tenant, times: int) -> None:
-        """Sets how often they have been tried."""
-        with self._databases.transaction(database_of(NOTIFICATIONS)) as connection:
-            connection.execute(_OFTEN, {"tenant": tenant.id, "times": times})
+        """Sets how often they have been tried, when nobody has them in hand, who would remember it otherwise."""
+
+        def set_all() -> bool:
+            with self._databases.transaction(database_of(NOTIFICATIONS)) as connection:
+                return connection.execute(_OFTEN, {"tenant": tenant.id, "times": times}).rowcount > 0
+
+        wait_until(set_all, timeout_s=IN_HAND_S, describe="a mail that nobody has in hand")
 
     @contextmanager
     def left(self, tenant: Tenant, count: int, *, known: bool) -> Iterator[None]:

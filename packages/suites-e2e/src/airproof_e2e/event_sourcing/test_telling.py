@@ -92,12 +92,13 @@ def _told_after_a_look(stream: Stream) -> bool:
     One that never looks is told by others.
     """
     looks = on(stream.access.entity.service, Role.POSTGRES_PRIMARY.value).when(postgres.query()).times(1).after()
-    with applied(stream.cell, looks.hold().preventable()) as held:
-        with suppress(WaitTimeout):
-            held.wait_until_held(LOOKS_WITHIN_S)
+    with suppress(WaitTimeout), applied(stream.cell, looks.hold().preventable()) as held:
+        held.wait_until_held(LOOKS_WITHIN_S)
         _change(stream)
         held.release()
         return _all_told(stream)
+    _change(stream)
+    return _all_told(stream)
 
 
 def _change(stream: Stream) -> None:

@@ -16,7 +16,7 @@ from airproof.platform.manifest import Step
 from airproof.platform.observation import BusMessage, OutboxRow
 from airproof.waiting import wait_until
 from airproof.wire import AppliedRule, Rule, glob, kafka, on
-from airproof_e2e.saga.log_lines import demand_error
+from airproof_e2e.saga.log_lines import count_errors, demand_error
 from airproof_e2e.saga.stage import WAIT_S, Stage
 
 UNEXPECTED = "XX001"
@@ -259,12 +259,14 @@ def others_waiting(stage: Stage, count: int) -> Iterator[None]:
     """
     explains = Explanation(stage.orchestrator, logger="*", because="a saga of another version is an error")
     tenants = Tenant(f"0-{stage.tenant.id}"), Tenant(f"{stage.tenant.id}-other")
+    logged = count_errors(stage, stage.orchestrator)
     with _declared(stage, "others waiting", stage.orchestrator, explains) as seen, ExitStack() as waiting:
         for tenant in tenants:
             waiting.enter_context(stage.access.waiting(tenant, count))
             seen(f"{count} of this version and {count} of another one", tenant=tenant.id)
         yield
-        demand_error(stage, stage.orchestrator, "sagas that another version has left")
+        others = "sagas that another version has left"
+        demand_error(stage, stage.orchestrator, others, count=logged + count * len(tenants))
 
 
 @contextmanager

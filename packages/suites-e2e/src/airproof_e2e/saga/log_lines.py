@@ -30,7 +30,7 @@ def ill_written(lines: Sequence[LogLine], services: Mapping[str, str], began: da
     wrong: dict[str, list[LogLine]] = defaultdict(list)
     for line in lines:
         told = _object(line.text)
-        if not told and line.text.startswith("{"):
+        if not told and line.text.startswith("{") and not line.text.endswith("}"):
             continue  # a kill has cut it off
         if flaw := _flaw(told, services[line.node], began):
             wrong[flaw].append(line)
@@ -58,13 +58,20 @@ def wait_error(stage: Stage, service: str, about: str) -> None:
         demand_error(stage, service, about)
 
 
-def demand_error(stage: Stage, service: str, about: str) -> None:
-    """Notes an anomaly unless the service has logged an error since the scenario began."""
+def demand_error(stage: Stage, service: str, about: str, *, count: int = 1) -> None:
+    """Notes an anomaly unless the service has logged so many errors since the scenario began."""
     lines = _lines(stage, service)
-    if stage.cell.capabilities.logs and not any(map(_is_error, lines)):
+    logged = sum(map(_is_error, lines))
+    if stage.cell.capabilities.logs and logged < count:
         promise = "what a service cannot do, of which nobody else is told, it logs as an error"
-        expected, seen = f"an error of {service} about {about}", f"none in {len(lines)} lines"
+        expected = f"{count} errors of {service} about {about}" if count > 1 else f"an error of {service} about {about}"
+        seen = f"{logged or 'none'} in {len(lines)} lines"
         stage.anomalies.append(Anomaly("GATEWAY", "unlogged", promise, expected, seen, witness(lines[-1:])))
+
+
+def count_errors(stage: Stage, service: str) -> int:
+    """How many errors the service has logged since the scenario began."""
+    return sum(map(_is_error, _lines(stage, service)))
 
 
 def _lines(stage: Stage, service: str) -> list[LogLine]:

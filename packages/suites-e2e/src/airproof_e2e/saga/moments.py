@@ -116,7 +116,7 @@ def asked_to_do(stage: Stage, start: Callable[[], str]) -> Iterator[tuple[str, N
 def before_deadline(
     stage: Stage,
     ends: frozenset[SagaState],
-    then: Callable[[str, float], None],
+    then: Callable[[str, float], bool | None],
     deadlines_s: Sequence[float] = DEADLINES_S,
     *,
     left_s: float = 0,
@@ -128,7 +128,7 @@ def before_deadline(
 
     Args:
         then: what happens next, while the participant is frozen; gets the saga's id and the monotonic time at which
-            its deadline passes.
+            its deadline passes. False where that has passed too soon.
         left_s: how much time has to be left until the deadline when the participant is asked.
 
     Raises:
@@ -142,9 +142,12 @@ def before_deadline(
                     saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}"), timeout_s=deadline_s - left_s
                 )
             except WaitTimeout:
-                stage.may_end(saga_id, COMPENSATED | ends)
+                in_time = None
             else:
-                return then(saga_id, passes_at)
+                in_time = then(saga_id, passes_at) is not False
+            if in_time:
+                return
+            stage.may_end(saga_id, COMPENSATED | ends)
     raise FaultNotObserved(f"no saga reached {stage.step.name} before its deadline of {deadlines_s[-1]:g} s")
 
 

@@ -83,11 +83,14 @@ def deadline_survives(stage: Stage) -> None:
     It has asked so often by then that it would ask again after the deadline only.
     """
 
-    def then(saga_id: str, passes_at: float) -> None:
+    def then(saga_id: str, passes_at: float) -> bool:
         wait_past(passes_at - SHORTLY_S, "the deadline to be near")
         with killed(stage, stage.orchestrator):
+            if stage.has(saga_id, failed := (MessageKind.EVENT, stage.saga.failed)):
+                return False
             wait_past(passes_at + ASKS_LATER_S, "the deadline to pass, and the time to ask once more")
-        stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
+        stage.wait_for(saga_id, failed)
+        return True
 
     before_deadline(stage, COMPENSATED, then, DEADLINES_S)
 
@@ -141,11 +144,14 @@ def looked_at_meanwhile(stage: Stage) -> None:
 
 @contextmanager
 def _answered(stage: Stage, saga_id: str, hanging: NodeFault) -> Iterator[Callable[[], None]]:
-    """The reply lies on the bus, participant and orchestrator are frozen. Yields what lets the orchestrator go on."""
+    """The reply lies on the bus, participant and orchestrator are frozen. Yields what lets the orchestrator go on.
+
+    It has nothing to do for the saga then but to take the reply: no timer is due.
+    """
     with frozen_at_rest(stage, stage.orchestrator) as waiting:
         hanging.heal()
         stage.wait_for(saga_id, answer(stage))
-        with suspended(stage, stage.step.participant):
+        with suspended(stage, stage.step.participant), timers_late(stage, saga_id):
             yield waiting.heal
 
 

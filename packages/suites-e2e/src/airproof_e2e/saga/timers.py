@@ -33,9 +33,10 @@ DEADLINE_S, APART_S = 1.0, 0.5
 def late(stage: Stage) -> None:
     """The saga's timers are late: when the participant answers, nobody has noticed that the deadline has passed."""
 
-    def then(saga_id: str, passes_at: float) -> None:
+    def then(saga_id: str, passes_at: float) -> bool:
         with timers_late(stage, saga_id):
             wait_past(passes_at, "the deadline to pass")
+            return not stage.has(saga_id, (MessageKind.EVENT, stage.saga.failed))
 
     before_deadline(stage, COMPENSATED, then)
 

@@ -42,6 +42,8 @@ def _race_each(stage: Stage, routes: list[Route]) -> None:
 def _both(stage: Stage, route: Route) -> tuple[Answer, Answer, bool]:
     """Asks a second time while the first transaction is done but for its commit; whether that is told before, too."""
     asking = stage.cell.platform.requests.ask_service
+    # What the making of the entity has left to do commits, too.
+    stage.cell.barrier(WAIT_S)
     committed = on(route.service, Role.POSTGRES_PRIMARY.value).when(postgres.commit(containing=stage.about.tenant.id))
     with (
         ThreadPoolExecutor(2, thread_name_prefix="operator") as operators,

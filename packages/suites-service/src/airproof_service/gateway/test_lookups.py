@@ -10,7 +10,7 @@ from airproof.faults.wire import applied
 from airproof.platform.manifest import Access
 from airproof.wire import Wire, on, postgres, redis
 from airproof_service.intruders import Others
-from airproof_service.stage import FULL, UNAVAILABLE, Stage
+from airproof_service.stage import FULL, UNAVAILABLE, WAIT_S, Stage
 
 MOST_TRIES = 3
 
@@ -21,6 +21,8 @@ def test_what_cannot_be_looked_up_is_not_made_up(stage: Stage, wire: Wire) -> No
     """While a database breaks off what its service asks, a few times, that answers that it has none, or as usual."""
     del wire
     other = replace(stage.about, owner=Others.of(stage).colleague.owner)
+    # What the making of both has left to do asks, too.
+    stage.cell.barrier(WAIT_S)
     for route in (one for one in stage.routes if not one.changes):
         for about in (stage.about, other):
             request = replace(stage.rightful(route), about=about, user=stage.about)
