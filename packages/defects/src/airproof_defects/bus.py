@@ -952,12 +952,12 @@ DEFECTS: tuple[Defect, ...] = (
                 '        """Looks for more if something may have waited: for this message, for a place, or '
                 'unseen since the claim."""\n'
                 "        message_id = claimed.message.id\n"
-                "        del self._sending[message_id]\n"
+                "        del self._sending[message_id], self._begun[message_id]\n"
                 "        if claimed.followed or self._full or claim != self._claims:\n",
                 '        """Looks for more if something may have waited: for this message, or unseen since '
                 'the claim."""\n'
                 "        message_id = claimed.message.id\n"
-                "        del self._sending[message_id]\n"
+                "        del self._sending[message_id], self._begun[message_id]\n"
                 "        if claimed.followed or claim != self._claims:\n",
             ),
         ),

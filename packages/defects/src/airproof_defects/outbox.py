@@ -357,7 +357,14 @@ DEFECTS: tuple[Defect, ...] = (
         category="OUTBOX",
         what="a claim is not renewed while its message is on the way",
         trigger="a broker that takes longer to answer than the claim lasts",
-        edits=(Edit("kit/relay.py", "            await self._queue.renew(list(self._sending), LEASE_S)\n", ""),),
+        edits=(
+            Edit(
+                "kit/relay.py",
+                "            await self._queue.renew([one for one, at in self._begun.items() if now - at < RENEWED_FOR_S], "
+                "LEASE_S)\n",
+                "",
+            ),
+        ),
     ),
     Defect(
         id="OB87",
@@ -732,11 +739,11 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/relay.py",
-                "        del self._sending[message_id]\n",
+                "        del self._sending[message_id], self._begun[message_id]\n",
                 "        if not task.cancelled() and (bug := task.exception()):\n"
                 '            log.error("message %s could not be relayed", message_id, exc_info=bug)\n'
                 "            return\n"
-                "        del self._sending[message_id]\n",
+                "        del self._sending[message_id], self._begun[message_id]\n",
             ),
         ),
     ),

@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy.exc import OperationalError
 
+from pyairtable_reference.kit import relay
 from pyairtable_reference.kit.envelope import Message
 from pyairtable_reference.kit.outbox import Claimed, dead_letter_copy
 from pyairtable_reference.kit.relay import Refused, Relay, Unreachable
@@ -177,6 +179,29 @@ def test_a_message_that_cannot_be_read_is_parked_and_the_others_flow() -> None:
     run(make_relay(queue, PickyBroker()).flush())
     assert (queue.parked, queue.published_ids) == ([(bad.id, "no record can be made of it")], [good.id])
     assert dead_letter_copy(bad, "no record can be made of it", 3).headers.keys() >= {"dlq-cause", "dlq-topic"}
+
+
+def test_what_is_on_its_way_for_very_long_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "LEASE_S", 0.0)
+    queue, sent = FakeQueue(message()), asyncio.Event()
+
+    class Silent(FakeBroker):
+        async def send(self, message: Message) -> None:
+            await sent.wait()
+
+    async def scenario() -> None:
+        slow = make_relay(queue, Silent())
+        for _ in range(2):
+            await slow.send_due()
+        assert queue.renewed == 1
+        monkeypatch.setattr(relay, "RENEWED_FOR_S", 0.0)
+        await slow.send_due()
+        assert queue.renewed == 1
+        sent.set()
+        await slow.flush()
+
+    run(scenario())
+    assert queue.published_ids == [message().id]
 
 
 def test_an_acknowledgement_is_not_forgotten_when_the_database_is_away() -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LEASE_S = 6.0
+RENEWED_FOR_S = 30.0
+"""After that another process may send a message: it may reach the broker where this one does not."""
 IN_FLIGHT = 64
 LONGEST_WAIT_S = 1.0
 
@@ -78,6 +80,7 @@ class Relay:
         self._retry_s = retry_s
         self._news = asyncio.Event()
         self._sending: dict[UUID, asyncio.Task[None]] = {}
+        self._begun: dict[UUID, float] = {}
         self._outages = 0
         self._claims = 0
         self._full = False
@@ -115,12 +118,13 @@ class Relay:
                 task = asyncio.create_task(self._deliver(one), name=f"send {one.message.id}")
                 task.add_done_callback(partial(self._finished, one, self._claims))
             self._sending[one.message.id] = task
+            self._begun[one.message.id] = time.monotonic()
         return len(claimed)
 
     def _finished(self, claimed: Claimed, claim: int, task: asyncio.Task[None]) -> None:
         """Looks for more if something may have waited: for this message, for a place, or unseen since the claim."""
         message_id = claimed.message.id
-        del self._sending[message_id]
+        del self._sending[message_id], self._begun[message_id]
         if claimed.followed or self._full or claim != self._claims:
             self._news.set()
         if not task.cancelled() and (bug := task.exception()):
@@ -129,7 +133,7 @@ class Relay:
     async def _renew_claims(self) -> None:
         now = time.monotonic()
         if self._sending and now - self._renewed_at > LEASE_S / 4:
-            await self._queue.renew(list(self._sending), LEASE_S)
+            await self._queue.renew([one for one, at in self._begun.items() if now - at < RENEWED_FOR_S], LEASE_S)
             self._renewed_at = now
 
     async def _deliver(self, claimed: Claimed) -> None:
