@@ -360,9 +360,8 @@ DEFECTS: tuple[Defect, ...] = (
         edits=(
             Edit(
                 "kit/relay.py",
-                "            await self._queue.renew([one for one, at in self._begun.items() if now - at < RENEWED_FOR_S], "
-                "LEASE_S)\n",
-                "",
+                "[one for one, at in self._begun.items() if now - at < RENEWED_FOR_S]",
+                "[]",
             ),
         ),
     ),
