@@ -464,4 +464,17 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW603",
+        category="GATEWAY",
+        what="that a service does not believe who calls it is told to the user as their own fault",
+        trigger="a call of the gateway loses its token",
+        edits=(
+            Edit(
+                "kit/service_client.py",
+                '        self._client.event_hooks = {"response": [_demand_belief]}\n',
+                "",
+            ),
+        ),
+    ),
 )
