@@ -265,6 +265,18 @@ def test_logs_of_an_unknown_node_name_those_there_are(
     assert capsys.readouterr().err.startswith("airproof: no node 'auth'; there are: auth-service")
 
 
+@pytest.mark.parametrize("options", [[], ["--node", "auth-service"]])
+def test_logs_without_a_cell_say_so(
+    provider: FakeProvider, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    provider.up = FakeProvision()
+
+    assert main(["logs", *options]) == ExitStatus.FAILED
+
+    said = "airproof: no cell of environment 'local' is up; make some with: airproof up local\n"
+    assert capsys.readouterr().err == said
+
+
 def test_reset_replaces_free_cells(provider: FakeProvider) -> None:
     wired = replace(make_cell("c3"), kind=CellKind.WIRED)
     provider.up = FakeProvision([make_cell("c1"), make_cell("c2"), wired])

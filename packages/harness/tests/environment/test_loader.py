@@ -96,6 +96,21 @@ def test_a_variable_overrides_the_file_and_an_option_overrides_the_variable(writ
     assert environment.backing.kafka.source is KafkaSource.STAND_IN
 
 
+def test_a_platform_path_names_a_directory(write: Write) -> None:
+    path = write(MINIMAL + "platform_path: patched\n")
+
+    with pytest.raises(EnvironmentFileError) as caught:
+        load("mine", variables={})
+    assert str(caught.value) == (
+        "environments/mine.yml: platform_path: found 'patched'; allowed: a directory that exists"
+    )
+    with pytest.raises(EnvironmentFileError, match=rf"^--set platform_path={path}: platform_path: found"):
+        load("mine", [f"platform_path={path}"], variables={})
+
+    Path("patched").mkdir()
+    assert load("mine", variables={}).platform_path == Path("patched")
+
+
 def test_overrides_reach_services_by_name(write: Write) -> None:
     write(MINIMAL)
 

@@ -126,6 +126,18 @@ def test_shrink_finds_the_faults_that_are_needed(project: Project) -> None:
     assert lines[-1].endswith(f"--airproof-schedule={written.relative_to(project.path)}")
 
 
+def test_shrink_takes_no_environment_that_does_not_come_up_for_the_failure(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.test(SUITE)
+    found = schedule_file(project)
+    monkeypatch.setenv("FAKE_TROUBLE", "cell")
+    ended = shrink(project, "test_toy.py::test_accounts", "toy", "--schedule", str(found))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("airproof: pytest ended with status 1 in a run of 'test_toy.py::test_accounts':")
+    assert "auth-service did not become ready" in ended.stderr
+
+
 def test_shrink_makes_the_schedule_of_a_seed_itself(project: Project) -> None:
     project.pytester.makepyfile(test_toy=SUITE.replace("<= down", "<= down or True"))
     ended = shrink(project, "test_toy.py::test_accounts", "toy", "--seed", "3")

@@ -46,6 +46,13 @@ def test_a_wrong_override_is_one_line(project: Project, option: str, said: str) 
     assert said in line
 
 
+def test_a_platform_path_that_does_not_exist_is_one_line(project: Project) -> None:
+    result = project.test(GREEN, "--airproof-platform-path=patched")
+    assert result.ret == 4
+    (line,) = errors(result)
+    assert f"platform_path: found '{project.path}/patched'; allowed: a directory that exists" in line
+
+
 def test_an_unknown_platform_is_one_line(project: Project) -> None:
     project.write_environment(platform="fkae")
     result = project.test(GREEN)

@@ -74,6 +74,16 @@ def test_the_schema_is_that_of_the_overlay(driver: Driver, overlay: Path) -> Non
     assert schema_digest(driver.migration, overlay / "without-the-package") == installed
 
 
+def test_what_an_editor_has_left_beside_the_sources_is_passed_over(
+    environment: Environment, driver: Driver, overlay: Path
+) -> None:
+    overlaid = environment.model_copy(update={"platform_path": overlay})
+    migration = Migration((), "airproof_toy", "*.py")
+    before = fingerprint_of(overlaid, driver), schema_digest(migration, overlay)
+    (overlay / "airproof_toy" / ".#schema.py").symlink_to("somebody@somewhere.4711:1")
+    assert (fingerprint_of(overlaid, driver), schema_digest(migration, overlay)) == before
+
+
 def test_a_schema_that_is_not_there_is_named(driver: Driver) -> None:
     with pytest.raises(ProviderUnavailable, match=r"matches the driver's schema_glob 'nothing\.py'"):
         schema_digest(Migration((), "airproof_toy", "nothing.py"), None)

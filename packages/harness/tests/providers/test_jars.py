@@ -108,6 +108,52 @@ def test_out_of_reach_says_what_was_tried_and_what_to_do(
     assert "\n" not in message
 
 
+@pytest.fixture
+def no_web_server() -> Iterator[str]:
+    """The address of one who speaks no HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("repo.example.com/maven2", "unknown url type"),
+        ("http://localhost:abc/maven2", "nonnumeric port: 'abc'"),
+        ("http://.example/maven2", "label empty or too long"),
+        (None, "BadStatusLine.*SSH-2"),
+    ],
+)
+def test_an_address_that_is_no_repository_is_out_of_reach(
+    cache: Cache,
+    locked: list[LockedJar],
+    monkeypatch: pytest.MonkeyPatch,
+    no_web_server: str,
+    address: str | None,
+    reason: str,
+) -> None:
+    monkeypatch.setenv(jars.REPOSITORY_VARIABLE, address or no_web_server)
+    assert jars.repository_answers() is None
+    with pytest.raises(JarsUnreachable, match=rf"^cannot download .*: .*{reason}.*; connect") as raised:
+        provide_jars(cache, Silence(), jars=locked)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_jar_that_the_repository_lacks_is_out_of_reach(cache: Cache, locked: list[LockedJar], served: Path) -> None:
     (served / locked[1].path).unlink()
     with pytest.raises(JarsUnreachable, match=r"two-2\.0\.jar: .*not found"):

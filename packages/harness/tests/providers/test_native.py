@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from airproof.providers.native.prepared import Cache, cache_root
 from airproof.providers.native.start_archive import Training
 from airproof.providers.protocol import Progress, Provision
 from airproof.supervision import ProcessSpec, Supervisor
-from airproof.supervision.runs import list_runs
+from airproof.supervision.runs import find_kept, list_runs
 from airproof.waiting import wait_until
 
 OpenNative = Callable[..., Provision]
@@ -333,4 +334,34 @@ def test_what_is_left_of_an_opening_that_was_killed_is_removed_by_whoever_looks_
     supervisor.close()
     assert runs_of(own_environment)
     assert NativeProvider().attach(own_environment, driver) is None
+    assert not runs_of(own_environment)
+
+
+IS_KILLED = """
+from airproof.environment.model import Environment
+from airproof.providers.native import NativeProvider, opening
+from airproof.providers.native.together import Silence
+from airproof_toy.driver import ToyDriver
+import os, signal, sys
+opening.Opening = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+NativeProvider().open(Environment(name=sys.argv[1], platform="toy"), ToyDriver(), keep=True, progress=Silence())
+"""
+
+
+def test_an_environment_to_be_kept_ends_with_whoever_is_killed_while_opening_it(own_environment: Environment) -> None:
+    killed = subprocess.run([sys.executable, "-c", IS_KILLED, own_environment.name], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    label = label_of(own_environment)
+    wait_until(lambda: find_kept(label) is None, timeout_s=5, describe="the end of what was being opened")
+
+
+def test_an_opening_that_is_interrupted_at_once_leaves_nothing(
+    own_environment: Environment, driver: Driver, progress: Progress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Supervisor, "lease", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        NativeProvider().open(own_environment, driver, keep=True, progress=progress)
     assert not runs_of(own_environment)

@@ -142,6 +142,17 @@ def test_kafka_home_gives_version_and_every_jar_in_one_order(tmp_path: Path, mon
     assert kafka.kafka_home() == ("4.1.0", (libs / "a.jar", libs / "kafka_2.13-4.1.0.jar", libs / "zstd.jar"))
 
 
+def test_a_relative_kafka_home_is_that_of_whoever_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jar = tmp_path / "here" / "libs" / "kafka_2.13-4.1.0.jar"
+    jar.parent.mkdir(parents=True)
+    jar.touch()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for home in ("here", "~/here"):
+        monkeypatch.setenv("KAFKA_HOME", home)
+        assert kafka.kafka_home() == ("4.1.0", (jar,))
+
+
 def test_a_stand_in_that_is_not_installed_says_how_to_get_it(bare_machine: Path) -> None:
     with pytest.raises(ProviderUnavailable, match=r"airproof\[stand-in\]"):
         stand_in.find_stand_in()

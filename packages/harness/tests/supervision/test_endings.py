@@ -141,6 +141,31 @@ def test_a_kept_supervisor_outlives_its_runner_and_ends_on_sigterm(make_runner: 
     found.close()
 
 
+def test_a_kept_supervisor_ends_with_the_client_that_holds_a_vital_group(
+    runtime: Path, make_spec: MakeSpec, alive: Alive
+) -> None:
+    supervisor = Supervisor.start(label="kept", keep=True)
+    supervisor.lease("opening", vital=True)
+    supervisor.spawn(make_spec("shared/a"))
+    owned = [supervisor.process_id, supervisor.pid("shared/a")]
+
+    supervisor.close()
+
+    wait_dead(alive, owned)
+    assert list((runtime / "runs").iterdir()) == []
+
+
+def test_a_vital_group_that_was_removed_ends_nothing(runtime: Path) -> None:
+    supervisor = Supervisor.start(label="kept", keep=True)
+    supervisor.lease("opening", vital=True)
+    supervisor.remove("opening")
+    supervisor.close()
+
+    found = Supervisor.find("kept")
+    assert found
+    found.stop()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_signals_of_a_terminal_do_not_end_the_supervisor(supervisor: Supervisor, number: signal.Signals) -> None:
     supervisor.groups()

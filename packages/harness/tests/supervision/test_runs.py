@@ -62,13 +62,36 @@ def test_a_relative_directory_is_that_of_whoever_names_it(tmp_path: Path, monkey
     assert runtime_directory() == tmp_path / "here"
 
 
+def test_a_chosen_directory_that_others_use_too_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o1777)
+    monkeypatch.setenv("AIRPROOF_RUNTIME_DIR", str(tmp_path))
+
+    made = runtime_directory()
+
+    assert made == runtime_directory() == tmp_path / f"airproof-{os.getuid()}"
+    assert made.stat().st_mode & 0o777 == 0o700
+    assert tmp_path.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_a_full_disk_does_not_move_the_runs(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("AIRPROOF_RUNTIME_DIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("TMPDIR", str(small_disk))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    (small_disk / "all").write_bytes(bytes(2**20))
+
+    assert runtime_directory() == small_disk / f"airproof-{os.getuid()}"
+
+
 def test_ports_are_locked_where_runs_with_another_runtime_directory_see_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ports_directory(tmp_path / "one") == ports_directory(tmp_path / "other")
 
     # Somebody else was there first.
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / f"airproof-{os.getuid()}").symlink_to(tmp_path)
     assert ports_directory(tmp_path / "one") == tmp_path / "one" / "ports"
 

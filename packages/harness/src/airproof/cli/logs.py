@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from airproof.cli.parsing import add_environment
-from airproof.errors import ExitStatus, UsageError
+from airproof.errors import ExitStatus, NotReady, UsageError
 
 if TYPE_CHECKING:
     from airproof.cells.logs import LogEntry, LogReader
@@ -32,13 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the lines of all cells; with `--follow` until interrupted."""
+    """Prints the lines of all cells; with `--follow` until interrupted.
+
+    Raises:
+        NotReady: there is no cell.
+    """
     from airproof.cells.logs import LogReader
     from airproof.cli.provision import attached
     from airproof.history.redaction import Redactor
 
-    with attached(options) as (_, provision):
+    with attached(options) as (selection, provision):
         cells = provision.cells()
+        if not cells:
+            name = selection.environment.name
+            raise NotReady(f"no cell of environment {name!r} is up; make some with: airproof up {name}")
         _check_nodes(options.node, cells)
         secrets = [secret for cell in cells for secret in cell.secrets.values()]
         printer = Printer(frozenset(options.node), options.grep, Redactor(secrets))

@@ -62,19 +62,20 @@ class Trials:
 
         Raises:
             UsageError: pytest does not find such a test, or does not take the options.
-            AirproofError: the run broke off, or the test could not begin.
+            AirproofError: the run broke off or failed beside its test, or the test could not begin.
         """
         given = []
         if schedule is not None:
             schedule.write(self._file)
             given = [f"--airproof-schedule={self._file}"]
         reports = [f"--airproof-report={self._report}", f"--junitxml={self._junit}"]
+        self._junit.unlink(missing_ok=True)
         ended = self._start([*self._options, *given, *reports])
         if ended.returncode == _PASSED:
             return Trial("")
-        if ended.returncode != _FAILED:
-            raise self._trouble(ended)
-        return Trial(_failure(self._junit) or "Failed")
+        if ended.returncode == _FAILED and self._junit.is_file() and (failure := _failure(self._junit)):
+            return Trial(failure)
+        raise self._trouble(ended)
 
     def own_schedule(self) -> Path:
         """The schedule that the last run left.
@@ -106,7 +107,9 @@ class Trials:
 
 
 def _failure(junit: Path) -> str:
-    """The name of the first anomaly or error in JUnit's report; a test that fails at its end as well failed before.
+    """The name of the first anomaly or error in JUnit's report, empty if no test failed.
+
+    A test that fails at its end as well failed before.
 
     Raises:
         AirproofError: it failed before it began, so this says nothing about its schedule.
@@ -119,5 +122,5 @@ def _failure(junit: Path) -> str:
             text = message.removeprefix("failed on teardown with ").strip('"')
             if anomaly := _ANOMALY.match(text):
                 return anomaly[1]
-            return text.partition(":")[0].split("\n")[0].rpartition(".")[2].strip()
+            return text.partition(":")[0].split("\n")[0].rpartition(".")[2].strip() or "Failed"
     return ""

@@ -46,9 +46,14 @@ def load(
         raise EnvironmentFileError(f"{layered.origin(('name',), shown(path))}: name: the file's own name is the name")
     layered.values["name"] = path.stem
     try:
-        return Environment.model_validate_json(json.dumps(layered.values, default=str))
+        environment = Environment.model_validate_json(json.dumps(layered.values, default=str))
     except ValidationError as error:
         raise EnvironmentFileError(_describe(error, layered, shown(path))) from error
+    overlay = environment.platform_path
+    if overlay is not None and not overlay.is_dir():
+        origin = layered.origin(("platform_path",), shown(path))
+        raise EnvironmentFileError(f"{origin}: platform_path: found {str(overlay)!r}; allowed: a directory that exists")
+    return environment
 
 
 def select(name: str, settings: Sequence[str] = ()) -> tuple[Environment, Driver]:

@@ -183,13 +183,16 @@ class Supervisor:
         """
         self._connection.call("on_release", group=group, argv=list(argv), needs=needs)
 
-    def lease(self, group: str) -> None:
+    def lease(self, group: str, *, vital: bool = False) -> None:
         """Binds a group to this connection: when it closes without `release`, the group is removed.
+
+        Args:
+            vital: the supervisor ends then, even a kept one.
 
         Raises:
             UsageError: another connection has leased it.
         """
-        self._connection.call("lease", group=group)
+        self._connection.call("lease", group=group, vital=vital)
 
     def release(self, group: str) -> None:
         """Ends the lease; the group stays and belongs to nobody."""

@@ -32,11 +32,13 @@ class Group:
     Attributes:
         holder: the client that has leased it.
         offered: released before, so it may be claimed.
+        vital: the run ends with its holder.
     """
 
     name: str
     holder: object | None = None
     offered: bool = False
+    vital: bool = False
     ports: list[int] = field(default_factory=list)
     directories: list[Path] = field(default_factory=list)
     undo: list[dict[str, JSON]] = field(default_factory=list)
@@ -107,17 +109,17 @@ class Groups:
         self.use(name).undo.append({"group": name, "argv": list(argv), "needs": needs})
         self._save_undo()
 
-    def lease(self, name: str, client: object) -> None:
+    def lease(self, name: str, client: object, *, vital: bool) -> None:
         """Gives the group to a client."""
         group = self.use(name)
         if group.holder not in {None, client}:
             raise UsageError(f"group {name!r} is leased by another client")
-        group.holder = client
+        group.holder, group.vital = client, vital
 
     def release(self, name: str) -> None:
         """Takes the group from its client and offers it to others."""
         group = self.use(name)
-        group.holder, group.offered = None, True
+        group.holder, group.offered, group.vital = None, True, False
 
     def claim(self, prefix: str, client: object) -> str | None:
         """Gives an offered group to a client."""
@@ -127,9 +129,9 @@ class Groups:
                 return group.name
         return None
 
-    def held_by(self, client: object) -> list[str]:
+    def held_by(self, client: object) -> list[Group]:
         """The groups a client has leased."""
-        return [group.name for group in self.listed() if group.holder is client]
+        return [group for group in self.listed() if group.holder is client]
 
     async def remove_all(self) -> list[str]:
         """Removes every group at once and refuses new ones; returns what failed."""

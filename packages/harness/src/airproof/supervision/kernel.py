@@ -130,10 +130,10 @@ def has_terminal(pid: int) -> bool:
 
 
 def _read_stat(pid: int) -> list[bytes]:
-    """The fields of `/proc/<pid>/stat` from the state on; none if the process is gone."""
+    """The fields of `/proc/<pid>/stat` from the state on; none if the process is gone, or hidden (`hidepid`)."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split(b" ", 5)
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return []
 
 

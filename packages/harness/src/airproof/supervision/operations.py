@@ -85,8 +85,8 @@ class Operations:
     def on_release(self, group: str, argv: list[str], needs: str) -> None:
         self._groups.add_undo(group, argv, needs)
 
-    def lease(self, group: str) -> None:
-        self._groups.lease(group, self._client)
+    def lease(self, group: str, vital: bool) -> None:
+        self._groups.lease(group, self._client, vital=vital)
 
     def release(self, group: str) -> None:
         self._groups.release(group)

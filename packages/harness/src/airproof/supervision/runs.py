@@ -7,9 +7,9 @@
                    /undo     undo commands not yet run
                    /logs/<group>/<node>.log, supervisor.log
 ```
-The runtime directory is `$AIRPROOF_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/airproof`, else `airproof-<uid>` under the
-system's directory for temporary files. What processes store goes to `roots`: in memory, else on disk. Ports are locked
-where all runs of a user see it, whatever their runtime directory (`ports_directory`).
+The runtime directory is `$AIRPROOF_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/airproof`, else `airproof-<uid>` under
+`$TMPDIR` or `/tmp`. What processes store goes to `roots`: in memory, else on disk. Ports are locked where all runs of a
+user see it, whatever their runtime directory (`ports_directory`).
 """
 
 from __future__ import annotations
@@ -183,12 +183,16 @@ def one_at_a_time(label: str) -> Iterator[None]:
 def runtime_directory() -> Path:
     """The user's runtime directory, made if need be.
 
+    A chosen directory that is there and open to others, such as `/tmp`, is left as it is; `airproof-<uid>` in it is
+    used.
+
     Raises:
-        ProviderUnavailable: it belongs to somebody else, or others may write to it.
+        ProviderUnavailable: it cannot be made, or belongs to somebody else.
     """
     chosen = os.environ.get("AIRPROOF_RUNTIME_DIR")
     if chosen:
-        return secure_directory(Path(chosen).expanduser().resolve())
+        place = Path(chosen).expanduser().resolve()
+        return secure_directory(place / _our_name() if _is_open_to_others(place) else place)
     session = os.environ.get("XDG_RUNTIME_DIR")
     if session and os.access(session, os.W_OK):
         return secure_directory(Path(session) / "airproof")
@@ -198,8 +202,8 @@ def runtime_directory() -> Path:
 def ports_directory(runtime: Path) -> Path:
     """Has a file per port, locked by the run that has the port: if possible one directory for all runs of this user."""
     try:
-        return secure_directory(_temporary_directory()) / "ports"
-    except (ProviderUnavailable, FileNotFoundError):
+        return secure_directory(secure_directory(_temporary_directory()) / "ports")
+    except ProviderUnavailable:
         return runtime / "ports"
 
 
@@ -228,10 +232,17 @@ def secure_directory(path: Path) -> Path:
 
 def _disk_directory(runtime: Path) -> Path:
     """Where data goes that has no room in memory: not the session's directory, which is in memory and small."""
-    return runtime if "AIRPROOF_RUNTIME_DIR" in os.environ else secure_directory(_temporary_directory())
+    return runtime if os.environ.get("AIRPROOF_RUNTIME_DIR") else secure_directory(_temporary_directory())
 
 
 def _temporary_directory() -> Path:
-    import tempfile  # costs 10 ms, which the supervisor need not spend
+    """Not `tempfile.gettempdir`: that moves to another place when the disk is full, and no run would be found again."""
+    return Path(os.environ.get("TMPDIR") or "/tmp").absolute() / _our_name()  # noqa: S108 - checked for its owner
 
-    return Path(tempfile.gettempdir()) / f"airproof-{os.getuid()}"
+
+def _our_name() -> str:
+    return f"airproof-{os.getuid()}"
+
+
+def _is_open_to_others(place: Path) -> bool:
+    return place.is_dir() and bool(place.stat().st_mode & 0o077)

@@ -1,7 +1,8 @@
 """The supervisor process: accepts clients, and ends with its last owner.
 
-It ends, and everything with it, on `stop`, on SIGTERM, and when the process that started it is gone: seen by the end of
-a pipe (its lifeline) and, because a forked child may hold the pipe open, by the end of the process itself.
+It ends, and everything with it, on `stop`, on SIGTERM, when a client goes that holds a vital group, and when the
+process that started it is gone: seen by the end of a pipe (its lifeline) and, because a forked child may hold the pipe
+open, by the end of the process itself.
 """
 
 from __future__ import annotations
@@ -114,9 +115,11 @@ class Server:
         finally:
             forget()
             writer.close()
-            for name in self._groups.held_by(client):
-                log.info("group %s goes with its client", name)
-                self._start(self._drop(name), "drop")
+            for group in self._groups.held_by(client):
+                log.info("group %s goes with its client", group.name)
+                if group.vital:
+                    self._end(f"the client that held {group.name} is gone")
+                self._start(self._drop(group.name), "drop")
 
     async def _drop(self, name: str) -> None:
         for failure in await self._groups.remove(name):

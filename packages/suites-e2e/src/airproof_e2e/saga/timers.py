@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from uuid import uuid4
@@ -27,7 +28,6 @@ OFTEN, FIRST_PAUSE_S, SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 1000, 2.0, 1.0, 60.0
 DEADLINES_S, ASKED_AGAIN_S = (1.0, 3.0, 8.0), 0.4
 OTHERS = 60
 """More than a platform looks at at a time."""
-DEADLINE_S, APART_S = 1.0, 0.5
 
 
 def late(stage: Stage) -> None:
@@ -167,19 +167,28 @@ def of_a_lost_instance(stage: Stage) -> None:
 
     All but the first have only just come back. Who hangs stays connected, and keeps whatever it has reserved.
     """
-    first, service = stage.saga.steps[0], stage.orchestrator
-    own, *others = stage.cell.description.instances(service)
-    with held(stage, first.participant, Write.BUSINESS):
+    own, *others = [node.name for node in stage.cell.description.instances(stage.orchestrator)]
+    with held(stage, stage.saga.steps[0].participant, Write.BUSINESS):
         for other in others:
-            with killed(stage, other.name):
+            with killed(stage, other):
                 pass
-        started = [
-            (node, stage.start(deadline_s=DEADLINE_S + number * APART_S, ends=COMPENSATED))
-            for number, node in enumerate((own, *others))
-        ]
-        for _, saga_id in started:
-            stage.command(saga_id, first)
-        wait_sent(stage, service)
-        for node, saga_id in started:
-            with frozen_at_rest(stage, service, node.name):
-                stage.wait_for(saga_id, (MessageKind.EVENT, stage.saga.failed))
+        for deadline_s in DEADLINES_S:
+            if _given_up_without(stage, [own, *others], deadline_s):
+                return
+    raise FaultNotObserved(f"no instance hung before a deadline of {DEADLINES_S[-1]:g} s")
+
+
+def _given_up_without(stage: Stage, nodes: Sequence[str], deadline_s: float) -> bool:
+    """Has each instance hang when a saga is given up, one after the other; false if a deadline has passed before."""
+    first, failed = stage.saga.steps[0], (MessageKind.EVENT, stage.saga.failed)
+    deadlines_s = [deadline_s * (1 + number / 2) for number in range(len(nodes))]
+    started = [stage.start(deadline_s=one, ends=COMPENSATED) for one in deadlines_s]
+    for saga_id in started:
+        stage.command(saga_id, first)
+    wait_sent(stage, stage.orchestrator)
+    for node, saga_id in zip(nodes, started, strict=True):
+        with frozen_at_rest(stage, stage.orchestrator, node):
+            if stage.has(saga_id, failed):
+                return False
+            stage.wait_for(saga_id, failed)
+    return True

@@ -34,7 +34,10 @@ def _stamps(environment: Environment, driver: Driver) -> Iterator[str]:
         roots.append(environment.platform_path.resolve())
     for root in roots:
         for source in sorted(root.rglob("*.py")):
-            found = source.stat()
+            try:
+                found = source.stat()
+            except FileNotFoundError:  # an editor's lock, which is a link to nothing, or deleted meanwhile
+                continue
             yield f"{source} {found.st_mtime_ns} {found.st_size}"
 
 

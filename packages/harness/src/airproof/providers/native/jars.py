@@ -34,6 +34,8 @@ DOWNLOADS_AT_ONCE = 8
 ATTEMPTS = 3
 SOCKET_TIMEOUT_S = 20.0
 REACHABLE_TIMEOUT_S = 5.0
+NO_ANSWER = (OSError, HTTPException, ValueError)
+"""Nobody there, one who speaks no HTTP, an address that is none."""
 
 
 class JarsUnreachable(ProviderUnavailable):
@@ -104,14 +106,14 @@ def repository_answers() -> str | None:
     """The address of the repository that would be used if it answers."""
     jar = locked_jars()[0]
     address = repository()
-    request = urllib.request.Request(f"{address}/{jar.path}", method="HEAD")
     try:
+        request = urllib.request.Request(f"{address}/{jar.path}", method="HEAD")
         with urllib.request.urlopen(request, timeout=REACHABLE_TIMEOUT_S):
             return address
     except urllib.error.HTTPError as error:
         error.close()
         return None
-    except OSError:
+    except NO_ANSWER:
         return None
 
 
@@ -178,9 +180,11 @@ def _download(url: str) -> bytes:
             last = error
             if error.code < 500:
                 break
-        except (OSError, HTTPException) as error:
+        except NO_ANSWER as error:
             last = error
+    # What a server says that speaks no HTTP may have several lines, and means nothing without the name of the error.
+    reason = repr(last) if isinstance(last, HTTPException) else getattr(last, "reason", last)
     raise JarsUnreachable(
-        f"cannot download {url}: {getattr(last, 'reason', last)}; connect the machine, set {REPOSITORY_VARIABLE} to a "
+        f"cannot download {url}: {reason}; connect the machine, set {REPOSITORY_VARIABLE} to a "
         f"mirror of Maven Central, or KAFKA_HOME to an installed Kafka"
     ) from last

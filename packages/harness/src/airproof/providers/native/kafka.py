@@ -133,7 +133,7 @@ def kafka_home() -> tuple[str, tuple[Path, ...]] | None:
     chosen = os.environ.get(HOME_VARIABLE)
     if not chosen:
         return None
-    jars = tuple(sorted((Path(chosen) / "libs").glob("*.jar")))
+    jars = tuple(sorted((Path(chosen).expanduser().resolve() / "libs").glob("*.jar")))
     versions = [found[1] for jar in jars if (found := re.fullmatch(r"kafka_2\.\d+-([0-9.]+)\.jar", jar.name))]
     if not versions:
         raise ProviderUnavailable(f"{HOME_VARIABLE}={chosen} holds no libs/kafka_2.13-….jar; unset it or correct it")

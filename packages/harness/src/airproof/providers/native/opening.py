@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from airproof.environment.capabilities import ProcessStatus
@@ -45,21 +45,24 @@ def open_environment(environment: Environment, driver: Driver, *, keep: bool, pr
     """
     demand_supported(environment)
     keep = keep or environment.keep
-    with one_at_a_time(label_of(environment)) if keep else nullcontext():
+    with ExitStack() as alone:
+        if keep:
+            alone.enter_context(one_at_a_time(label_of(environment)))
         kept = find_kept(environment, driver, replace=keep, progress=progress)
         if kept is not None:
             return NativeProvision(kept[0], kept[1], environment, driver, progress)
         supervisor = Supervisor.start(label=label_of(environment), keep=keep)
-        supervisor.lease(OPENING)
-    try:
-        notes = limit_run(environment.limits, supervisor.process_id, supervisor.run_directory.name)
-        plan, training = Opening(supervisor, environment, driver, progress, notes).run()
-        supervisor.put(FINGERPRINT, fingerprint_of(environment, driver))
-        supervisor.put(PLAN, plan.to_json())
-        supervisor.remove(OPENING)
-    except BaseException:
-        supervisor.stop()
-        raise
+        try:
+            supervisor.lease(OPENING, vital=True)
+            alone.close()
+            notes = limit_run(environment.limits, supervisor.process_id, supervisor.run_directory.name)
+            plan, training = Opening(supervisor, environment, driver, progress, notes).run()
+            supervisor.put(FINGERPRINT, fingerprint_of(environment, driver))
+            supervisor.put(PLAN, plan.to_json())
+            supervisor.remove(OPENING)
+        except BaseException:
+            supervisor.stop()
+            raise
     training.start()
     return NativeProvision(supervisor, plan, environment, driver, progress, training=training, ends_with_us=not keep)
 
@@ -73,9 +76,14 @@ def attach_environment(environment: Environment, driver: Driver, progress: Progr
         supervisor = Supervisor.find(label_of(environment))
         if supervisor is None:
             return None
-        plan = _plan(supervisor, progress)
-        if plan is None:
-            supervisor.stop()
+        try:
+            plan = _plan(supervisor, progress)
+            if plan is None:
+                supervisor.stop()
+                return None
+        except SupervisorGone:
+            # Whoever was bringing it up has failed or was killed.
+            supervisor.close()
             return None
     return NativeProvision(supervisor, plan, environment, driver, progress)
 
@@ -102,22 +110,20 @@ def find_kept(
         plan = _plan(supervisor, progress)
         if plan is not None and plan.is_whole and _is_the_same(supervisor, environment, driver):
             return supervisor, plan
+        if replace:
+            if any(group.leased for group in supervisor.groups()):
+                supervisor.close()
+                name = environment.name
+                raise UsageError(
+                    f"the environment {name!r} that is up is not the same any more, and somebody is using it;"
+                    f" wait for them, or end it: airproof down {name}"
+                )
+            with progress.step("ending the kept environment, which is not the same any more"):
+                supervisor.stop()
     except SupervisorGone:
-        # Whoever was bringing it up has failed, and has said why.
-        supervisor.close()
-        return None
-    if replace:
-        if any(group.leased for group in supervisor.groups()):
-            supervisor.close()
-            name = environment.name
-            raise UsageError(
-                f"the environment {name!r} that is up is not the same any more, and somebody is using it;"
-                f" wait for them, or end it: airproof down {name}"
-            )
-        with progress.step("ending the kept environment, which is not the same any more"):
-            supervisor.stop()
-    else:
-        supervisor.close()
+        # Whoever was bringing it up has failed, and has said why, or was killed.
+        pass
+    supervisor.close()
     return None
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from airproof.environment.topology import Endpoint
@@ -98,7 +99,8 @@ def schema_digest(migration: Migration, platform_path: Path | None) -> str:
         raise ProviderUnavailable(f"no file in {root} matches the driver's schema_glob {migration.schema_glob!r}")
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(str(source.relative_to(root)).encode() + b"\0" + source.read_bytes() + b"\0")
+        with suppress(FileNotFoundError):  # an editor's lock, which is a link to nothing, or deleted meanwhile
+            digest.update(str(source.relative_to(root)).encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
