@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,18 +16,19 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB; needs root."""
-    mounted = tmp_path / "small"
-    mounted.mkdir()
+def small_disk() -> Iterator[Path]:
+    """A file system of 1 MB; needs root. pytest's tmp_path is too long for sockets."""
+    mounted = Path(tempfile.mkdtemp(prefix="airproof-test-"))
+    options = "size=1m,mode=700"
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mounted)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(mounted)], capture_output=True, check=False
     )
-    if done.returncode != 0:
-        pytest.skip("only root can mount")
     try:
+        if done.returncode != 0:
+            pytest.skip("only root can mount")
         yield mounted
-    finally:
         if subprocess.run(["umount", str(mounted)], check=False).returncode != 0:
             subprocess.run(["umount", "--lazy", str(mounted)], check=True)
             pytest.fail(f"a file of {mounted} is still open")
+    finally:
+        mounted.rmdir()

@@ -120,10 +120,7 @@ def test_a_service_that_hangs_is_not_waited_for_for_ever(stage: Stage, wire: Wir
 @pytest.mark.destructive
 @pytest.mark.covers("XS-3")
 def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: Wire) -> None:
-    """What a service does not answer as it should is asked of it as often as the manifest says, and then told so.
-
-    That it does not believe the gateway is no fault of the user's, who is not told to log in again.
-    """
+    """What a service does not answer as it should is asked of it as often as the manifest says, and then told so."""
     del wire
     known = stage.cell.platform.manifest
     token = known.token_header.encode()
@@ -136,6 +133,7 @@ def test_a_service_that_fails_is_not_asked_again_and_again(stage: Stage, wire: W
             broken_off = call.after("2*").truncate(SOME_BYTES)
             # Whoever cannot say who somebody is does not know what is asked for either.
             strange = () if call is asked[0] else (call.respond(status=404, body="{}"),)
+            # That it does not believe the gateway is no fault of the user's, who is not told to log in again.
             unknown = [call.corrupt(find=token, replacement=token[::-1])] if token else []
             failures = (
                 call.respond(status=503, body="{}", retry_after=1),
