@@ -56,3 +56,8 @@ def test_what_is_no_object_is_found_unless_a_kill_has_cut_it_off() -> None:
 
 def test_two_instances_of_one_name_are_found() -> None:
     assert flaws(line(), line("desk.2")) == ["not-told-apart"]
+
+
+def test_what_looks_like_an_object_and_is_none_is_wrong_and_what_a_kill_has_cut_off_is_not() -> None:
+    assert flaws(LogLine("desk", str(LINE))) == ["not-to-be-collected"]
+    assert flaws(LogLine("desk", json.dumps(LINE)[:-20])) == []

@@ -477,4 +477,22 @@ DEFECTS: tuple[Defect, ...] = (
             ),
         ),
     ),
+    Defect(
+        id="GW604",
+        category="GATEWAY",
+        what="a saga whose row cannot be read is passed over without a word",
+        trigger="a saga in a state that another version has left is due",
+        edits=(
+            Edit(
+                "kit/saga/orchestrator.py",
+                "            with logs.bound(*whose):\n"
+                '                log.exception("timer of saga %s could not be fired; the others go on", '
+                "saga_id)\n",
+                "            if isinstance(failure, KeyError):\n"
+                "                with logs.bound(*whose):\n"
+                '                    log.exception("timer of saga %s could not be fired; the others go '
+                'on", saga_id)\n',
+            ),
+        ),
+    ),
 )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +19,8 @@ from airproof.environment.topology import CellDescription, CellKind, Endpoint, N
 from airproof.errors import ExitStatus
 from airproof.platform.manifest import Manifest, Service
 from airproof.providers.protocol import Finding
+
+Listening = Callable[[bytes], AbstractContextManager[Endpoint]]
 
 
 @dataclass
@@ -104,28 +104,6 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeProvider]:
     assert fake.up is None or fake.up.closed or fake.up.stopped
 
 
-@contextmanager
-def listening(answer: bytes) -> Iterator[Endpoint]:
-    """A server on loopback that gives every connection the same answer."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(1000)
-                    connection.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield Endpoint("127.0.0.1", server.getsockname()[1])
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
-
-
 def test_up_fills_the_pool_and_leaves_it(provider: FakeProvider, capsys: pytest.CaptureFixture[str]) -> None:
     provider.up = FakeProvision(stand_ins=("Kafka",))
 
@@ -161,7 +139,9 @@ def test_what_is_not_up_cannot_be_looked_at(command: str, capsys: pytest.Capture
     assert capsys.readouterr().err == "airproof: environment 'local' is not up; bring it up with: airproof up local\n"
 
 
-def test_health_is_good_when_every_node_answers(provider: FakeProvider, capsys: pytest.CaptureFixture[str]) -> None:
+def test_health_is_good_when_every_node_answers(
+    provider: FakeProvider, capsys: pytest.CaptureFixture[str], listening: Listening
+) -> None:
     with listening(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n") as http, listening(b"+PONG\r\n") as redis:
         nodes = (Node("auth-service", Role.SERVICE, http), Node("redis", Role.REDIS, redis))
         provider.up = FakeProvision([make_cell("c1", *nodes)])

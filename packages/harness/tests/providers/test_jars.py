@@ -3,18 +3,22 @@ from __future__ import annotations
 import hashlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from airproof.environment.topology import Endpoint
 from airproof.errors import CacheError
 from airproof.providers.native import jars
 from airproof.providers.native.jars import JarsUnreachable, LockedJar, provide_jars
 from airproof.providers.native.prepared import Cache
 from airproof.providers.native.together import Silence
+
+Listening = Callable[[bytes], AbstractContextManager[Endpoint]]
 
 CONTENT = {"org.example:one:1.0": b"the first jar", "org.example:two:2.0": b"the second jar"}
 
@@ -109,25 +113,10 @@ def test_out_of_reach_says_what_was_tried_and_what_to_do(
 
 
 @pytest.fixture
-def no_web_server() -> Iterator[str]:
+def no_web_server(listening: Listening) -> Iterator[str]:
     """The address of one who speaks no HTTP."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def greet() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(1000)
-                    connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
-
-        thread = threading.Thread(target=greet)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
-        thread.join()
+    with listening(b"SSH-2.0-OpenSSH_9.2\r\n") as server:
+        yield f"http://{server}"
 
 
 @pytest.mark.parametrize(

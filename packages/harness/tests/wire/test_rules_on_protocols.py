@@ -134,6 +134,17 @@ def test_a_password_is_asked_for_though_a_rule_waits_for_the_reply_and_is_not_sh
     assert not any(b"hunter2" in facts.get("data", b"") for facts in kept)
 
 
+def test_a_request_without_a_reply_leaves_nothing_that_waits_for_one(
+    wire: Wire, connected: Connect, running: Any
+) -> None:
+    client, server = connected("redis")
+    with wire.apply(HERE.when(redis.command("SET")).after().observe().preventable()):
+        passes(client, server, b"CLIENT REPLY OFF\r\nSET x 1\r\nSET x 2\r\n")
+        (link,) = running.service.links.values()
+        (connection,) = link.connections.values()
+        assert not connection.after
+
+
 def test_a_request_without_a_reply_keeps_nobody_waiting(wire: Wire, connected: Connect) -> None:
     client, server = connected("redis")
     first, skipped, last = b"GET a\r\n", b"CLIENT REPLY SKIP\r\nSET x 1\r\n", b"GET b\r\n"
@@ -198,3 +209,22 @@ def test_an_answer_of_the_wire_keeps_its_place_behind_a_repetition(wire: Wire, c
         server.sendall(other)
         assert receive(client, len(other)) == other
         assert client.recv(1) == b"E"
+
+
+def test_reordered_requests_without_replies_wait_for_each_other_only(wire: Wire, open_link: Callable[..., int]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as sockets:
+        listener.settimeout(10)
+        port = open_link(listener.getsockname()[1], "redis", "redis")
+        listener.accept()[0].close()
+        ends = []
+        for _ in range(2):
+            client = sockets.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+            server = sockets.enter_context(listener.accept()[0])
+            server.settimeout(10)
+            passes(client, server, b"CLIENT REPLY OFF\r\n")
+            ends.append((client, server))
+        (first, at_first), (second, at_second) = ends
+        with wire.apply(HERE.when(redis.command("SET")).times(2).reorder(timeout_s=60)):
+            first.sendall(b"SET x 1\r\n")
+            passes(second, at_second, b"SET x 2\r\n")
+            assert receive(at_first, 9) == b"SET x 1\r\n"

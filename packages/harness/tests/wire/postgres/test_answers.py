@@ -241,6 +241,24 @@ def test_a_commit_contains_what_its_transaction_has_copied_however_it_came(talk:
     assert commit.content == b"BEGIN\nCOPY items FROM STDIN\nid-123\nid-456\n\nCOMMIT"
 
 
+def test_a_copy_of_a_transaction_that_has_said_nothing_is_followed(talk: Talk) -> None:
+    talk.session.watched = False
+    talk.session.receive(Sender.CLIENT, query("BEGIN"))
+    talk.reply(done("BEGIN", "T"))
+    talk.session.receive(Sender.CLIENT, prepared(b"put", b"COPY items FROM STDIN") + SYNC)
+    talk.reply(message(b"1") + message(b"Z", b"T"))
+    talk.session.watched = True
+    talk.ask(SYNC)
+    talk.reply(message(b"Z", b"T"))
+    talk.session.watched = False
+    talk.session.receive(Sender.CLIENT, executed(b"put") + SYNC)
+    talk.reply(message(b"2") + message(b"G", bytes(3)))
+    talk.session.watched = True
+    talk.session.receive(Sender.CLIENT, message(b"d", b"1\n") + message(b"c") + SYNC)
+    talk.reply(done("COPY 1", "T"))
+    assert talk.ask(query("COMMIT")).event == "commit"
+
+
 def test_a_copy_that_was_begun_with_a_flush_ends_with_its_sync(talk: Talk) -> None:
     flush = message(b"H")
     talk.session.receive(Sender.CLIENT, prepared(b"", b"COPY items FROM STDIN") + executed(b"") + flush)

@@ -142,7 +142,7 @@ def before_deadline(
                     saga_id, (MessageKind.COMMAND, f"{stage.step.name}.{EXECUTE}"), timeout_s=deadline_s - left_s
                 )
             except WaitTimeout:
-                in_time = None
+                in_time = False
             else:
                 in_time = then(saga_id, passes_at) is not False
             if in_time:

@@ -149,7 +149,7 @@ class Conversation:
         if room > 0:
             turn.content += data[:room]
         if turn.transaction is not None and turn.transaction == self._said_in:
-            if not isinstance(self._said[-1], bytearray):
+            if not (self._said and isinstance(self._said[-1], bytearray)):
                 self._said.append(bytearray())
             self._said[-1] += data[: max(0, REQUEST_LIMIT_BYTES - self._said_bytes)]
             self._said_bytes += len(data)
